@@ -1,0 +1,201 @@
+"""The backend protocol: what an implementation says of itself, and what it observed when it ran.
+
+A backend is cheap to construct. It imports its library in `import_library`, reads weights in `load` and runs in
+`transcribe`, so that the three are timed apart. All three are called in the main thread of a child process of its own
+(MLX arrays belong to the thread that made them); `availability` and `model` are also called in the parent, where no
+heavy library may be imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Samples = NDArray[np.float32]
+    """A clip's samples: float32, shape (n,), 16 kHz mono, values in [-1, 1]."""
+
+SAMPLE_RATE = 16_000
+"""Samples per second of every clip that a backend is given."""
+
+Engine = Literal["mlx", "torch", "cpu"]
+SourceKind = Literal["hub", "openai", "embedded", "bundled"]
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a backend can run here; `fix` is the one line that makes it so, empty when `ok`."""
+
+    ok: bool
+    version: str = ""
+    device: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class RequiredFile:
+    """A file that a model needs; any one of `names` will do, the first is preferred."""
+
+    names: tuple[str, ...]
+    sha256: str = ""
+    """Known hash in lower-case hex, or empty."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The one model that a backend maps a size to. Loading, checking, downloading and repairing all read this.
+
+    source: where it comes from, by kind:
+        hub: "org/name" on the Hugging Face hub
+        openai: the URL of a .pt file, whose last folder is its sha256
+        embedded: "nano/<layout>", unpacked from this package
+        bundled: carried by the library's own wheel
+    """
+
+    kind: SourceKind
+    source: str
+    files: tuple[RequiredFile, ...] = ()
+    revision: str = ""
+    """Pinned commit; empty means what the cache's `main` ref names."""
+    variant: str = ""
+    """What the publisher declares of the weights ("4-bit", "turbo"); what really ran is observed by `load`."""
+    english_only: bool = False
+    fallback: ModelSpec | None = None
+    missing_reason: str = ""
+    """Set where the size has a place in the map but no weights exist yet."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a model was found. `path` is absolute: a folder (hub, embedded), a file (openai) or None (bundled)."""
+
+    path: Path | None
+    revision: str = ""
+    cache: str = ""
+    """Which cache it lies in: "hf", "local", "whisper", "embedded" or "bundled"."""
+    bytes: int = 0
+    """Size of the required files on disk."""
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """`memory_bytes` is the machine's physical memory, from which a backend may size its batches."""
+
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Facts observed after loading, never declared ones.
+
+    device: "Apple M4 Pro GPU", "cpu", "mps", "cuda:0", ...
+    dtype: of the weights that compute ("float16"); for quantised layers that of their scales
+    bits: stored bits per weight, averaged over all weights, scales and biases of quantised layers included
+    parameters: number of weights in the unquantised sense
+    files: the files that were read, absolute
+    options: decoding and loading options in force, for the record
+    """
+
+    device: str
+    dtype: str
+    bits: float | None
+    parameters: int | None
+    source: str
+    revision: str
+    files: tuple[str, ...]
+    options: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TranscribeOptions:
+    """`language` is an ISO 639-1 code, or None to let the library detect it."""
+
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of text with its start and end in seconds from the start of the clip."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Transcription:
+    """What was heard. `invalid` says in words why the output cannot count (NaN, a repetition loop), or is empty."""
+
+    text: str
+    segments: tuple[Segment, ...] = ()
+    language: str = ""
+    warnings: tuple[str, ...] = ()
+    invalid: str = ""
+
+
+@dataclass(frozen=True)
+class DeviceMemory:
+    """Bytes on the accelerator as its runtime counts them; None where it keeps no such figure."""
+
+    active: int | None = None
+    peak: int | None = None
+
+
+class BackendError(Exception):
+    """A failure with a plain sentence and, where one is known, what to do about it."""
+
+    def __init__(self, message: str, hint: str = "", kind: str = "error") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.kind = kind
+
+
+class Backend(Protocol):
+    """One implementation as shipped. `name` is what users type; `summary` is one line for lists."""
+
+    name: str
+    engine: Engine
+    summary: str
+
+    def availability(self) -> Availability:
+        """Say whether the library is installed here, without importing it."""
+
+    def model(self, size: str) -> ModelSpec | None:
+        """Return the model that `size` means for this backend, or None where it has none of that size."""
+
+    def import_library(self) -> None:
+        """Import everything that the library would otherwise import during `load` or the first `transcribe`."""
+
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        """Load the weights, evaluate them on the device and return what was observed.
+
+        Raises BackendError with kind "model" where the files cannot be used.
+        """
+
+    def transcribe(self, samples: Samples, options: TranscribeOptions) -> Transcription:
+        """Transcribe `samples`; blocking, complete when it returns. May be called any number of times."""
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished what was asked of it."""
+
+    def device_memory(self) -> DeviceMemory:
+        """Read the device's memory counters; called in the same thread as `transcribe`."""
+
+    def close(self) -> None:
+        """Drop the model."""
+
+
+@dataclass(frozen=True)
+class BackendEntry:
+    """How to make a backend without importing anything yet: `reference` is "module:attribute" of a callable."""
+
+    name: str
+    reference: str
+    provider: str = field(default="speedtest-tui")
+    """The distribution that registered it."""

@@ -1,0 +1,3 @@
+"""The commands beside the screens, one module each."""
+
+from __future__ import annotations

@@ -1,0 +1,78 @@
+"""The one way this program writes files that must never be seen half-written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to disk, so that a rename in it survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file's content to disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that a reader sees the old content or the new, never a part.
+
+    Raises OSError; the old content then still stands and nothing is left beside it.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_bytes` in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `target`; on a clean exit it becomes `target`, whole and on disk.
+
+    Raises FileExistsError where `target` already exists at the end; what was built is then removed, as after any error.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        yield building
+        for path in building.rglob("*"):
+            if path.is_file():
+                sync_file(path)
+        sync_folder(building)
+        if target.exists():
+            raise FileExistsError(target)
+        building.chmod(0o755)
+        building.rename(target)
+    except BaseException:
+        remove_tree(building)
+        raise
+    sync_folder(target.parent)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder that this program made, as far as possible; what resists is left."""
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,43 @@
+"""The one form of audio that everything here works on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backends.base import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from backends.base import Samples
+
+MIN_SECONDS = 0.1
+"""Shorter clips are refused: no speech fits in them, and some libraries fail on them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Mono float32 samples at 16 kHz, shape (n,), values in [-1, 1], and where they came from.
+
+    name: for people, usually the file's name
+    path: the file it was read from, or None
+    reference: what was really said, or None where unknown
+    warnings: what is wrong with the audio, in words; they stay with every result
+    speech: False where the clip is silence, so that empty text is the right answer
+    """
+
+    samples: Samples
+    name: str
+    path: Path | None = None
+    reference: str | None = None
+    warnings: tuple[str, ...] = field(default=())
+    speech: bool = True
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / SAMPLE_RATE
+
+    def sha256(self) -> str:
+        """Hash of the little-endian float32 samples, in lower-case hex."""
+        return hashlib.sha256(self.samples.astype("<f4", copy=False).tobytes()).hexdigest()

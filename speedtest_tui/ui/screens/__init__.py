@@ -1,0 +1,3 @@
+"""Whole screens, each beside its stylesheet."""
+
+from __future__ import annotations
