@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -64,7 +65,11 @@ def new_folder(target: Path) -> Iterator[Path]:
         if target.exists():
             raise FileExistsError(target)
         building.chmod(0o755)
-        building.rename(target)
+        try:
+            building.rename(target)
+        except OSError as error:
+            # Somebody else's folder came first, between the look and the rename.
+            raise FileExistsError(target) if error.errno == errno.ENOTEMPTY else error from error
     except BaseException:
         remove_tree(building)
         raise

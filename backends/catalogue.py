@@ -1,0 +1,125 @@
+"""The model catalogue: which model each built-in backend maps a size to.
+
+The maps for tiny to large-v3 are those that users of mac-whisper-speedtest know; nothing else in the program names a
+model. OpenAI's hashes are the last folder of each URL, as in openai/whisper `__init__.py` and whisper-mps 0.0.10.
+"""
+
+from __future__ import annotations
+
+from backends.base import ModelSpec, RequiredFile
+
+SIZES = ("nano", "tiny", "base", "small", "medium", "large", "large-v2", "large-v3", "turbo")
+"""What a user chooses from, smallest first. Backends may know further names of their own."""
+
+_MLX_WHISPER_FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
+_TRANSFORMERS_FILES = (
+    RequiredFile(("config.json",)),
+    RequiredFile(("generation_config.json",)),
+    RequiredFile(("preprocessor_config.json", "processor_config.json")),
+    RequiredFile(("tokenizer.json", "vocab.json")),
+    RequiredFile(("model.safetensors",)),
+)
+_PARAKEET_FILES = (RequiredFile(("config.json",)), RequiredFile(("model.safetensors",)))
+
+
+def hub(repository: str, files: tuple[RequiredFile, ...], **facts: object) -> ModelSpec:
+    """A repository on the Hugging Face hub."""
+    return ModelSpec("hub", repository, files, **facts)  # type: ignore[arg-type]
+
+
+def _mlx_whisper(repository: str, plain: str = "", variant: str = "") -> ModelSpec:
+    fallback = hub(plain, _MLX_WHISPER_FILES) if plain else None
+    return hub(repository, _MLX_WHISPER_FILES, variant=variant, fallback=fallback)
+
+
+MLX_WHISPER = {
+    "nano": ModelSpec("embedded", "nano/mlx", _MLX_WHISPER_FILES, english_only=True),
+    "tiny": _mlx_whisper("mlx-community/whisper-tiny-mlx-q4", "mlx-community/whisper-tiny-mlx", "4-bit"),
+    "base": _mlx_whisper("mlx-community/whisper-base-mlx"),
+    "small": _mlx_whisper("mlx-community/whisper-small-mlx-4bit", "mlx-community/whisper-small-mlx", "4-bit"),
+    "medium": _mlx_whisper("mlx-community/whisper-medium-mlx-8bit", "mlx-community/whisper-medium-mlx", "8-bit"),
+    "large": _mlx_whisper("mlx-community/whisper-large-v3-turbo", variant="turbo"),
+    "large-v2": _mlx_whisper("mlx-community/whisper-large-v2-mlx-4bit", "mlx-community/whisper-large-v2-mlx", "4-bit"),
+    "large-v3": _mlx_whisper("mlx-community/whisper-large-v3-mlx-8bit", "mlx-community/whisper-large-v3-mlx", "8-bit"),
+    "turbo": _mlx_whisper("mlx-community/whisper-large-v3-turbo", variant="turbo"),
+}
+
+
+def _transformers(repository: str, variant: str = "") -> ModelSpec:
+    return hub(repository, _TRANSFORMERS_FILES, variant=variant)
+
+
+TRANSFORMERS = {
+    "nano": ModelSpec("embedded", "nano/hf", _TRANSFORMERS_FILES, english_only=True),
+    "tiny": _transformers("openai/whisper-tiny"),
+    "base": _transformers("openai/whisper-base"),
+    "small": _transformers("openai/whisper-small"),
+    "medium": _transformers("openai/whisper-medium"),
+    "large": _transformers("openai/whisper-large-v3-turbo", "turbo"),
+    "large-v2": _transformers("openai/whisper-large-v2"),
+    "large-v3": _transformers("openai/whisper-large-v3"),
+    "turbo": _transformers("openai/whisper-large-v3-turbo", "turbo"),
+}
+
+OPENAI_URL = "https://openaipublic.azureedge.net/main/whisper/models/{sha256}/{file}"
+
+_OPENAI_SHA256 = {
+    "tiny.en": "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03",
+    "tiny": "65147644a518d12f04e32d6f3b26facc3f8dd46e5390956a9424a650c0ce22b9",
+    "base.en": "25a8566e1d0c1e2231d1c762132cd20e0f96a85d16145c3a00adf5d1ac670ead",
+    "base": "ed3a0b6b1c0edf879ad9b11b1af5a0e6ab5db9205f891f668f8b0e6c6326e34e",
+    "small.en": "f953ad0fd29cacd07d5a9eda5624af0f6bcf2258be67c92b79389873d91e0872",
+    "small": "9ecf779972d90ba49c06d968637d720dd632c55bbf19d441fb42bf17a411e794",
+    "medium.en": "d7440d1dc186f76616474e0ff0b3b6b879abc9d1a4926b7adfa41db2d497ab4f",
+    "medium": "345ae4da62f9b3d59415adc60127b97c714f32e89e936602e85993674d08dcb1",
+    "large-v1": "e4b87e7e0bf463eb8e6956e646f1e277e901512310def2c24bf0e11bd3c28e9a",
+    "large-v2": "81f7c96c852ee8fc832187b0132e569d6c3065a3252ed18e56effd0b6a73e524",
+    "large-v3": "e5b1a55b89c1367dacf97e3e19bfd829a01529dbfdeefa8caeb59b3f1b81dadb",
+    "large-v3-turbo": "aff26ae408abcba5fbf8813c21e62b0941638c5f6eebfb145be0c9839262a19a",
+}
+_OPENAI_FILE = {"large": "large-v3", "turbo": "large-v3-turbo"}
+"""Names whose file is called otherwise: `large` is saved as large-v3.pt, not large.pt."""
+
+
+def openai_checkpoint(name: str) -> ModelSpec:
+    """The .pt file that OpenAI publishes under `name`."""
+    stem = _OPENAI_FILE.get(name, name)
+    sha256 = _OPENAI_SHA256[stem]
+    url = OPENAI_URL.format(sha256=sha256, file=f"{stem}.pt")
+    variant = "turbo" if stem.endswith("turbo") else ""
+    return ModelSpec(
+        "openai", url, (RequiredFile((f"{stem}.pt",), sha256),), variant=variant, english_only=name.endswith(".en")
+    )
+
+
+WHISPER_MPS = {
+    "nano": ModelSpec("embedded", "nano/openai", (RequiredFile(("nano.en.pt",)),), english_only=True),
+    **{name: openai_checkpoint(name) for name in (*_OPENAI_SHA256, *_OPENAI_FILE)},
+}
+
+
+def _parakeet(repository: str) -> ModelSpec:
+    return hub(repository, _PARAKEET_FILES, english_only=True)
+
+
+_PARAKEET_DEFAULT = _parakeet("mlx-community/parakeet-tdt-0.6b-v2")
+
+PARAKEET_MLX = {
+    "nano": ModelSpec(
+        "embedded",
+        "parakeet-nano/mlx",
+        _PARAKEET_FILES,
+        english_only=True,
+        missing_reason="no nano weights of the Parakeet architecture ship with this version",
+    ),
+    **dict.fromkeys(SIZES[1:], _PARAKEET_DEFAULT),
+    "parakeet-tdt-0.6b": _PARAKEET_DEFAULT,
+    "parakeet-tdt-0.6b-v2": _PARAKEET_DEFAULT,
+    "parakeet-tdt-1.1b": _parakeet("mlx-community/parakeet-tdt-1.1b"),
+    "parakeet-ctc-0.6b": _parakeet("mlx-community/parakeet-ctc-0.6b"),
+    "parakeet-ctc-1.1b": _parakeet("mlx-community/parakeet-ctc-1.1b"),
+}
+
+POCKETSPHINX = dict.fromkeys(
+    SIZES, ModelSpec("bundled", "pocketsphinx/en-us", variant="GMM, one model for every size", english_only=True)
+)

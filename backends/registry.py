@@ -1,0 +1,50 @@
+"""Which backends there are: the built-in ones, and those that installed packages register.
+
+A third-party package registers through the entry-point group `speedtest_tui.backends`; the entry point names a callable
+without arguments that returns an object of the protocol in `backends.base`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from backends.base import Backend, BackendEntry, BackendError
+
+ENTRY_POINT_GROUP = "speedtest_tui.backends"
+
+BUILT_IN = (
+    BackendEntry("mlx-whisper", "backends.mlx_whisper:MlxWhisper"),
+    BackendEntry("parakeet-mlx", "backends.parakeet_mlx:ParakeetMlx"),
+    BackendEntry("whisper-mps", "backends.whisper_mps:WhisperMps"),
+    BackendEntry("transformers", "backends.transformers:TransformersWhisper"),
+    BackendEntry("pocketsphinx", "backends.pocketsphinx:PocketSphinx"),
+)
+
+
+def entries() -> tuple[BackendEntry, ...]:
+    """All backends, the built-in ones first; a third-party one cannot take a built-in name."""
+    from importlib.metadata import entry_points
+
+    found = {entry.name: entry for entry in BUILT_IN}
+    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+        provider = point.dist.name if point.dist else "unknown"
+        found.setdefault(point.name, BackendEntry(point.name, point.value, provider))
+    return tuple(found.values())
+
+
+def create(reference: str) -> Backend:
+    """Make the backend that "module:attribute" names.
+
+    Raises BackendError with kind "unavailable" where that cannot be imported or called.
+    """
+    module, _, attribute = reference.partition(":")
+    try:
+        factory = getattr(import_module(module), attribute)
+        backend: Backend = factory()
+    except Exception as error:
+        raise BackendError(
+            f"its module {module!r} cannot be used ({type(error).__name__}: {error})",
+            "reinstall or remove the package that provides it",
+            "unavailable",
+        ) from error
+    return backend

@@ -1,0 +1,63 @@
+"""The one place that starts child processes: own group, all stdio piped, offline, nothing inherited by accident."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+OFFLINE_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",  # a benchmark can never start a download
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "PYTHONFAULTHANDLER": "1",  # a segfault leaves a reason on stderr
+    "PYTHONIOENCODING": "utf-8",
+}
+
+KILL_AFTER_S = 0.5
+"""How long a child may take to end after SIGTERM; ours has no handler, so this only matters to what it started."""
+
+
+def launch(module: str, *arguments: str, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Start `python -m module arguments...`, unbuffered pipes on all three standard streams.
+
+    The child leads a process group of its own, so that a Ctrl-C at the terminal does not reach it and that what it
+    starts can be ended with it. `-P` keeps the working folder off its import path. Raises OSError.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        start_new_session=True,
+        pass_fds=pass_fds,
+        env={**os.environ, **OFFLINE_ENVIRONMENT},
+    )
+
+
+def run_to_end(cancelled: threading.Event, module: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a child that needs no conversation and return what it printed; ended early where `cancelled` gets set."""
+    process = launch(module, *arguments)
+    while True:
+        try:
+            out, errors = process.communicate(timeout=0.1)
+            return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+        except subprocess.TimeoutExpired:
+            if cancelled.is_set():
+                end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a child and its whole group: ask, wait KILL_AFTER_S, kill. Returns when the child is reaped."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        # The group is signalled even where its leader has ended: what that started may live on.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(KILL_AFTER_S if number == signal.SIGTERM else None)

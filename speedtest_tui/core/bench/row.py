@@ -1,0 +1,98 @@
+"""The state of a race at one moment, frozen: what crosses from the supervisor to whoever shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from backends.base import Loaded, Location, ModelSpec, Transcription
+from speedtest_tui.core.bench.statistics import Interval
+
+Phase = Literal[
+    "waiting", "preparing", "starting", "importing", "loading", "loaded", "warming", "running", "resting", "ended"
+]
+"""Where a backend is. `loaded` and `resting` wait for their turn, `ended` has a status."""
+
+Status = Literal["", "ok", "failed", "timeout", "cancelled", "unavailable", "missing-model", "invalid"]
+
+ACTIVE_PHASES = frozenset({"preparing", "starting", "importing", "loading", "warming", "running"})
+"""Phases in which the backend itself is at work, and a clock on screen should tick."""
+
+
+@dataclass(frozen=True)
+class RowError:
+    """Why a row has no result: a kind for programs, a sentence and what to do for people."""
+
+    kind: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One backend in a race. Seconds everywhere; `since` is when its phase began, on the monotonic clock.
+
+    runs_s: steady runs only; first_s is the first transcription in the process and never among them
+    peak_rss, rss, device_peak: bytes
+    memory_trace: resident bytes over time, one value every 0.1 s at most, the newest last
+    """
+
+    backend: str
+    size: str
+    phase: Phase = "waiting"
+    since: float = 0.0
+    status: Status = ""
+    error: RowError | None = None
+    spec: ModelSpec | None = None
+    location: Location | None = None
+    loaded: Loaded | None = None
+    import_s: float | None = None
+    load_s: float | None = None
+    first_s: float | None = None
+    warmups_done: int = 0
+    runs_s: tuple[float, ...] = ()
+    rss: int = 0
+    peak_rss: int = 0
+    device_peak: int | None = None
+    memory_trace: tuple[int, ...] = ()
+    transcription: Transcription | None = None
+    warnings: tuple[str, ...] = ()
+    wer: float | None = None
+    median: Interval | None = None
+    rtfx: float | None = None
+    rank: int | None = None
+    slower: Interval | None = None
+    """How many times slower than the fastest: 1 for that one itself, None where no interval can be given."""
+
+    @property
+    def median_s(self) -> float | None:
+        from statistics import median
+
+        return median(self.runs_s) if self.runs_s else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Who won, whether the intervals allow saying so, and the sentence for people."""
+
+    fastest: str = ""
+    significant: bool = False
+    sentence: str = ""
+
+
+RaceState = Literal["preparing", "racing", "done", "cancelled"]
+
+
+@dataclass(frozen=True)
+class RaceSnapshot:
+    """All rows at one moment. `notes` are remarks on the race as a whole."""
+
+    rows: tuple[Row, ...]
+    state: RaceState
+    order: str = "interleaved"
+    notes: tuple[str, ...] = ()
+    verdict: Verdict = field(default_factory=Verdict)
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ("done", "cancelled")

@@ -1,0 +1,64 @@
+"""When to give up on a child: by the absence of progress, never by a guess of how long something should take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_STALL_S = 120.0
+BUSY_FACTOR = 10
+"""A child that only burns processor time may compile kernels, or loop for ever: it gets this many times the limit."""
+
+MEMORY_STEP = 1 << 20
+"""Resident memory must exceed its former maximum by this many bytes to count as progress."""
+
+BUSY_WINDOW_S, BUSY_SHARE = 1.0, 0.05
+"""A process counts as busy when it used this share of one core over a window; the child's own 10 Hz memory reading
+uses far less."""
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """What the system says of a process: processor seconds so far, bytes read from disk so far, resident bytes."""
+
+    cpu_s: float
+    read_bytes: int
+    rss: int
+
+
+class StallWatch:
+    """Watches one child through one step (import, load, one run).
+
+    Progress is an event, bytes read from disk, or memory that grows. Without any for `limit_s` and with an idle
+    processor the step has stalled; with a busy one it has after BUSY_FACTOR times as long.
+    """
+
+    def __init__(self, limit_s: float, now: float) -> None:
+        self._limit_s = limit_s
+        self._progress_at = self._active_at = self._window_at = now
+        self._window_cpu_s = 0.0
+        self._read_bytes = 0
+        self._max_rss = 0
+
+    def progressed(self, now: float) -> None:
+        """A step begins, or an event came."""
+        self._progress_at = self._active_at = now
+
+    def observe(self, now: float, vitals: Vitals) -> None:
+        """Take note of what the process did since the last look."""
+        if vitals.read_bytes > self._read_bytes or vitals.rss >= self._max_rss + MEMORY_STEP:
+            self.progressed(now)
+        self._read_bytes = max(self._read_bytes, vitals.read_bytes)
+        self._max_rss = max(self._max_rss, vitals.rss)
+        window = now - self._window_at
+        if window >= BUSY_WINDOW_S:
+            if vitals.cpu_s - self._window_cpu_s >= BUSY_SHARE * window:
+                self._active_at = now
+            self._window_at, self._window_cpu_s = now, vitals.cpu_s
+
+    def verdict(self, now: float) -> str:
+        """Why the step counts as stalled, in words, or an empty string while it does not."""
+        if now - self._active_at > self._limit_s:
+            return f"nothing happened for {self._limit_s:g} s"
+        if now - self._progress_at > self._limit_s * BUSY_FACTOR:
+            return f"busy for {self._limit_s * BUSY_FACTOR:g} s without getting further"
+        return ""

@@ -1,0 +1,59 @@
+"""Medians, their uncertainty, and when one of them may be called the fastest."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+RESAMPLES = 2_000
+"""Enough for a stable 95 % interval of a median: its bootstrap values are few, so more change no digit shown."""
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % bootstrap interval, in whatever unit the samples had."""
+
+    value: float
+    low: float
+    high: float
+
+
+def _medians(samples: Sequence[float], seed: int) -> list[float]:
+    draw = random.Random(seed)
+    return [median(draw.choices(samples, k=len(samples))) for _ in range(RESAMPLES)]
+
+
+def _percentile_interval(value: float, resampled: list[float]) -> Interval:
+    resampled.sort()
+    cut = int(len(resampled) * (1 - CONFIDENCE) / 2)
+    return Interval(value, resampled[cut], resampled[-1 - cut])
+
+
+def median_interval(samples: Sequence[float]) -> Interval | None:
+    """Median with its percentile bootstrap interval (Efron 1979); None for fewer than two samples.
+
+    The seed is fixed: the same runs always print the same interval.
+    """
+    if len(samples) < 2:
+        return None
+    return _percentile_interval(median(samples), _medians(samples, 0))
+
+
+def ratio_interval(slower: Sequence[float], faster: Sequence[float]) -> Interval | None:
+    """median(slower) / median(faster) with its bootstrap interval, both resampled independently.
+
+    None where either has fewer than two samples: one run says nothing of its own spread.
+    """
+    if len(slower) < 2 or len(faster) < 2:
+        return None
+    ratios = [a / b for a, b in zip(_medians(slower, 1), _medians(faster, 2), strict=True)]
+    return _percentile_interval(median(slower) / median(faster), ratios)
+
+
+def rtfx(clip_seconds: float, median_seconds: float) -> float:
+    """Audio seconds per processing second, as the Open ASR Leaderboard defines it."""
+    return clip_seconds / median_seconds

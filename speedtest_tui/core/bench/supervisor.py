@@ -1,0 +1,283 @@
+"""The background thread that runs a race: prepares, starts, times, cancels, and tells whoever listens.
+
+It owns the children; what leaves it are frozen snapshots. A child that fails costs its own row only.
+"""
+
+from __future__ import annotations
+
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+
+from backends.base import LoadOptions, TranscribeOptions
+from speedtest_tui.core import host
+from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.bench import schedule
+from speedtest_tui.core.bench.child_handle import ChildHandle, Ended, Report
+from speedtest_tui.core.bench.entrants import Entrant, prepare
+from speedtest_tui.core.bench.events import apply
+from speedtest_tui.core.bench.plan import Plan
+from speedtest_tui.core.bench.protocol import Assignment, Event, ProtocolError
+from speedtest_tui.core.bench.quiet import wait_until_quiet
+from speedtest_tui.core.bench.row import RaceSnapshot, RaceState, RowError, Status
+from speedtest_tui.core.bench.scoreboard import Scoreboard
+from speedtest_tui.core.bench.stall import StallWatch
+from speedtest_tui.core.bench.verdict import judge, rank, verdict
+
+TICK_S = 0.1
+"""How often vital signs are read and memory figures published."""
+
+CLOSE_S = 5.0
+"""How long children may take to end by themselves once all results are in."""
+
+
+class Cancelled(Exception):
+    """The race was cancelled; raised inside the supervisor's thread only."""
+
+
+class Race(threading.Thread):
+    """One race. Start it, listen, join it; `snapshot` is always the newest state.
+
+    listener: called from this thread after each change with a frozen snapshot; must return at once
+    when_ended: called from this thread with the last snapshot, before the listener gets it; may block (saving to disk)
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        clip: Clip,
+        listener: Callable[[RaceSnapshot], None] = lambda _: None,
+        when_ended: Callable[[RaceSnapshot], None] = lambda _: None,
+    ) -> None:
+        super().__init__(name="race", daemon=True)
+        self.plan = plan
+        self.clip = clip
+        self._board = Scoreboard(plan, listener)
+        self._when_ended = when_ended
+        self._cancelled = threading.Event()
+        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._children: dict[int, ChildHandle] = {}
+        self._traced_at = 0.0
+
+    @property
+    def snapshot(self) -> RaceSnapshot:
+        return self._board.snapshot
+
+    def cancel(self) -> None:
+        """Ask the race to stop; returns at once. Children are ended before the thread is."""
+        self._cancelled.set()
+
+    def run(self) -> None:
+        state: RaceState = "done"
+        try:
+            with self._shared_clip() as descriptor:
+                self._run(descriptor)
+        except Cancelled:
+            state = "cancelled"
+        except Exception as error:
+            # Nothing here may fail silently: a race that broke says so in every row that has no result yet.
+            reason = f"the race itself failed: {type(error).__name__}: {error}"
+            self._board.note(reason)
+            for index in self._board.unfinished():
+                self._fail(index, "failed", "internal", reason)
+        finally:
+            for index in tuple(self._children):
+                self._drop(index)
+        for index in self._board.unfinished():
+            self._fail(index, "cancelled", "cancelled", "cancelled before its runs were done")
+        self._judge(state)
+
+    def _judge(self, state: RaceState) -> None:
+        board = self._board
+        board.rows = [judge(row, self.clip, self.plan.language) if row.runs_s else row for row in board.rows]
+        board.rows = list(rank(board.rows))
+        board.verdict = verdict(board.rows)
+        board.state = state
+        self._when_ended(board.freeze())
+        board.publish()
+
+    def _run(self, descriptor: int) -> None:
+        plan = self.plan
+        entrants = self._prepare()
+        expected = [schedule.expected_bytes(entrant.engine, entrant.location.bytes) for entrant in entrants.values()]
+        self._board.order, note = schedule.order_for(plan.order, expected, host.available_memory())
+        if note:
+            self._board.note(note)
+        self._board.state = "racing"
+        if self._board.order == "sequential":
+            for index, entrant in entrants.items():
+                self._start(index, entrant, descriptor)
+                self._take(schedule.alone(index, plan.warmup, plan.runs))
+                self._close()
+        else:
+            for index, entrant in entrants.items():
+                self._start(index, entrant, descriptor)
+            self._take(schedule.interleaved(tuple(self._children), plan.warmup, plan.runs))
+            self._close()
+
+    # The steps of a race.
+
+    def _prepare(self) -> dict[int, Entrant]:
+        """Find every backend's model; rows that cannot start get their status here."""
+        ready = {}
+        for index, entry in enumerate(self.plan.backends):
+            self._check_cancelled()
+            self._board.phase(index, "preparing")
+            found = prepare(entry, self.plan.size, self.plan.language, self._cancelled)
+            row = self._board.rows[index]
+            self._board.rows[index] = replace(row, spec=found.spec)
+            if isinstance(found, Entrant):
+                ready[index] = found
+                self._board.rows[index] = replace(
+                    row, spec=found.spec, location=found.location, warnings=found.warnings
+                )
+                self._board.phase(index, "waiting")
+            else:
+                self._board.decide(index, found.status, found.error)
+        return ready
+
+    def _start(self, index: int, entrant: Entrant, descriptor: int) -> None:
+        """Start a child and wait until its model is loaded, with nothing else running meanwhile."""
+        self._check_cancelled()
+        self._board.phase(index, "starting")
+        assignment = Assignment(
+            reference=entrant.reference,
+            spec={**asdict(entrant.spec), "fallback": None},
+            location={**asdict(entrant.location), "path": entrant.location.path and str(entrant.location.path)},
+            load_options=asdict(LoadOptions(host.total_memory())),
+            transcribe_options=asdict(TranscribeOptions(self.plan.language)),
+            clip_descriptor=descriptor,
+        )
+        try:
+            self._children[index] = ChildHandle(index, assignment, self._reports)
+        except OSError as error:
+            self._fail(index, "failed", "launch", f"could not be started ({error})")
+            return
+        self._await(index, "loaded")
+
+    def _take(self, turns: tuple[schedule.Turn, ...]) -> None:
+        """Let children transcribe, one at a time, each when all others are quiet."""
+        for turn in turns:
+            if turn.entrant not in self._children:
+                continue
+            for other in wait_until_quiet(self._children.values(), self._cancelled):
+                self._board.warn(turn.entrant, f"{self._board.rows[other].backend} was still busy when a run began")
+            self._check_cancelled()
+            self._children[turn.entrant].send({"command": "run", "kind": turn.kind, "index": turn.index})
+            self._await(turn.entrant, "run_finished")
+
+    def _close(self) -> None:
+        """All results are in: let the children end by themselves, and note it where they do not manage to."""
+        for child in self._children.values():
+            child.send({"command": "close"})
+        deadline = time.monotonic() + CLOSE_S
+        while self._children and time.monotonic() < deadline:
+            self._check_cancelled()
+            self._pump()
+        for index in tuple(self._children):
+            self._board.warn(index, f"its process did not end by itself within {CLOSE_S:g} s")
+            self._drop(index)
+
+    def _await(self, index: int, name: str) -> None:
+        """Wait for an event of one child while serving all; returns early where that child is lost."""
+        watch = StallWatch(self.plan.stall_s, time.monotonic())
+        while index in self._children:
+            self._check_cancelled()
+            for entrant, event in self._pump():
+                if entrant == index:
+                    watch.progressed(time.monotonic())
+                    if event.name == name:
+                        return
+            child = self._children.get(index)
+            if child is None:
+                return
+            if vitals := child.vitals():
+                watch.observe(time.monotonic(), vitals)
+            if reason := watch.verdict(time.monotonic()):
+                phase = self._board.rows[index].phase
+                self._fail(index, "timeout", "timeout", f"{reason} while it was {phase}", "give it more with --timeout")
+
+    # What children report.
+
+    def _pump(self) -> list[tuple[int, Event]]:
+        """Wait up to a tick for reports, apply all that are there, publish, and return the events among them."""
+        events = []
+        changed = False
+        timeout = TICK_S
+        while True:
+            try:
+                index, report = self._reports.get(timeout=timeout)
+            except queue.Empty:
+                break
+            timeout = 0
+            if index not in self._children:
+                continue  # the last words of a child that was dropped
+            changed = True
+            if isinstance(report, Event):
+                events.append((index, report))
+                self._apply(index, report)
+            elif isinstance(report, ProtocolError):
+                self._fail(index, "failed", "protocol", f"its process {report}")
+            else:
+                self._bury(index, report)
+        if self._trace_memory() or changed:
+            self._board.publish()
+        return events
+
+    def _apply(self, index: int, event: Event) -> None:
+        if event.name == "failed":
+            kind, message, hint = (str(event.fields.get(key, "")) for key in ("kind", "message", "hint"))
+            self._fail(index, "missing-model" if kind == "model" else "failed", kind, message, hint)
+            return
+        try:
+            self._board.rows[index] = apply(self._board.rows[index], event)
+        except (KeyError, TypeError, ValueError) as error:
+            self._fail(index, "failed", "protocol", f"its process sent an unreadable {event.name} event ({error})")
+
+    def _bury(self, index: int, end: Ended) -> None:
+        """A child's pipe is closed: expected after `finished`, the end of its row otherwise."""
+        phase = self._board.rows[index].phase
+        if phase != "ended":
+            message = f"its process {end.reason or 'ended without a word'} while it was {phase}"
+            self._fail(index, "failed", "crash", message)
+            return
+        if end.reason:
+            self._board.warn(index, f"its process {end.reason} after its results were in")
+        self._drop(index)
+
+    def _fail(self, index: int, status: Status, kind: str, message: str, hint: str = "") -> None:
+        """End a child and give its row the reason."""
+        child = self._children.get(index)
+        self._drop(index)
+        if child and kind in ("crash", "protocol") and (words := child.last_words()):
+            message = f"{message}; its last words: {words}"
+        self._board.decide(index, status, RowError(kind, message, hint))
+
+    def _drop(self, index: int) -> None:
+        if child := self._children.pop(index, None):
+            child.end()
+
+    def _trace_memory(self) -> bool:
+        now = time.monotonic()
+        if now - self._traced_at < TICK_S:
+            return False
+        self._traced_at = now
+        for index, child in self._children.items():
+            self._board.memory(index, child.rss)
+        return bool(self._children)
+
+    def _check_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled
+
+    @contextmanager
+    def _shared_clip(self) -> Iterator[int]:
+        """The clip's samples in a nameless file whose descriptor children inherit: nothing is ever left of it."""
+        with tempfile.TemporaryFile() as file:
+            file.write(self.clip.samples.astype("<f4", copy=False).tobytes())
+            file.flush()
+            yield file.fileno()

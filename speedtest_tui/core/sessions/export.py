@@ -1,0 +1,118 @@
+"""Sessions in the formats people paste and programs read: JSON, CSV, Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+from speedtest_tui.core import figures
+from speedtest_tui.core.sessions.document import Document
+
+CSV_COLUMNS = (
+    "backend", "size", "status", "rank", "median_s", "ci95_low_s", "ci95_high_s", "rtfx", "import_s", "load_s",
+    "first_s", "runs_s", "peak_rss_mb", "peak_device_mb", "wer", "device", "source", "revision", "dtype", "bits",
+    "parameters", "text", "error", "warnings",
+)  # fmt: skip
+
+
+def ordered(document: Document) -> list[dict[str, Any]]:
+    """The results, ranked ones first by rank, the others as they stood."""
+    return sorted(document["results"], key=lambda result: result.get("rank") or float("inf"))
+
+
+def to_json(document: Document) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+def to_csv(document: Document) -> str:
+    """One line a backend, raw numbers, RFC 4180; lists are joined with spaces, warnings with semicolons."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CSV_COLUMNS, restval="", extrasaction="ignore")
+    writer.writeheader()
+    for result in ordered(document):
+        low, high = result["ci95_s"] or ("", "")
+        model = result["model"] or {}
+        writer.writerow(
+            {key: "" if value is None else value for key, value in {**model, **result}.items()}
+            | {
+                "ci95_low_s": low,
+                "ci95_high_s": high,
+                "runs_s": " ".join(f"{run:.6f}" for run in result["runs_s"]),
+                "error": _error(result),
+                "warnings": "; ".join(result["warnings"]),
+            }
+        )
+    return out.getvalue()
+
+
+def to_markdown(document: Document) -> str:
+    """A table to paste into an issue, with the machine, the clip and the verdict around it."""
+    clip, host, plan = document["clip"], document["host"], document["plan"]
+    lines = [
+        f"**{_cell(document['verdict']['sentence'])}**",
+        "",
+        f"{_cell(clip['name'])}, {figures.seconds(clip['seconds'])} · size {plan['size']} · {plan['runs']} runs, "
+        f"{plan['order']} · {_cell(host['chip'])}, {host['cores']} cores, {host['memory_bytes'] / 2**30:.0f} GB, "
+        f"{_cell(host['system'])} · {document['program']}",
+        "",
+        "| # | backend | median (95 %) | RTFx | relative | load | first | memory | WER | weights |",
+        "|--:|:--|--:|--:|--:|--:|--:|--:|--:|:--|",
+    ]
+    lines += ["| " + " | ".join(map(_cell, cells)) + " |" for cells in map(_cells, ordered(document))]
+    texts = [f"- {_cell(result['backend'])}: {_cell(result['text'])}" for result in ordered(document) if result["text"]]
+    remarks = [f"- {_cell(text)}" for text in (*clip["warnings"], *document["notes"])]
+    remarks += [f"- {_cell(r['backend'])}: {_cell(w)}" for r in ordered(document) for w in r["warnings"]]
+    for title, block in (("Transcripts", texts), ("Remarks", remarks)):
+        lines += ["", f"{title}:", "", *block] if block else []
+    return "\n".join(lines) + "\n"
+
+
+def _cells(result: dict[str, Any]) -> tuple[str, ...]:
+    if result["status"] != "ok":
+        return ("", result["backend"], f"{result['status']}: {_error(result)}", *[""] * 7)
+    return (
+        str(result["rank"]),
+        result["backend"],
+        median(result),
+        figures.rtfx(result["rtfx"]),
+        relative(result),
+        figures.seconds(result["load_s"]),
+        figures.seconds(result["first_s"]),
+        figures.megabytes(result["peak_rss_mb"]),
+        figures.percent(result["wer"]),
+        weights(result),
+    )
+
+
+def median(result: dict[str, Any]) -> str:
+    """ "0.145 s ±0.003"."""
+    interval = f" {figures.half_width(*result['ci95_s'])}" if result["ci95_s"] else ""
+    return figures.seconds(result["median_s"]) + interval
+
+
+def relative(result: dict[str, Any]) -> str:
+    """ "fastest" or "2.8× slower"."""
+    if result["rank"] == 1:
+        return "fastest"
+    return figures.slower(result["slower"]["value"]) if result["slower"] else ""
+
+
+def weights(result: dict[str, Any]) -> str:
+    """What ran: source, dtype, bits per weight where quantised."""
+    model = result["model"] or {}
+    bits = model.get("bits")
+    precision = f"{bits:.1f} bits" if bits and bits < 12 else model.get("dtype") or ""
+    return f"{model.get('source', '')} {precision}".strip()
+
+
+def _error(result: dict[str, Any]) -> str:
+    error = result["error"]
+    return f"{error['message']}{': ' + error['hint'] if error['hint'] else ''}" if error else ""
+
+
+def _cell(text: object) -> str:
+    """Text that cannot break a Markdown table or smuggle in markup of its own."""
+    flat = " ".join(str(text).split())
+    return "".join("\\" + character if character in "|<>`*_[]\\" else character for character in flat)

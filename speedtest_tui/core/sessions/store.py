@@ -1,0 +1,114 @@
+"""Sessions on disk: one folder each, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from speedtest_tui.core import atomic
+from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.caches.locations import sessions_folder
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.sessions.document import SCHEMA, Document
+from speedtest_tui.core.sessions.export import to_json, to_markdown
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session that could be read. `name` is its folder's name, which begins with the time it was started."""
+
+    name: str
+    folder: Path
+    document: Document
+
+
+@dataclass(frozen=True)
+class DamagedSession:
+    """A session that could not, and why in words."""
+
+    name: str
+    folder: Path
+    reason: str
+
+
+def save(document: dict[str, Any], clip: Clip) -> Path:
+    """Write `session.json` and `clip.flac` (24 bit) into a new folder and return it. Raises OSError."""
+    import soundfile
+
+    root = sessions_folder()
+    stem = re.sub(r"[^0-9T]", "", document["started"].partition("+")[0])
+    for name in (stem, *(f"{stem}-{i}" for i in range(2, 1000))):
+        if (target := root / name).exists():
+            continue
+        try:
+            with atomic.new_folder(target) as folder:
+                soundfile.write(folder / "clip.flac", clip.samples, 16_000, "PCM_24", format="FLAC")
+                (folder / "session.json").write_text(to_json(document), encoding="utf-8")
+        except FileExistsError:
+            continue  # another process took the name meanwhile
+        return target
+    raise FileExistsError(root / stem)
+
+
+def read(folder: Path) -> Session | DamagedSession:
+    """Read one session's folder."""
+    try:
+        document = json.loads((folder / "session.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return DamagedSession(folder.name, folder, "session.json is missing")
+    except OSError as error:
+        return DamagedSession(folder.name, folder, f"session.json cannot be read ({error.strerror})")
+    except ValueError:
+        return DamagedSession(folder.name, folder, "session.json is no JSON")
+    problem = _problem(document)
+    return DamagedSession(folder.name, folder, problem) if problem else Session(folder.name, folder, document)
+
+
+def _problem(document: object) -> str:
+    if not isinstance(document, dict):
+        return "session.json holds no session"
+    schema = document.get("schema")
+    if schema != SCHEMA:
+        return f"it has schema {schema!r}, this version reads {SCHEMA}"
+    try:
+        to_markdown(document)
+        datetime.datetime.fromisoformat(document["started"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return f"session.json is not as this version writes it ({type(error).__name__}: {error})"
+    return ""
+
+
+def sessions() -> Iterator[Session | DamagedSession]:
+    """All sessions, the newest first."""
+    with contextlib.suppress(FileNotFoundError):
+        for folder in sorted(sessions_folder().iterdir(), reverse=True):
+            if folder.is_dir() and not folder.name.startswith("."):
+                yield read(folder)
+
+
+def find(name: str) -> Session:
+    """The session whose name begins with `name`, or the newest one for "last".
+
+    Raises UserError where none, a damaged one or more than one fits.
+    """
+    known = list(sessions())
+    if name == "last":
+        whole = next((session for session in known if isinstance(session, Session)), None)
+        if whole is None:
+            raise UserError("there is no session yet", "make one with `speedtest-tui run --demo`")
+        return whole
+    exact = [session for session in known if session.name == name]
+    matching = exact or [session for session in known if session.name.startswith(name)]
+    if not matching:
+        raise UserError(f"no session is called {name!r}", "see `speedtest-tui sessions list`")
+    if len(matching) > 1:
+        raise UserError(f"{len(matching)} sessions begin with {name!r}", "give more of the name")
+    if isinstance(matching[0], DamagedSession):
+        raise UserError(f"session {matching[0].name} is damaged", matching[0].reason)
+    return matching[0]
