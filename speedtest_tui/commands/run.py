@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,14 +13,15 @@ from speedtest_tui.cli import EXIT_CANCELLED, EXIT_FAILED, EXIT_OK, complain
 from speedtest_tui.commands.progress import watch
 from speedtest_tui.commands.request import plan_from, reference_text
 from speedtest_tui.commands.table import print_results
-from speedtest_tui.core import atomic, host
+from speedtest_tui.core import atomic
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.decode import load_clip
 from speedtest_tui.core.audio.demo import demo_clip
 from speedtest_tui.core.bench.plan import Plan
 from speedtest_tui.core.bench.supervisor import Race
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.sessions import document, export, store
+from speedtest_tui.core.sessions import export
+from speedtest_tui.core.sessions.keeper import Keeper
 
 FORMS = {"json": export.to_json, "csv": export.to_csv, "markdown": export.to_markdown}
 
@@ -67,8 +67,7 @@ def _asked(options: argparse.Namespace, result: dict[str, Any]) -> bool:
 
 def _race(plan: Plan, clip: Clip, *, save: bool) -> dict[str, Any]:
     """Run one race to its end, or to Ctrl-C, and keep it."""
-    started = datetime.datetime.now(datetime.UTC)
-    machine = host.describe()
+    keep = Keeper(plan, clip, save=save)
     race = Race(plan, clip)
     race.start()
     try:
@@ -76,13 +75,10 @@ def _race(plan: Plan, clip: Clip, *, save: bool) -> dict[str, Any]:
     except KeyboardInterrupt:
         race.cancel()
     race.join()
-    finished = document.build(race.snapshot, plan, clip, machine, started)
-    if save:
-        try:
-            store.save(finished, clip)
-        except OSError as error:
-            complain(f"the session could not be saved ({error.strerror or error}): use --json to keep the result")
-    return finished
+    kept = keep(race.snapshot)
+    if kept.problem:
+        complain(f"{kept.problem}: use --json to keep the result")
+    return kept.document
 
 
 def _write(outputs: dict[str, str], documents: list[dict[str, Any]]) -> None:

@@ -16,6 +16,11 @@ def seconds(value: float | None) -> str:
     return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s" if value >= 1 else f"{value:.3f} s"
 
 
+def ticking(value: float) -> str:
+    """A duration that is still growing: one decimal, so that it neither jumps in width nor flickers."""
+    return f"{max(0.0, value):.1f} s"
+
+
 def half_width(low: float, high: float) -> str:
     """Half of an interval, "±0.003", with as many digits as make it non-zero down to a millisecond."""
     half = (high - low) / 2

@@ -93,6 +93,10 @@ class RaceSnapshot:
     notes: tuple[str, ...] = ()
     verdict: Verdict = field(default_factory=Verdict)
 
+    def ordered(self) -> tuple[Row, ...]:
+        """The rows as a screen shows them: in the plan's order, and once the race has ended in order of rank."""
+        return tuple(sorted(self.rows, key=lambda row: row.rank or len(self.rows) + 1)) if self.ended else self.rows
+
     @property
     def ended(self) -> bool:
         return self.state in ("done", "cancelled")

@@ -59,6 +59,7 @@ class Race(threading.Thread):
         self._board = Scoreboard(plan, listener)
         self._when_ended = when_ended
         self._cancelled = threading.Event()
+        self._over = threading.Event()
         self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._children: dict[int, ChildHandle] = {}
         self._traced_at = 0.0
@@ -71,7 +72,18 @@ class Race(threading.Thread):
         """Ask the race to stop; returns at once. Children are ended before the thread is."""
         self._cancelled.set()
 
+    def join(self, timeout: float | None = None) -> None:
+        """As Thread.join, which up to Python 3.12 takes the thread for ended when Ctrl-C interrupts the wait."""
+        if self._over.wait(timeout):
+            super().join(timeout)
+
     def run(self) -> None:
+        try:
+            self._race()
+        finally:
+            self._over.set()
+
+    def _race(self) -> None:
         state: RaceState = "done"
         try:
             with self._shared_clip() as descriptor:
@@ -88,7 +100,8 @@ class Race(threading.Thread):
             for index in tuple(self._children):
                 self._drop(index)
         for index in self._board.unfinished():
-            self._fail(index, "cancelled", "cancelled", "cancelled before its runs were done")
+            done = len(self._board.rows[index].runs_s)
+            self._fail(index, "cancelled", "cancelled", f"after {done} of {self.plan.runs} runs")
         self._judge(state)
 
     def _judge(self, state: RaceState) -> None:
@@ -235,14 +248,15 @@ class Race(threading.Thread):
             return
         try:
             self._board.rows[index] = apply(self._board.rows[index], event)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             self._fail(index, "failed", "protocol", f"its process sent an unreadable {event.name} event ({error})")
 
     def _bury(self, index: int, end: Ended) -> None:
         """A child's pipe is closed: expected after `finished`, the end of its row otherwise."""
         phase = self._board.rows[index].phase
-        if phase != "ended":
-            message = f"its process {end.reason or 'ended without a word'} while it was {phase}"
+        if phase != "ended" or index in self._board.unfinished():
+            when = f"while it was {phase}" if phase != "ended" else "before its runs were done"
+            message = f"its process {end.reason or 'ended without a word'} {when}"
             self._fail(index, "failed", "crash", message)
             return
         if end.reason:

@@ -20,6 +20,7 @@ from typing import Any
 from backends.embedded import layouts, nano
 from speedtest_tui.core import atomic
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.lifeline import die_with_parent
 
 EMBEDDED_FOLDER = "embedded"
 EMBEDDED_FOLDER_PREFIX = "nano-"
@@ -164,6 +165,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("layout", choices=layouts.LAYOUTS, metavar="LAYOUT", help="one of %(choices)s")
     parser.add_argument("cache", type=Path, metavar="CACHE_DIR", help="the local cache; made where missing")
     chosen = parser.parse_args(arguments)
+    die_with_parent()
     try:
         folder = materialise(chosen.layout, chosen.cache)
     except UnpackError as error:

@@ -1,0 +1,129 @@
+"""Between the screen and the engine: starts background work, and turns what it reports into messages.
+
+Everything heavy is imported here, in threads, after the first frame. Nothing here touches a widget.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from speedtest_tui.ui.messages import (
+    BackendsKnown,
+    ClipReady,
+    ClipRefused,
+    ClipView,
+    MachineKnown,
+    RaceChanged,
+    RaceEnded,
+    TaskFailed,
+)
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.audio.clip import Clip
+    from speedtest_tui.core.bench.plan import Plan
+    from speedtest_tui.core.bench.row import RaceSnapshot
+    from speedtest_tui.core.bench.supervisor import Race
+
+QUIT_S = 2.0
+"""How long leaving the program waits for a cancelled race to be kept; its children are ended well before."""
+
+
+class Bridge:
+    """Background work for one screen. `post` must be safe to call from any thread, as `post_message` is."""
+
+    def __init__(self, post: Callable[[Message], object]) -> None:
+        self._post = post
+        self._race: Race | None = None
+        self._starting: threading.Thread | None = None
+        self._closed = threading.Event()
+
+    @property
+    def racing(self) -> bool:
+        """Whether a race is under way or about to be."""
+        threads = (self._starting, self._race)
+        return any(thread is not None and thread.is_alive() for thread in threads)
+
+    def look_around(self) -> None:
+        """Find out about the machine and about further backends."""
+        self._in_background("machine", self._look_around)
+
+    def load(self, audio: Path | None, reference: str | None = None) -> None:
+        """Read a clip, the demo where `audio` is None."""
+        self._in_background("clip", lambda: self._load(audio, reference))
+
+    def start(self, plan: Plan, clip: Clip) -> None:
+        """Start a race; does nothing while one is under way."""
+        if not self.racing:
+            self._starting = self._in_background("start", lambda: self._start(plan, clip))
+
+    def cancel(self) -> None:
+        """Cancel the race, if there is one; returns at once."""
+        if self._race is not None:
+            self._race.cancel()
+
+    def close(self) -> None:
+        """Cancel what runs and wait until it has been kept, QUIT_S at most. Blocks: call it when the screen is gone."""
+        self._closed.set()
+        if self._starting is not None:
+            self._starting.join(QUIT_S)
+        self.cancel()
+        if self._race is not None:
+            self._race.join(QUIT_S)
+
+    def _in_background(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:
+                self._post(TaskFailed(f"{name}: {type(error).__name__}: {error}"))
+
+        # A plain daemon thread: Textual's thread workers would keep the process alive until they return.
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _look_around(self) -> None:
+        from backends.registry import entries
+        from speedtest_tui.core import host
+
+        self._post(MachineKnown(host.describe().sentence()))
+        self._post(BackendsKnown(entries()))
+
+    def _load(self, audio: Path | None, reference: str | None) -> None:
+        from speedtest_tui.core.audio.decode import load_clip
+        from speedtest_tui.core.audio.demo import demo_clip
+        from speedtest_tui.core.audio.envelope import envelope
+        from speedtest_tui.core.audio.level import measure
+        from speedtest_tui.core.errors import UserError
+
+        try:
+            clip = demo_clip() if audio is None else load_clip(audio, reference=reference)
+        except UserError as error:
+            self._post(ClipRefused(str(error)))
+            return
+        level = measure(clip.samples)
+        self._post(ClipReady(ClipView(clip, envelope(clip.samples), level.peak_db, level.rms_db)))
+
+    def _start(self, plan: Plan, clip: Clip) -> None:
+        from speedtest_tui.core.bench.supervisor import Race
+        from speedtest_tui.core.sessions.keeper import Keeper
+
+        keep = Keeper(plan, clip)
+
+        def changed(snapshot: RaceSnapshot) -> None:
+            if not snapshot.ended:
+                self._post(RaceChanged(snapshot))
+
+        def ended(snapshot: RaceSnapshot) -> None:
+            self._post(RaceEnded(snapshot, keep(snapshot)))
+
+        if self._closed.is_set():
+            return
+        race = Race(plan, clip, changed, ended)
+        race.start()
+        self._race = race

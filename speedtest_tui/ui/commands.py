@@ -1,0 +1,22 @@
+"""What the command palette offers beside Textual's own entries: every action of the dashboard, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from textual.app import SystemCommand
+from textual.binding import Binding
+
+from speedtest_tui.ui.screens.dashboard import DashboardScreen
+
+
+def dashboard_commands(screen: DashboardScreen) -> Iterator[SystemCommand]:
+    """One command for each binding that does something at this moment."""
+    for binding in screen.BINDINGS:
+        assert isinstance(binding, Binding)
+        if binding.action.startswith("app.quit"):
+            continue  # Textual offers it already
+        if screen.check_action(binding.action, ()):
+            title = binding.description.capitalize()
+            yield SystemCommand(title, binding.tooltip or "", partial(screen.run_action, binding.action))

@@ -1,0 +1,73 @@
+"""The first line of the screen: the machine on the left, the plan and the state of the race on the right."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+from textual.widget import Widget
+
+from speedtest_tui.core.bench.plan import Plan
+from speedtest_tui.core.bench.row import RaceSnapshot
+from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_NEEDS_YOU, STYLE_NOW, Span
+
+TITLE = "speedtest-tui"
+
+
+def state_of(snapshot: RaceSnapshot | None, runs: int) -> Span:
+    """The race in two or three words, with its colour."""
+    if snapshot is None:
+        return "· ready", ""
+    if snapshot.state == "done":
+        return "✓ done", STYLE_BEST
+    if snapshot.state == "cancelled":
+        return "– cancelled", STYLE_NEEDS_YOU
+    rows = [row for row in snapshot.rows if not row.status]
+    running = [row for row in rows if row.phase == "running"]
+    if running:
+        return f"▶ run {len(running[0].runs_s) + 1} of {runs}", STYLE_NOW
+    if any(row.phase == "warming" for row in rows):
+        return "▶ warming up", STYLE_NOW
+    if any(row.runs_s for row in rows):
+        return "▶ racing", STYLE_NOW
+    return ("▶ loading" if snapshot.state == "racing" else "▶ preparing"), STYLE_NOW
+
+
+class StatusLine(Widget):
+    """Gives up the machine's details before the plan, and the plan before the state, where width is short."""
+
+    DEFAULT_CSS = "StatusLine { height: 1; }"
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self._plan = plan
+        self._machine = ""
+        self._snapshot: RaceSnapshot | None = None
+
+    def show_machine(self, sentence: str) -> None:
+        self._machine = sentence
+        self.refresh()
+
+    def show_race(self, snapshot: RaceSnapshot | None, plan: Plan) -> None:
+        if (snapshot and state_of(snapshot, plan.runs)) != (self._snapshot and state_of(self._snapshot, plan.runs)):
+            self.refresh()
+        self._snapshot, self._plan = snapshot, plan
+
+    def render(self) -> Content:
+        width = self.size.width - 2
+        state, style = state_of(self._snapshot, self._plan.runs)
+        plan = f"size {self._plan.size}   runs {self._plan.runs}   language {self._plan.language or 'auto'}   "
+        if cell_len(TITLE + plan + state) + 8 > width:
+            plan = f"{self._plan.size} · {self._plan.runs} runs   "
+        room = width - cell_len(TITLE + plan + state) - 4
+        machine = self._machine if cell_len(self._machine) <= room else _shorter(self._machine, room)
+        gap = width - cell_len(TITLE + machine + plan + state) - 3
+        return Content.assemble(" ", (TITLE, "bold"), "   ", machine, " " * max(1, gap), plan, (state, style))
+
+
+def _shorter(sentence: str, room: int) -> str:
+    """Drop parts from the end until the rest fits; cut the first part if need be."""
+    parts = sentence.split(" · ")
+    while len(parts) > 1 and cell_len(" · ".join(parts)) > room:
+        parts.pop()
+    text = " · ".join(parts)
+    return text if cell_len(text) <= room else set_cell_size(text, max(0, room - 1)).rstrip() + "…" if room > 8 else ""

@@ -1,0 +1,155 @@
+"""Race states made by hand, and the stand-ins that put them on a screen without a clock or an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from textual.message import Message
+
+from backends.base import Loaded, ModelSpec, Transcription
+from backends.registry import BUILT_IN
+from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.bench.plan import Plan
+from speedtest_tui.core.bench.row import RaceSnapshot, Row, RowError
+from speedtest_tui.core.bench.verdict import judge, rank, verdict
+from speedtest_tui.core.sessions.keeper import Kept
+from speedtest_tui.ui.messages import BackendsKnown, ClipReady, ClipView, MachineKnown, RaceChanged, RaceEnded
+from speedtest_tui.ui.request import Request
+
+NOW = 1000.0
+MACHINE = "Apple M4 Pro · 14 cores · 24 GB · macOS 26.1"
+TEXT = "which is the fastest transcription on my mac"
+PLAN = Plan(BUILT_IN, runs=3)
+
+
+def clip_view(**facts: Any) -> ClipView:
+    """A four-second clip with a rising and falling outline."""
+    samples = np.zeros(64_000, np.float32)
+    outline = tuple(abs(np.sin(i / 7)) * 0.7 for i in range(240))
+    return ClipView(Clip(samples, "interview.m4a", reference=TEXT, **facts), outline, -3.1, -17.4)
+
+
+def loaded(source: str) -> Loaded:
+    return Loaded("cpu", "float16", 16.0, 5_594_880, source, "nano-0", ())
+
+
+def row(backend: str, **facts: Any) -> Row:
+    return replace(Row(backend, "nano", since=NOW - 1.3), **facts)
+
+
+def ran(backend: str, seconds: tuple[float, ...], **facts: Any) -> Row:
+    """A row with these runs behind it."""
+    return row(
+        backend,
+        spec=ModelSpec("embedded", "nano/mlx"),
+        loaded=loaded("nano/mlx"),
+        import_s=1.52,
+        load_s=0.064,
+        first_s=seconds[0] * 1.6,
+        warmups_done=1,
+        runs_s=seconds,
+        peak_rss=298_811_392,
+        transcription=Transcription(facts.pop("text", TEXT)),
+        phase=facts.pop("phase", "resting"),
+        **facts,
+    )
+
+
+MISSING = row(
+    "parakeet-mlx",
+    phase="ended",
+    status="missing-model",
+    error=RowError("missing-model", "mlx-community/parakeet-tdt-0.6b-v2 is not on this machine", "fetch it"),
+)
+CRASHED = row(
+    "whisper-mps",
+    phase="ended",
+    status="failed",
+    error=RowError("crash", "its process crashed (segmentation fault, SIGSEGV) while it was loading"),
+)
+
+
+def running() -> RaceSnapshot:
+    """Round two: one at work, the others waiting."""
+    rows = (
+        ran("mlx-whisper", (0.401,), phase="running", since=NOW - 0.31),
+        MISSING,
+        CRASHED,
+        ran("transformers", (0.533, 0.541)),
+        ran("pocketsphinx", (0.81, 0.80)),
+    )
+    return RaceSnapshot(rows, "racing")
+
+
+def loading() -> RaceSnapshot:
+    rows = (
+        row("mlx-whisper", phase="loaded", import_s=1.5, load_s=0.064, peak_rss=205_000_000),
+        MISSING,
+        row("whisper-mps", phase="importing"),
+        row("transformers"),
+        row("pocketsphinx"),
+    )
+    return RaceSnapshot(rows, "racing")
+
+
+def finished() -> RaceSnapshot:
+    """Judged and ranked by the engine's own code."""
+    rows = [
+        ran("mlx-whisper", (0.401, 0.398, 0.407), phase="ended"),
+        MISSING,
+        CRASHED,
+        ran("transformers", (0.533, 0.541, 0.512), phase="ended", text=TEXT.replace(" my ", " the ")),
+        ran("pocketsphinx", (0.81, 0.80, 0.82), phase="ended", warnings=("its text differed between runs",)),
+    ]
+    judged = [judge(r, clip_view().clip, "en") if r.runs_s else r for r in rows]
+    ranked = rank(judged)
+    return RaceSnapshot(ranked, "done", verdict=verdict(ranked))
+
+
+def cancelled() -> RaceSnapshot:
+    stopped = RowError("cancelled", "after 1 of 3 runs")
+    rows = tuple(
+        r if r.status else replace(r, phase="ended", status="cancelled", error=stopped) for r in running().rows
+    )
+    return RaceSnapshot(rows, "cancelled", verdict=verdict(rows))
+
+
+class StillBridge:
+    """Stands for the bridge: notes what it was asked for and does none of it; the test posts the messages."""
+
+    def __init__(self, post: Callable[[Message], object]) -> None:
+        self.post = post
+        self.asked: list[str] = []
+        self.racing = False
+
+    def look_around(self) -> None:
+        self.asked.append("look_around")
+        self.post(MachineKnown(MACHINE))
+        self.post(BackendsKnown(BUILT_IN))
+
+    def load(self, audio: Path | None, reference: str | None = None) -> None:
+        self.asked.append(f"load {audio}")
+        self.post(ClipReady(clip_view()))
+
+    def start(self, plan: Plan, clip: Clip) -> None:
+        self.asked.append(f"start {plan.size} x{plan.runs} on {clip.name}")
+        self.racing = True
+
+    def cancel(self) -> None:
+        self.asked.append("cancel")
+
+    def close(self) -> None:
+        self.asked.append("close")
+
+    def show(self, snapshot: RaceSnapshot) -> None:
+        """Report this state as the engine would."""
+        self.racing = not snapshot.ended
+        self.post(RaceEnded(snapshot, Kept({})) if snapshot.ended else RaceChanged(snapshot))
+
+
+def request(**facts: Any) -> Request:
+    return Request(PLAN, **facts)

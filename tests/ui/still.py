@@ -1,0 +1,21 @@
+"""A fixture: the application with a still bridge and a still clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from states import NOW, StillBridge, request
+
+from speedtest_tui.ui.app import SpeedtestApp
+
+
+@pytest.fixture
+def still_app(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that makes the application; whatever it is asked for, no engine starts."""
+    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+
+    def make(**facts: Any) -> SpeedtestApp:
+        return SpeedtestApp(request(**facts), make_bridge=StillBridge, clock=lambda: NOW)  # type: ignore[arg-type]
+
+    return make

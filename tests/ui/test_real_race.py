@@ -1,0 +1,61 @@
+"""The dashboard with the real engine: a child process loads pocketsphinx and transcribes the demo clip."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from backends.registry import BUILT_IN
+from speedtest_tui.core.bench.plan import Plan
+from speedtest_tui.core.bench.row import RaceSnapshot
+from speedtest_tui.core.sessions import store
+from speedtest_tui.ui.app import SpeedtestApp
+from speedtest_tui.ui.request import Request
+
+POCKETSPHINX = tuple(entry for entry in BUILT_IN if entry.name == "pocketsphinx")
+PATIENCE_S = 120
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SpeedtestApp:
+    monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SPEEDTEST_MODELS_DIR", str(tmp_path / "models"))
+    return SpeedtestApp(Request(Plan(POCKETSPHINX, runs=2), autostart=True, open_backends=False))
+
+
+async def until(app: SpeedtestApp, condition: Callable[[RaceSnapshot], bool]) -> RaceSnapshot:
+    """Let the application live until its snapshot fulfils a condition."""
+    async with asyncio.timeout(PATIENCE_S):
+        while app.dashboard.snapshot is None or not condition(app.dashboard.snapshot):
+            await asyncio.sleep(0.02)
+    return app.dashboard.snapshot
+
+
+async def test_a_race_runs_to_its_end_and_is_kept(app: SpeedtestApp) -> None:
+    async with app.run_test(size=(120, 40)):
+        snapshot = await until(app, lambda snapshot: snapshot.ended)
+    row = snapshot.rows[0]
+    assert (row.status, row.wer, len(row.runs_s), row.rank) == ("ok", 0.0, 2, 1)
+    assert row.transcription is not None
+    assert row.transcription.text == "which is the fastest transcription on my mac"
+    assert row.import_s and row.load_s and row.first_s and row.peak_rss > 10_000_000
+    kept = list(store.sessions())
+    assert len(kept) == 1
+    assert isinstance(kept[0], store.Session)
+    assert not psutil.Process().children(recursive=True)
+
+
+@pytest.mark.parametrize("phase", ["importing", "loading", "warming", "running"])
+async def test_quitting_in_any_phase_leaves_no_child_and_keeps_the_session(app: SpeedtestApp, phase: str) -> None:
+    seen = ["starting", "importing", "loading", "loaded", "warming", "resting", "running", "ended"]
+    async with app.run_test(size=(80, 24)) as pilot:
+        # Phases may be shorter than a message takes: the named one or any later one will do.
+        await until(app, lambda snapshot: snapshot.rows[0].phase in seen[seen.index(phase) :])
+        await pilot.press("q")
+    app.dashboard.bridge.close()
+    assert not psutil.Process().children(recursive=True)
+    assert len([session for session in store.sessions() if isinstance(session, store.Session)]) == 1

@@ -1,0 +1,302 @@
+"""Unpacking the embedded model: checked on every use, whole or not there, one builder at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from backends.embedded import layouts, nano
+from speedtest_tui.core import atomic
+from speedtest_tui.core.caches import materialise
+
+MODULE = "speedtest_tui.core.caches.materialise"
+LAYOUT = "mlx"
+WEIGHTS = "weights.safetensors"
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with one whole layout; not to be changed."""
+    cache = tmp_path_factory.mktemp("built")
+    materialise.materialise(LAYOUT, cache)
+    return cache
+
+
+@pytest.fixture
+def cache(built: Path, tmp_path: Path) -> Path:
+    """A copy of `built` to be damaged."""
+    return Path(shutil.copytree(built, tmp_path / "cache"))
+
+
+def leftovers(cache: Path, layout: str = LAYOUT) -> list[str]:
+    """Whatever lies beside the layout, its lock excepted."""
+    folder = materialise.folder_of(layout, cache)
+    return sorted(path.name for path in folder.parent.iterdir() if path.name not in (layout, f".{layout}.lock"))
+
+
+def test_folder_is_named_after_the_source(built: Path) -> None:
+    found = materialise.find(LAYOUT, built)
+    assert found == built / "embedded" / f"nano-{nano.source_sha256()[:12]}" / LAYOUT
+    assert found.is_absolute()
+    assert {path.name for path in found.iterdir()} == {*layouts.files(LAYOUT), "manifest.json"}
+    manifest = json.loads((found / "manifest.json").read_text())
+    assert manifest["source_sha256"] == nano.source_sha256()
+    assert manifest["files"][WEIGHTS]["bytes"] == (found / WEIGHTS).stat().st_size
+    assert not leftovers(built)
+
+
+def test_missing_is_none(tmp_path: Path) -> None:
+    assert materialise.find(LAYOUT, tmp_path / "nothing") is None
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_unknown_layout(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown layout"):
+        materialise.find("ggml", tmp_path)
+    with pytest.raises(ValueError, match="unknown layout"):
+        materialise.materialise("ggml", tmp_path)
+
+
+def flip_a_byte(folder: Path) -> None:
+    with (folder / WEIGHTS).open("r+b") as file:
+        file.seek(1_000_000)
+        byte = file.read(1)[0]
+        file.seek(1_000_000)
+        file.write(bytes([byte ^ 1]))
+
+
+def truncate(folder: Path) -> None:
+    os.truncate(folder / WEIGHTS, (folder / WEIGHTS).stat().st_size - 1)
+
+
+def change_manifest(**changed: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps({**manifest, **changed}))
+
+    return change
+
+
+def make_manifest_a_folder(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").mkdir()
+
+
+def empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def replace_by_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("x")
+
+
+def replace_by_broken_link(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.symlink_to("nowhere")
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "flipped byte": flip_a_byte,
+    "truncated file": truncate,
+    "file missing": lambda folder: (folder / WEIGHTS).rename(folder / f".{WEIGHTS}"),
+    "file too many": lambda folder: (folder / "weights.npz").write_bytes(b""),
+    "manifest missing": lambda folder: (folder / "manifest.json").rename(folder / ".manifest.json"),
+    "manifest cut": lambda folder: os.truncate(folder / "manifest.json", 100),
+    "manifest no object": lambda folder: (folder / "manifest.json").write_text("[]"),
+    "manifest no text": lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe\x00"),
+    "manifest a folder": make_manifest_a_folder,
+    "manifest lists nothing": change_manifest(files={}),
+    "other source": change_manifest(source_sha256="0" * 64),
+    "other format": change_manifest(format=layouts.FORMAT + 1),
+    "other layout": change_manifest(layout="hf"),
+    "folder empty": empty,
+    "folder a file": replace_by_file,
+    "folder a broken link": replace_by_broken_link,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_found_and_mended(damage: str, cache: Path) -> None:
+    folder = materialise.folder_of(LAYOUT, cache)
+    DAMAGES[damage](folder)
+    assert materialise.find(LAYOUT, cache) is None
+    assert materialise.materialise(LAYOUT, cache) == folder
+    assert materialise.find(LAYOUT, cache) == folder
+    assert not leftovers(cache)
+
+
+def test_finders_litter_is_no_damage(cache: Path) -> None:
+    (materialise.folder_of(LAYOUT, cache) / ".DS_Store").write_bytes(b"x")
+    assert materialise.find(LAYOUT, cache) is not None
+
+
+def test_whole_folder_is_not_touched(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts, "write", lambda *_: pytest.fail("built again"))
+    weights = materialise.folder_of(LAYOUT, cache) / WEIGHTS
+    before = weights.stat()
+    assert materialise.materialise(LAYOUT, cache) == materialise.folder_of(LAYOUT, cache)
+    assert (weights.stat().st_ino, weights.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_relative_cache_gives_absolute_folder(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(cache.parent)
+    assert materialise.find(LAYOUT, Path("cache")) == materialise.folder_of(LAYOUT, cache)
+
+
+def test_program_prints_one_line(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-m", MODULE, LAYOUT, str(tmp_path)]
+    done = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 1
+    assert json.loads(done.stdout) == {"path": str(materialise.find(LAYOUT, tmp_path))}
+
+
+def test_program_says_why_not_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    arguments = [sys.executable, "-m", MODULE, LAYOUT, str(tmp_path / "file")]
+    done = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "a file stands where a folder belongs" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_read_only_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        assert materialise.main([LAYOUT, str(tmp_path / "cache")]) == 1
+    finally:
+        tmp_path.chmod(0o700)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "not writable" in said.err
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (errno.EROFS, "not writable"),
+        (errno.EACCES, "not writable"),
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_system_errors_are_one_line(
+    code: int, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path, text: str) -> None:
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(atomic, "write_text", refuse)
+    assert materialise.main([LAYOUT, str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert sentence in said.err
+    assert materialise.find(LAYOUT, tmp_path) is None
+    assert not leftovers(tmp_path)
+
+
+def test_missing_library_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(materialise.UnpackError, match="module torch") as caught:
+        materialise.materialise("openai", tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not leftovers(tmp_path, "openai")
+
+
+def test_hung_builder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filelock = pytest.importorskip("filelock")
+    folder = materialise.folder_of(LAYOUT, tmp_path)
+    folder.parent.mkdir(parents=True)
+    monkeypatch.setattr(materialise, "LOCK_SECONDS", 0.0)
+    with filelock.FileLock(folder.with_name(f".{LAYOUT}.lock")), pytest.raises(materialise.UnpackError) as caught:
+        materialise.materialise(LAYOUT, tmp_path)
+    assert "another process" in str(caught.value)
+
+
+@contextlib.contextmanager
+def child(script: str, cache: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a script in which `wait(word)` prints the word and blocks until its stdin has a line."""
+    preamble = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from backends.embedded import layouts\n"
+        "from speedtest_tui.core import atomic\n"
+        "from speedtest_tui.core.caches import materialise\n"
+        "cache, write = Path(sys.argv[1]), layouts.write\n"
+        "def wait(word):\n    print(word, flush=True)\n    sys.stdin.readline()\n"
+    )
+    command = [sys.executable, "-c", preamble + script, str(cache)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def heard(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_two_processes_at_once(tmp_path: Path) -> None:
+    script = (
+        "def counted(layout, folder):\n    print('built', flush=True)\n    return write(layout, folder)\n"
+        "layouts.write = counted\n"
+        "wait('ready')\n"
+        f"print(materialise.materialise({LAYOUT!r}, cache), flush=True)\n"
+    )
+    with child(script, tmp_path) as one, child(script, tmp_path) as two:
+        assert [heard(one), heard(two)] == ["ready", "ready"]
+        for process in (one, two):
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        said = [process.stdout.read().split() for process in (one, two) if process.stdout is not None]
+        assert [one.wait(), two.wait()] == [0, 0]
+    assert sorted(word for words in said for word in words).count("built") == 1
+    assert [words[-1] for words in said] == [str(materialise.find(LAYOUT, tmp_path))] * 2
+    assert not leftovers(tmp_path)
+
+
+KILLED_WHILE = {
+    "a file is half written": (
+        "def half(layout, folder):\n"
+        f"    (folder / {WEIGHTS!r}).write_bytes(b'x' * 1000)\n"
+        "    wait('now')\n"
+        "layouts.write = half\n"
+    ),
+    "the manifest is not yet there": (
+        "def before(layout, folder):\n    names = write(layout, folder)\n    wait('now')\n    return names\n"
+        "layouts.write = before\n"
+    ),
+    "only the rename is missing": "atomic.sync_folder = lambda folder: wait('now')\n",
+}
+
+
+@pytest.mark.parametrize("moment", KILLED_WHILE)
+def test_killed_build_leaves_nothing_accepted(moment: str, tmp_path: Path) -> None:
+    script = KILLED_WHILE[moment] + f"materialise.materialise({LAYOUT!r}, cache)\n"
+    with child(script, tmp_path) as process:
+        assert heard(process) == "now"
+        process.kill()
+        process.wait()
+    assert leftovers(tmp_path)  # the kill came in the middle
+    assert materialise.find(LAYOUT, tmp_path) is None
+    # The dead process holds no lock, and the next one clears away what it left.
+    assert materialise.materialise(LAYOUT, tmp_path) == materialise.find(LAYOUT, tmp_path)
+    assert not leftovers(tmp_path)
