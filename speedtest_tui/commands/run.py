@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def run_races(options: argparse.Namespace) -> int:
         if target != "-" and not Path(target).absolute().parent.is_dir():
             raise UserError(f"cannot write {target}", "its folder does not exist")
     if options.demo:
-        clips: Sequence[Clip] = [demo_clip()]
+        demo = demo_clip()
+        clips: Sequence[Clip] = [replace(demo, reference=reference or demo.reference)]
     else:
         clips = [load_clip(path, reference=reference) for path in options.audio]
     for ended in (signal.SIGTERM, signal.SIGHUP):

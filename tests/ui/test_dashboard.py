@@ -112,9 +112,12 @@ async def test_transcripts_show_texts_errors_and_warnings(still_app: MakeApp) ->
         assert shown[0] == ["mlx-whisper", states.TEXT, "WER 0 %"]
         assert shown[1][2] == "WER 12 %"
         assert shown[2][1].endswith("! its text differed between runs")
+        assert shown[4][1] == ("✗ failed: its process crashed (segmentation fault, SIGSEGV) while it was loading")
         bridge_of(app).show(states.loading())
         await pilot.pause()
-        assert not app.screen.query(TranscriptLine)
+        assert [str(line.query_one(".name", Static).render()) for line in app.screen.query(TranscriptLine)] == [
+            "parakeet-mlx"
+        ]
 
 
 async def test_markup_in_a_transcript_or_error_is_text(still_app: MakeApp) -> None:

@@ -22,8 +22,9 @@ GAP = 2
 Span = tuple[str, str]
 """Text and the style it is drawn in; an empty style is the widget's own."""
 
-STYLE_NOW, STYLE_BEST, STYLE_NEEDS_YOU, STYLE_FAILED = "$accent", "$success", "$warning", "$error"
-STYLE_QUIET = "$primary"
+STYLE_NOW, STYLE_BEST, STYLE_NEEDS_YOU, STYLE_FAILED = "$text-accent", "$text-success", "$text-warning", "$text-error"
+FILL_NOW, FILL_BEST, FILL_QUIET = "$accent", "$success", "$primary"
+"""For text, whose contrast the theme takes care of, and for areas."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,8 @@ def _share(row: Row, now: float, scale: Scale) -> float:
 
 def _bar_style(row: Row) -> str:
     if row.phase in ACTIVE_PHASES:
-        return STYLE_NOW
-    return STYLE_BEST if row.rank == 1 else STYLE_QUIET
+        return FILL_NOW
+    return FILL_BEST if row.rank == 1 else FILL_QUIET
 
 
 def _time(row: Row, runs: int, now: float) -> str:

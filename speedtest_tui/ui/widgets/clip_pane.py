@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from speedtest_tui.core import figures
 from speedtest_tui.ui.messages import ClipView
-from speedtest_tui.ui.widgets.bar_layout import STYLE_QUIET
+from speedtest_tui.ui.widgets.bar_layout import FILL_QUIET
 
 LEVELS = " ▁▂▃▄▅▆▇█"
 FLOOR_DB = -48.0
@@ -44,7 +44,7 @@ class Waveform(Widget):
         self.refresh()
 
     def render(self) -> Content:
-        return Content.styled(waveform(self._outline, self.size.width), STYLE_QUIET)
+        return Content.styled(waveform(self._outline, self.size.width), FILL_QUIET)
 
 
 class ClipPane(Vertical):

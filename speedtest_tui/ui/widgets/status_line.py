@@ -58,7 +58,7 @@ class StatusLine(Widget):
         plan = f"size {self._plan.size}   runs {self._plan.runs}   language {self._plan.language or 'auto'}   "
         if cell_len(TITLE + plan + state) + 8 > width:
             plan = f"{self._plan.size} · {self._plan.runs} runs   "
-        room = width - cell_len(TITLE + plan + state) - 4
+        room = width - cell_len(TITLE + plan + state) - 6
         machine = self._machine if cell_len(self._machine) <= room else _shorter(self._machine, room)
         gap = width - cell_len(TITLE + machine + plan + state) - 3
         return Content.assemble(" ", (TITLE, "bold"), "   ", machine, " " * max(1, gap), plan, (state, style))

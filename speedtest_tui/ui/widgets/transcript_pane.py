@@ -1,4 +1,4 @@
-"""What each backend heard."""
+"""What each backend heard, or why it heard nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from speedtest_tui.core import figures
+from speedtest_tui.core.bench.describe import MARKS, reason
 from speedtest_tui.core.bench.row import Row
 
 
@@ -48,9 +49,10 @@ def shown(row: Row) -> tuple[str, str, str]:
 
 
 def text_of(row: Row) -> str:
-    """The text, and below it what is to be said of it."""
+    """The text, and below it what is to be said of it; why there is none, in full."""
     text = row.transcription.text or "(no text)" if row.transcription else ""
-    return "\n".join(filter(None, (text, *(f"! {warning}" for warning in row.warnings))))
+    failure = f"{MARKS[row.status][0]} {row.status}: {reason(row)}" if row.error else ""
+    return "\n".join(filter(None, (text, failure, *(f"! {warning}" for warning in row.warnings))))
 
 
 def wer_of(row: Row) -> str:
@@ -67,7 +69,7 @@ class TranscriptPane(VerticalScroll):
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show the texts that there are so far."""
-        rows = [row for row in rows if row.transcription or row.warnings]
+        rows = [row for row in rows if row.transcription or row.warnings or row.error]
         self.query_one("#no-text").display = not rows
         lines = list(self.query(TranscriptLine))
         for line, row in zip(lines, rows, strict=False):
