@@ -1,22 +1,38 @@
-"""How a child process makes sure that it does not outlive its parent."""
+"""How a child process makes sure that neither it nor anything it starts outlives its parent."""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
-import sys
+
+POLL_MS = 1000
+"""How often the watchdog looks whether its own process is still there; the end of stdin it notices at once."""
 
 
 def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent ends, even while a library holds the interpreter lock.
+    """Leave a watchdog beside this process that kills its whole group once stdin, a pipe from the parent, has ended.
 
-    Elsewhere the end of stdin must do; it is noticed as soon as the interpreter may run again.
+    A thread cannot do that while a library holds the interpreter lock, and Linux's own signal on a parent's death ends
+    one process only, and already when the thread that started it returns. Call this first of all: the fork must
+    happen before there are threads. A process that leads no group of its own was started by hand and is left alone.
     """
-    if sys.platform == "linux":
-        import ctypes
-
-        pr_set_pdeathsig = 1  # <linux/prctl.h>
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    guarded = os.getpid()
+    if os.getpgrp() != guarded or os.fork() != 0:
+        return
+    try:
+        # The watchdog must hold no pipe open whose end somebody waits for.
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        os.closerange(3, 64)
+        waiting = select.poll()
+        waiting.register(0, 0)  # no event but the end, which is always reported: commands are not its business
+        while os.getppid() == guarded:
+            if waiting.poll(POLL_MS):
+                os.killpg(0, signal.SIGKILL)
+    finally:
+        os._exit(0)
 
 
 def end_own_group() -> None:

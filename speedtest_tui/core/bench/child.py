@@ -14,7 +14,6 @@ made to point where stderr goes. When stdin ends the parent is gone and so, at o
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
 import sys
@@ -33,41 +32,13 @@ from backends.base import (
     RequiredFile,
     TranscribeOptions,
 )
-from speedtest_tui.core.bench.protocol import LineSplitter
-from speedtest_tui.core.lifeline import die_with_parent, end_own_group
+from speedtest_tui.core.event_pipe import EventPipe, read_commands
+from speedtest_tui.core.lifeline import die_with_parent
 
 if TYPE_CHECKING:
     from backends.base import Samples
 
 MEMORY_INTERVAL_S = 0.1
-
-
-class EventPipe:
-    """Writes events to a descriptor that nothing else in the process knows."""
-
-    def __init__(self) -> None:
-        self._descriptor = os.dup(1)
-        os.dup2(2, 1)
-        self._lock = threading.Lock()
-
-    def send(self, event: str, **fields: Any) -> None:
-        line = json.dumps({"event": event, "at": time.monotonic(), **fields}, ensure_ascii=False, default=str)
-        data = line.encode("utf-8", "replace") + b"\n"
-        with self._lock:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-
-
-def read_commands(commands: queue.SimpleQueue[dict[str, Any]]) -> None:
-    """Pass on every line of stdin; when it ends, end the whole process group."""
-    lines = LineSplitter()
-    try:
-        # Read without a buffer object: one that a daemon thread holds at exit is a fatal error.
-        while data := os.read(0, 65536):
-            for line in lines.feed(data):
-                commands.put(json.loads(line))
-    finally:
-        end_own_group()
 
 
 def watch_memory(pipe: EventPipe) -> None:

@@ -109,7 +109,7 @@ class ChildHandle:
                 for line in splitter.feed(data):
                     event = parse_event(line)
                     if event.name == "memory":
-                        self.rss = int(event.fields.get("rss", 0))
+                        self.rss = _rss(event)
                         continue
                     sent += 1
                     if sent > MAX_EVENTS:
@@ -144,6 +144,13 @@ class ChildHandle:
         if rest:
             return Ended(f"{describe_exit(code) or 'ended'} in the middle of a line: {excerpt(rest)}", code)
         return Ended(describe_exit(code), code)
+
+
+def _rss(event: Event) -> int:
+    rss = event.fields.get("rss")
+    if not isinstance(rss, int):
+        raise ProtocolError(f"sent an unreadable memory event ({rss!r:.60})")
+    return rss
 
 
 def describe_exit(code: int) -> str:

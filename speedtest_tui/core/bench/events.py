@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 from backends.base import Loaded, Segment, Transcription
@@ -23,7 +24,10 @@ PHASE_OF: dict[str, Phase] = {
 
 
 def apply(row: Row, event: Event) -> Row:
-    """Take an event into a row. Raises KeyError, TypeError or ValueError where its fields are not as agreed."""
+    """Take an event into a row.
+
+    Raises KeyError, TypeError, ValueError or OverflowError where its fields are not as agreed.
+    """
     row = replace(row, phase=PHASE_OF[event.name], since=event.at)
     fields = event.fields
     if event.name == "imported":
@@ -72,16 +76,22 @@ def _seconds(fields: dict[str, Any]) -> float:
 
 
 def _loaded(facts: dict[str, Any]) -> Loaded:
+    bits, parameters = facts["bits"], facts["parameters"]
     return Loaded(
-        **{
-            **facts,
-            "files": tuple(facts["files"]),
-            "options": tuple((str(key), str(value)) for key, value in facts["options"]),
-            "warnings": tuple(facts["warnings"]),
-        }
+        # Libraries give numbers of types of their own, which arrive as text.
+        bits=None if bits is None else float(bits),
+        parameters=None if parameters is None else int(parameters),
+        **{key: str(facts[key]) for key in ("device", "dtype", "source", "revision")},
+        files=tuple(map(str, facts["files"])),
+        options=tuple((str(key), str(value)) for key, value in facts["options"]),
+        warnings=tuple(facts["warnings"]),
     )
 
 
 def _transcription(fields: dict[str, Any]) -> Transcription:
+    if not isinstance(fields["text"], str):
+        raise TypeError(f"the text is {fields['text']!r:.60}")
     segments = tuple(Segment(**segment) for segment in fields["segments"])
+    # A time that is no number has no place in JSON, nor on a time line.
+    segments = tuple(segment for segment in segments if isfinite(segment.start) and isfinite(segment.end))
     return Transcription(**{**fields, "segments": segments, "warnings": tuple(fields["warnings"])})

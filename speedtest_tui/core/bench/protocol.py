@@ -51,16 +51,16 @@ class Event:
 
 
 def encode(message: object) -> bytes:
-    """One line of JSON; dataclasses become objects."""
+    """One line of JSON, in ASCII so that paths of any bytes pass; dataclasses become objects."""
     plain = asdict(message) if hasattr(message, "__dataclass_fields__") else message  # type: ignore[call-overload]
-    return json.dumps(plain, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(plain).encode() + b"\n"
 
 
 def parse_event(line: bytes) -> Event:
     """Read one line that a child sent. Raises ProtocolError."""
     try:
         fields = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ProtocolError(f"sent a line that is no event: {excerpt(line)}") from None
     if not isinstance(fields, dict) or fields.get("event") not in EVENTS or not isinstance(fields.get("at"), float):
         raise ProtocolError(f"sent an event of no known kind: {excerpt(line)}")

@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from speedtest_tui.core.bench.child_handle import ChildHandle
 
 WINDOW_S = 0.05
-QUIET_SHARE = 0.3
+QUIET_SHARE = 0.2
 """Of one core, over a window. Linux counts in ticks of 10 ms: one tick in 50 ms is noise, two are work."""
+
+QUIET_WINDOWS = 2
+"""In a row. On a loaded machine a spinning thread may get no processor for a whole window and look idle."""
 
 GIVE_UP_S = 3.0
 
@@ -24,14 +27,18 @@ def wait_until_quiet(
     cancelled: threading.Event,
     clock: Callable[[], float] = time.monotonic,
 ) -> Sequence[int]:
-    """Return when no child used its processor for a window, or after GIVE_UP_S with the entrants that still do."""
+    """Return when no child computed for QUIET_WINDOWS windows, or after GIVE_UP_S with those that still do."""
     children = tuple(children)
     deadline = clock() + GIVE_UP_S
     before = {child.entrant: _cpu(child) for child in children}
+    quiet = 0
     while not cancelled.wait(WINDOW_S):
         after = {child.entrant: _cpu(child) for child in children}
-        busy = [entrant for entrant, used in after.items() if used - before[entrant] > QUIET_SHARE * WINDOW_S]
-        if not busy:
+        # A hair above the share: a tick is not exactly 10 ms once it has been through floating point.
+        limit = QUIET_SHARE * WINDOW_S + 0.001
+        busy = [entrant for entrant, used in after.items() if used - before[entrant] > limit]
+        quiet = 0 if busy else quiet + 1
+        if quiet == QUIET_WINDOWS:
             return ()
         if clock() > deadline:
             return busy

@@ -45,10 +45,13 @@ class StallWatch:
 
     def observe(self, now: float, vitals: Vitals) -> None:
         """Take note of what the process did since the last look."""
-        if vitals.read_bytes > self._read_bytes or vitals.rss >= self._max_rss + MEMORY_STEP:
+        if vitals.read_bytes > self._read_bytes:
+            self._read_bytes = vitals.read_bytes
             self.progressed(now)
-        self._read_bytes = max(self._read_bytes, vitals.read_bytes)
-        self._max_rss = max(self._max_rss, vitals.rss)
+        if vitals.rss >= self._max_rss + MEMORY_STEP:
+            # Raised by whole steps only: memory that grows a little between two looks grows all the same.
+            self._max_rss = vitals.rss
+            self.progressed(now)
         window = now - self._window_at
         if window >= BUSY_WINDOW_S:
             if vitals.cpu_s - self._window_cpu_s >= BUSY_SHARE * window:

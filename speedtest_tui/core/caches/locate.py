@@ -68,8 +68,10 @@ def _snapshot(folder: Path, revision: str) -> Path | None:
             snapshots = [path for path in (folder / "snapshots").glob("*") if path.is_dir()]
             return snapshots[0] if len(snapshots) == 1 else None
     # A ref is content from elsewhere: it must name a folder beside the others and nothing more.
-    snapshot = folder / "snapshots" / Path(revision).name
-    return snapshot if revision and snapshot.is_dir() else None
+    if revision in ("", "..") or Path(revision).name != revision:
+        return None
+    snapshot = folder / "snapshots" / revision
+    return snapshot if snapshot.is_dir() else None
 
 
 def present(folder: Path, file: RequiredFile) -> Path:

@@ -1,4 +1,4 @@
-"""The one place that knows where caches and data lie on this machine."""
+"""The one place that knows where caches, data and settings lie on this machine."""
 
 from __future__ import annotations
 
@@ -42,13 +42,32 @@ def local_cache() -> Path:
     return Path(platformdirs.user_cache_dir(APP)) / "models"
 
 
-def sessions_folder() -> Path:
-    """Finished races: below SPEEDTEST_DATA_DIR or the platform's folder for user data."""
+def _data_folder() -> Path:
+    """What must not be lost: SPEEDTEST_DATA_DIR or the platform's folder for user data."""
     if named := _from_environment("SPEEDTEST_DATA_DIR"):
-        return named / "sessions"
+        return named
     import platformdirs
 
-    return Path(platformdirs.user_data_dir(APP)) / "sessions"
+    return Path(platformdirs.user_data_dir(APP))
+
+
+def sessions_folder() -> Path:
+    """Finished races."""
+    return _data_folder() / "sessions"
+
+
+def spool_folder() -> Path:
+    """Recordings while they grow, and those that a killed program left."""
+    return _data_folder() / "recordings"
+
+
+def config_file() -> Path:
+    """The settings: below SPEEDTEST_CONFIG_DIR or the platform's folder for configuration."""
+    if named := _from_environment("SPEEDTEST_CONFIG_DIR"):
+        return named / "config.toml"
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir(APP)) / "config.toml"
 
 
 def existing_parent(path: Path) -> Path:

@@ -23,7 +23,7 @@ def ordered(document: Document) -> list[dict[str, Any]]:
 
 
 def to_json(document: Document) -> str:
-    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    return _writable(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
 
 
 def to_csv(document: Document) -> str:
@@ -44,7 +44,7 @@ def to_csv(document: Document) -> str:
                 "warnings": "; ".join(result["warnings"]),
             }
         )
-    return out.getvalue()
+    return _writable(out.getvalue())
 
 
 def to_markdown(document: Document) -> str:
@@ -66,7 +66,7 @@ def to_markdown(document: Document) -> str:
     remarks += [f"- {_cell(r['backend'])}: {_cell(w)}" for r in ordered(document) for w in r["warnings"]]
     for title, block in (("Transcripts", texts), ("Remarks", remarks)):
         lines += ["", f"{title}:", "", *block] if block else []
-    return "\n".join(lines) + "\n"
+    return _writable("\n".join(lines) + "\n")
 
 
 def _cells(result: dict[str, Any]) -> tuple[str, ...]:
@@ -105,6 +105,11 @@ def weights(result: dict[str, Any]) -> str:
     bits = model.get("bits")
     precision = f"{bits:.1f} bits" if bits and bits < 12 else model.get("dtype") or ""
     return f"{model.get('source', '')} {precision}".strip()
+
+
+def _writable(text: str) -> str:
+    """Text without the lone surrogates that stand for bytes of a path that is no UTF-8: nothing can encode them."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _error(result: dict[str, Any]) -> str:

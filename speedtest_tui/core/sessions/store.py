@@ -64,7 +64,7 @@ def read(folder: Path) -> Session | DamagedSession:
         return DamagedSession(folder.name, folder, "session.json is missing")
     except OSError as error:
         return DamagedSession(folder.name, folder, f"session.json cannot be read ({error.strerror})")
-    except ValueError:
+    except (ValueError, RecursionError):
         return DamagedSession(folder.name, folder, "session.json is no JSON")
     problem = _problem(document)
     return DamagedSession(folder.name, folder, problem) if problem else Session(folder.name, folder, document)

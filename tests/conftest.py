@@ -1,0 +1,86 @@
+"""Fixtures for all tests: places of their own, toys for child processes, the nano model unpacked once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from racing import MARK, TESTS, marked
+
+from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.audio.demo import demo_clip
+
+Unpack = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A local cache for the whole session, so that the nano model is unpacked once."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
+def unpacked(models_dir: Path) -> Unpack:
+    """The folder of an embedded layout, made in a process of its own as the program does: it may need torch."""
+
+    def unpack(layout: str) -> Path:
+        module = "speedtest_tui.core.caches.materialise"
+        subprocess.run([sys.executable, "-m", module, layout, str(models_dir)], check=True, capture_output=True)
+        return next((models_dir / "embedded").glob(f"nano-*/{layout}"))
+
+    return unpack
+
+
+@pytest.fixture(scope="session")
+def demo() -> Clip:
+    """The bundled clip."""
+    return demo_clip()
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of this test's own: nothing of the user's is read or written. Returns its folder."""
+    for name in list(os.environ):
+        if name.startswith(("HF_", "HUGGINGFACE_", "XDG_", "SPEEDTEST_")) and name != MARK:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SPEEDTEST_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "home").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A mark that all processes started by this test inherit; whatever is left of them is killed at the end."""
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv(MARK, mark)
+    yield mark
+    for process in marked(mark):
+        process.kill()
+
+
+@pytest.fixture
+def toys(mark: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Let child processes import the toys. Returns the journal that they write."""
+    journal = tmp_path / "journal"
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("TOY_JOURNAL", str(journal))
+    return journal
+
+
+@pytest.fixture(scope="module")
+def module_toys() -> Iterator[str]:
+    """As `toys`, for fixtures that run a race once for a whole module. Returns the mark."""
+    with pytest.MonkeyPatch.context() as patch:
+        mark = uuid.uuid4().hex
+        patch.setenv(MARK, mark)
+        patch.setenv("PYTHONPATH", str(TESTS))
+        yield mark
+        for process in marked(mark):
+            process.kill()

@@ -1,0 +1,56 @@
+"""Session documents for tests of saving and exporting, built by the program's own code from rows made by hand."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from backends.base import BackendEntry, Loaded, Location, ModelSpec, Segment, Transcription
+from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.bench.plan import Plan
+from speedtest_tui.core.bench.row import RaceSnapshot, Row, RowError
+from speedtest_tui.core.bench.verdict import judge, rank, verdict
+from speedtest_tui.core.host import Host
+from speedtest_tui.core.sessions import document
+
+STARTED = datetime.datetime(2026, 11, 20, 12, 30, 15, tzinfo=datetime.UTC)
+HOST = Host("Test chip", 2, 8 << 30, "Test system", "3.11", 0.5)
+
+
+def clip(name: str = "clip.wav", **facts: Any) -> Clip:
+    samples = (np.sin(np.arange(16_000) / 10) / 2).astype(np.float32)
+    return Clip(samples, name, reference="hello there", **facts)
+
+
+def good_row(name: str, runs: tuple[float, ...], text: str = "hello there") -> Row:
+    spec = ModelSpec("hub", f"org/{name}", variant="4-bit")
+    return replace(
+        Row(name, "tiny", "ended"),
+        spec=spec,
+        location=Location(None, "abc", "hf"),
+        loaded=Loaded("cpu", "float16", 4.5, 1000, spec.source, "abc", ("/f",), (("chunk", "20 s"),)),
+        import_s=1.0,
+        load_s=0.5,
+        first_s=0.4,
+        runs_s=runs,
+        peak_rss=100_000_000,
+        device_peak=50_000_000,
+        transcription=Transcription(text, (Segment(0.0, 1.0, text),), "en"),
+    )
+
+
+def failed_row(name: str, message: str = "it broke", hint: str = "mend it") -> Row:
+    return replace(Row(name, "tiny", "ended"), status="failed", error=RowError("crash", message, hint))
+
+
+def build(*rows: Row, of: Clip | None = None, started: datetime.datetime = STARTED, state: Any = "done") -> Any:
+    """The document of a race that ended with these rows."""
+    of = of or clip()
+    rows = rows or (good_row("a", (0.2, 0.25, 0.3)), good_row("b", (0.1, 0.1, 0.12)), failed_row("c"))
+    ranked = rank([judge(row, of, None) for row in rows])
+    plan = Plan(tuple(BackendEntry(row.backend, f"m:{row.backend}") for row in rows), "tiny", runs=3)
+    snapshot = RaceSnapshot(ranked, state, verdict=verdict(ranked), notes=("ran on a test",))
+    return document.build(snapshot, plan, of, HOST, started)

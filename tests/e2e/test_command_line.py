@@ -1,0 +1,115 @@
+"""The whole program on the demo clip: the real libraries, through the real command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Done, command_line
+
+from backends.embedded import nano
+from speedtest_tui import __version__
+from speedtest_tui.core.audio.clip import Clip
+
+WHISPERS = ("mlx-whisper", "whisper-mps", "transformers")
+
+
+@pytest.fixture(scope="session")
+def document(demo_race: Done) -> dict[str, Any]:
+    """What the demo race printed, which must be JSON and nothing else."""
+    parsed: dict[str, Any] = json.loads(demo_race.stdout)
+    return parsed
+
+
+@pytest.fixture(scope="session")
+def results(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {result["backend"]: result for result in document["results"]}
+
+
+def test_exit_code_and_silence(demo_race: Done) -> None:
+    """What cannot run here was not asked for by name, so nothing failed; nothing but JSON is printed."""
+    assert demo_race.returncode == 0
+    assert demo_race.stderr == ""
+
+
+@pytest.mark.parametrize("backend", WHISPERS)
+def test_whispers_hear_every_word(results: dict[str, Any], backend: str) -> None:
+    result = results[backend]
+    assert (result["status"], result["wer"], result["error"]) == ("ok", 0.0, None)
+    assert len(result["runs_s"]) == 2
+    assert result["first_s"] > 0
+    assert result["ci95_s"][0] <= result["median_s"] <= result["ci95_s"][1]
+    assert result["warnings"] == []
+    model = result["model"]
+    assert model["source"].startswith("nano/")
+    assert model["revision"] == f"nano-{nano.source_sha256()[:12]}"
+    assert model["cache"] == "embedded"
+    assert Path(model["path"]).is_dir()
+
+
+def test_whispers_say_the_same(results: dict[str, Any]) -> None:
+    assert len({results[backend]["text"].lower().rstrip(".") for backend in WHISPERS}) == 1
+
+
+def test_pocketsphinx_runs(results: dict[str, Any]) -> None:
+    result = results["pocketsphinx"]
+    assert (result["status"], result["model"]["source"]) == ("ok", "pocketsphinx/en-us")
+    assert result["text"]
+
+
+def test_parakeet_has_no_nano_yet(results: dict[str, Any]) -> None:
+    result = results["parakeet-mlx"]
+    assert result["status"] == "missing-model"
+    assert "no nano weights" in result["error"]["message"]
+    assert result["error"]["hint"]
+    assert (result["runs_s"], result["rank"]) == ([], None)
+
+
+def test_the_document(document: dict[str, Any], demo: Clip) -> None:
+    assert (document["schema"], document["state"]) == (1, "done")
+    assert document["clip"]["sha256"] == demo.sha256()
+    assert document["clip"]["reference"] == demo.reference
+    assert document["host"]["cores"] >= 1
+    assert document["plan"]["runs"] == 2
+    assert sorted(r["rank"] for r in document["results"] if r["status"] == "ok") == [1, 2, 3, 4]
+    assert document["verdict"]["fastest"] in [r["backend"] for r in document["results"] if r["rank"] == 1]
+    assert all(r["rtfx"] == pytest.approx(demo.seconds / r["median_s"]) for r in document["results"] if r["rank"])
+
+
+def test_csv_and_markdown_beside_it(demo_race: Done, demo_home: Path) -> None:
+    rows = list(csv.DictReader((demo_home / "result.csv").open(newline="", encoding="utf-8")))
+    assert len(rows) == 5
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", ""]
+    assert (demo_home / "result.md").read_text(encoding="utf-8").count("\n| ") >= 6
+
+
+def test_the_session_was_kept(demo_race: Done, demo_home: Path, models_dir: Path, document: dict[str, Any]) -> None:
+    def sessions(*arguments: str) -> Done:
+        return command_line(demo_home, models_dir, demo_home / "data", "sessions", *arguments)
+
+    (listed,) = json.loads(sessions("list", "--json").stdout)["sessions"]
+    assert listed["verdict"] == document["verdict"]
+    assert json.loads(sessions("show", "last", "--json").stdout) == document
+    shown = sessions("show", listed["name"][:8])
+    assert shown.returncode == 0
+    for words in (*WHISPERS, "missing-model", document["verdict"]["sentence"][:40]):
+        assert words in shown.stdout
+    assert (Path(listed["path"]) / "clip.flac").is_file()
+
+
+def test_no_models_outside_our_folders(demo_race: Done, demo_home: Path) -> None:
+    """Neither a download nor a cache of a library's own has appeared in the home."""
+    names = {path.name for path in demo_home.rglob("*") if path.suffix in (".safetensors", ".pt", ".npz")}
+    assert names == set()
+    assert not (demo_home / ".cache" / "whisper").exists()
+
+
+def test_version() -> None:
+    command = [str(Path(sys.executable).with_name("speedtest-tui")), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"speedtest-tui {__version__}\n", "")

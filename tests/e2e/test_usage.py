@@ -1,0 +1,147 @@
+"""Everything a person may get wrong, and what it costs them: one line, the right exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+Command = Callable[..., Any]
+
+QUICK = ("--backends", "pocketsphinx", "--runs", "1")
+"""The backend that starts fastest."""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder with files of all kinds."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("dear diary, nothing to hear\n" * 20)
+    (folder / "empty.wav").touch()
+    soundfile.write(folder / "short.wav", np.zeros(800, dtype=np.float32), 16_000)
+    noise = np.random.default_rng(2).normal(0, 0.05, 16_000).astype(np.float32)
+    soundfile.write(folder / "noise.wav", noise, 16_000)
+    soundfile.write(folder / "silence.wav", np.zeros(16_000, dtype=np.float32), 16_000)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("run", "no clip to run on"),
+        ("run --demo noise.wav", "both --demo and a file"),
+        ("run missing.wav", "does not exist"),
+        ("run .", "is a folder"),
+        ("run notes.txt", "looks like text"),
+        ("run empty.wav", "is empty"),
+        ("run short.wav", "50 ms long"),
+        ("run --demo --size enormous", "no backend has a model of size 'enormous'"),
+        ("run --demo --backends whisper-cpp", "no backend is called 'whisper-cpp'"),
+        ("run --demo --backends ,", "no backend chosen"),
+        ("run --demo --runs 0", "0 runs"),
+        ("run --demo --runs many", "invalid int value: 'many'"),
+        ("run --demo --warmup 0", "0 warm-up"),
+        ("run --demo --timeout 0", "time-out of 0 s"),
+        ("run --demo --order random", "invalid choice: 'random'"),
+        ("run --demo --language english", "language 'english'"),
+        ("run --demo --json - --csv -", "two results for standard output"),
+        ("run --demo --json nowhere/result.json", "its folder does not exist"),
+        ("run noise.wav --reference @missing.txt", "reference file"),
+        ("run noise.wav --reference @empty.wav", "the reference text is empty"),
+        ("sessions show last", "there is no session yet"),
+        ("sessions show nothing", "no session is called 'nothing'"),
+        ("sessions", "required"),
+        ("dance", "invalid choice: 'dance'"),
+        ("--nonsense", "unrecognized arguments"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(command: Command, files: Path, arguments: str, words: str) -> None:
+    parts = [str(files / part) if (files / part).exists() or part == "." else part for part in arguments.split()]
+    parts = [f"@{files / part[1:]}" if part == "@empty.wav" else part for part in parts]
+    done = command(*parts)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("speedtest-tui: ")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+
+
+def test_exit_1_where_one_that_was_asked_for_cannot_run(command: Command) -> None:
+    done = command("run", "--demo", "--backends", "pocketsphinx,parakeet-mlx", "--runs", "1")
+    assert done.returncode == 1
+    assert "missing-model" in done.stdout
+    assert "pocketsphinx is the only one that finished" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_several_clips_become_a_list(command: Command, files: Path) -> None:
+    done = command("run", str(files / "noise.wav"), str(files / "silence.wav"), *QUICK, "--json", "-")
+    noise, silence = json.loads(done.stdout)
+    assert (noise["clip"]["name"], silence["clip"]["name"]) == ("noise.wav", "silence.wav")
+    # Nothing said in silence is the right answer, and the silence is mentioned.
+    assert silence["clip"]["warnings"]
+    assert silence["results"][0]["status"] == "ok"
+
+
+def test_a_reference_gives_an_error_rate(command: Command, files: Path) -> None:
+    (files / "said.txt").write_text("something quite different")
+    reference = f"@{files / 'said.txt'}"
+    done = command("run", str(files / "noise.wav"), *QUICK, "--reference", reference, "--json", "-", "--no-save")
+    document = json.loads(done.stdout)
+    assert document["clip"]["reference"] == "something quite different"
+    assert document["results"][0]["wer"] > 0
+
+
+def test_results_that_cannot_be_saved_are_still_printed(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "blocked").write_text("a file where the folder should be")
+    done = command("run", "--demo", *QUICK, "--json", "-", SPEEDTEST_DATA_DIR=str(tmp_path / "blocked"))
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["results"][0]["status"] == "ok"
+    assert done.stderr.startswith("speedtest-tui: the session could not be saved (")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_result_file_that_cannot_be_written_is_said(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "taken.csv").mkdir()
+    done = command("run", "--demo", *QUICK, "--json", "-", "--csv", str(tmp_path / "taken.csv"))
+    assert "taken.csv could not be written" in done.stderr
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["state"] == "done"
+
+
+def test_damaged_sessions_are_named_and_skipped(command: Command, tmp_path: Path) -> None:
+    assert command("run", "--demo", *QUICK).returncode == 0
+    (tmp_path / "data" / "sessions" / "20200101T000000").mkdir()
+    (tmp_path / "data" / "sessions" / "20200101T000000" / "session.json").write_text("{")
+    done = command("sessions", "list")
+    assert done.returncode == 1
+    assert "demo" in done.stdout
+    assert "20200101T000000 is damaged: session.json is no JSON" in done.stderr
+    assert command("sessions", "show", "last").returncode == 0
+    assert command("sessions", "show", "2020").returncode == 2
+
+
+def test_no_sessions_is_no_error(command: Command) -> None:
+    done = command("sessions", "list")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "No sessions yet" in done.stdout
+    assert json.loads(command("sessions", "list", "--json").stdout)["sessions"] == []
+
+
+def test_doctor(command: Command) -> None:
+    done = command("doctor", "--json")
+    assert done.returncode == 0
+    checkup = json.loads(done.stdout)
+    assert {backend["name"] for backend in checkup["backends"]} >= {"mlx-whisper", "pocketsphinx"}
+    assert all(backend["ok"] or backend["fix"] for backend in checkup["backends"])
+    assert {cache["name"] for cache in checkup["caches"]} == {"HF", "local", "whisper", "sessions"}
+    words = command("doctor")
+    assert words.returncode == 0
+    assert "pocketsphinx" in words.stdout
+    assert "Traceback" not in words.stdout + words.stderr

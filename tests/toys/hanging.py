@@ -1,0 +1,93 @@
+"""Toy backends that never come back, each in its own way."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import subprocess
+import threading
+from typing import Any
+
+from toys.well import Well, journal
+
+from backends.base import Loaded, LoadOptions, Location, ModelSpec, TranscribeOptions, Transcription
+
+
+def hang() -> None:
+    """Wait for ever, letting other threads run; first tell the test so."""
+    journal("hangs")
+    threading.Event().wait()
+
+
+def hold_the_lock() -> None:
+    """Wait for ever inside C without letting go of the interpreter lock: no other Python thread runs again."""
+    journal("hangs")
+    ctypes.PyDLL(None).sleep(3600)
+
+
+class HangsInImport(Well):
+    def import_library(self) -> None:
+        hang()
+
+
+class HangsInLoad(Well):
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        hang()
+        return super().load(spec, location, options)
+
+
+class HangsInWarmup(Well):
+    def transcribe(self, samples: Any, options: TranscribeOptions) -> Transcription:
+        hang()
+        return super().transcribe(samples, options)
+
+
+class HangsInRun(Well):
+    """Warm-up and first run are good."""
+
+    calls = 0
+
+    def transcribe(self, samples: Any, options: TranscribeOptions) -> Transcription:
+        self.calls += 1
+        if self.calls > 2:
+            hang()
+        return super().transcribe(samples, options)
+
+
+class HoldsTheLockInImport(Well):
+    def import_library(self) -> None:
+        hold_the_lock()
+
+
+class HoldsTheLockInRun(Well):
+    def transcribe(self, samples: Any, options: TranscribeOptions) -> Transcription:
+        hold_the_lock()
+        return super().transcribe(samples, options)
+
+
+class LoopsForEver(Well):
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        journal("hangs")
+        while True:
+            pass
+
+
+class IgnoresSigterm(Well):
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        hang()
+        return super().load(spec, location, options)
+
+
+class LeavesAGrandchild(Well):
+    """Starts a program that outlives it, and finishes."""
+
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        subprocess.Popen(["sleep", "3600"], stdin=subprocess.DEVNULL)
+        return super().load(spec, location, options)
+
+
+class HangsWithAGrandchild(LeavesAGrandchild):
+    def transcribe(self, samples: Any, options: TranscribeOptions) -> Transcription:
+        hang()
+        return super().transcribe(samples, options)

@@ -1,0 +1,183 @@
+"""The real libraries, each in a process of its own: nothing loads twice, nothing reaches for the network."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from racing import TESTS
+
+from speedtest_tui.core.audio.clip import Clip
+
+Probe = Callable[..., dict[str, Any]]
+Unpack = Callable[[str], Path]
+
+LAYOUT = {"mlx-whisper": "mlx", "whisper-mps": "openai", "transformers": "hf"}
+MODULE = {"mlx-whisper": "mlx_whisper", "whisper-mps": "whisper_mps", "transformers": "transformers"}
+
+
+def python(home: Path, *arguments: str) -> str:
+    """Run a module of the tests with an empty home, no program on the path (no ffmpeg), offline."""
+    environment = {**os.environ, "HOME": str(home), "PATH": "", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(TESTS)}
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> Probe:
+    """What happened when a backend was used; each way of using one is tried once for the whole module."""
+    home = tmp_path_factory.mktemp("home")
+    known: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def run(*arguments: str) -> dict[str, Any]:
+        if arguments not in known:
+            known[arguments] = json.loads(python(home, "backend_probe", *arguments).splitlines()[-1])
+        return known[arguments]
+
+    return run
+
+
+@pytest.fixture(params=LAYOUT)
+def whisper(request: pytest.FixtureRequest, probe: Probe, unpacked: Unpack) -> tuple[str, dict[str, Any]]:
+    """One of the three Whisper backends, and what it did with the nano model."""
+    pytest.importorskip(MODULE[request.param])
+    return request.param, probe(request.param, str(unpacked(LAYOUT[request.param])))
+
+
+@pytest.fixture(scope="module")
+def parakeet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Parakeet model with random weights."""
+    pytest.importorskip("parakeet_mlx")
+    folder = tmp_path_factory.mktemp("parakeet")
+    python(folder, "parakeet_toy", str(folder))
+    return folder
+
+
+def test_the_model_is_loaded_once_and_in_load(whisper: tuple[str, dict[str, Any]]) -> None:
+    assert whisper[1]["loads"] == [1, 0]
+    assert whisper[1]["connections"] == 0
+
+
+def test_all_say_the_same_words(whisper: tuple[str, dict[str, Any]], demo: Clip) -> None:
+    assert [result["text"].lower().rstrip(".") for result in whisper[1]["results"]] == [demo.reference] * 3
+    assert {result["invalid"] for result in whisper[1]["results"]} == {""}
+
+
+def test_observed_facts(whisper: tuple[str, dict[str, Any]], unpacked: Unpack) -> None:
+    name, facts = whisper
+    loaded = facts["loaded"]
+    # One architecture: the same number of weights, in the precision that each implementation really computes in. MLX's
+    # models count the encoder's positions as no parameters, PyTorch's do.
+    assert 5_000_000 < loaded["parameters"] < 6_000_000
+    half = name != "transformers" or loaded["device"] != "cpu"
+    assert (loaded["dtype"], round(loaded["bits"])) == (("float16", 16) if half else ("float32", 32))
+    assert loaded["device"].startswith(("cpu", "gpu", "mps", "cuda"))
+    assert loaded["source"] == f"nano/{LAYOUT[name]}"
+    folder = unpacked(LAYOUT[name])
+    assert loaded["files"]
+    assert all(Path(file).is_file() and Path(file).is_relative_to(folder) for file in loaded["files"])
+    assert dict(loaded["options"])
+
+
+@pytest.mark.parametrize("name", ["mlx-whisper", "whisper-mps"])
+def test_mlx_counts_its_memory(name: str, probe: Probe, unpacked: Unpack) -> None:
+    pytest.importorskip(MODULE[name])
+    memory = probe(name, str(unpacked(LAYOUT[name])))["memory"]
+    assert memory["peak"] >= memory["active"] > 5_000_000
+
+
+def test_whisper_mps_refuses_a_file_of_another_hash(tmp_path: Path, probe: Probe) -> None:
+    pytest.importorskip("whisper_mps")
+    file = tmp_path / "tiny.pt"
+    file.write_bytes(b"junk")
+    facts = probe("whisper-mps", str(file))
+    assert (facts["kind"], facts["connections"]) == ("model", 0)
+    assert facts["error"] == "tiny.pt does not match the sha256 that OpenAI publishes"
+    assert facts["hint"] == "fetch the file again"
+    assert file.read_bytes() == b"junk"
+
+
+def test_parakeet_loads_from_a_folder(probe: Probe, parakeet: Path) -> None:
+    facts = probe("parakeet-mlx", str(parakeet), "32000", "32000", "32000")
+    assert facts["loads"] == [1, 0]
+    assert facts["connections"] == 0
+    loaded = facts["loaded"]
+    assert (loaded["dtype"], loaded["bits"]) == ("bfloat16", 16.0)
+    assert dict(loaded["options"])["decoder"] == "ParakeetTDT"
+    assert loaded["files"] == [str(parakeet / "config.json"), str(parakeet / "model.safetensors")]
+    texts = [result["text"] for result in facts["results"]]
+    assert texts[0]
+    assert len(set(texts)) == 1
+
+
+def test_parakeet_takes_any_length(probe: Probe, parakeet: Path) -> None:
+    """Its own front end reads past the buffer unless the length is a multiple of 160."""
+    lengths = [16_000 + extra for extra in (0, 1, 47, 48, 159)]
+    results = probe("parakeet-mlx", str(parakeet), *map(str, lengths))["results"]
+    for length, result in zip(lengths, results, strict=True):
+        assert result["text"]
+        assert all(0 <= part["start"] <= part["end"] <= length / 16_000 + 0.5 for part in result["segments"])
+
+
+def test_parakeet_cuts_long_clips_into_chunks(tmp_path: Path, parakeet: Path) -> None:
+    code = """
+import json, sys
+from pathlib import Path
+import numpy as np
+import parakeet_mlx.parakeet
+from backends import parakeet_mlx as ours
+from backends.base import LoadOptions, Location, TranscribeOptions
+
+ours.CHUNK_SECONDS, ours.OVERLAP_SECONDS = 2.0, 0.5
+library = sys.modules["parakeet_mlx.parakeet"]
+seen, original = [], library.get_logmel
+def watched(audio, config):
+    seen.append(audio.shape[0])
+    return original(audio, config)
+library.get_logmel = watched
+load_audio = library.load_audio
+backend = ours.ParakeetMlx()
+backend.load(backend.model("nano"), Location(Path(sys.argv[1])), LoadOptions())
+noise = np.random.default_rng(1).normal(0, 0.1, 80_047).astype(np.float32)
+result = backend.transcribe(noise, TranscribeOptions())
+assert library.load_audio is load_audio
+print(json.dumps([seen, result.text, [s.end for s in result.segments]]))
+"""
+    (tmp_path / "chunks.py").write_text(code)
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PATH": "", "HOME": str(tmp_path)}
+    command = [sys.executable, str(tmp_path / "chunks.py"), str(parakeet)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    sizes, text, ends = json.loads(done.stdout.splitlines()[-1])
+    assert sizes == [32_000, 32_000, 32_000, 8_160]
+    assert text
+    assert max(ends) > 4.0
+
+
+def test_parakeet_wants_an_absolute_path(probe: Probe) -> None:
+    pytest.importorskip("parakeet_mlx")
+    facts = probe("parakeet-mlx", "some/folder")
+    assert (facts["kind"], facts["connections"]) == ("model", 0)
+
+
+def test_pocketsphinx_says_the_same_each_time(probe: Probe) -> None:
+    pytest.importorskip("pocketsphinx")
+    facts = probe("pocketsphinx", "")
+    texts = [result["text"] for result in facts["results"]]
+    assert len(set(texts)) == 1
+    assert len(texts[0].split()) > 4
+    words = facts["results"][0]["segments"]
+    assert [word["text"] for word in words] == texts[0].split()
+    assert all(a["end"] <= b["start"] + 0.02 for a, b in itertools.pairwise(words))
+    assert facts["loads"] == [1, 0]
+    assert all(Path(file).exists() for file in facts["loaded"]["files"])

@@ -1,0 +1,272 @@
+"""Two sessions next to each other: what is said of each backend, of all, and which session is the one before."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from documents import STARTED, build, clip, failed_row, good_row
+
+from speedtest_tui.core.sessions.compare import BackendChange, Comparison, compare, previous_of
+from speedtest_tui.core.sessions.store import DamagedSession, Session
+
+SLOW, FAST = (0.30, 0.31, 0.32, 0.31, 0.30), (0.20, 0.21, 0.20, 0.19, 0.20)
+
+
+def only(comparison: Comparison) -> BackendChange:
+    (change,) = comparison.backends
+    return change
+
+
+def changed(document: Any, **sections: dict[str, Any]) -> Any:
+    """A copy with some facts of its clip, plan or host replaced."""
+    document = copy.deepcopy(document)
+    for name, facts in sections.items():
+        document[name] |= facts
+    return document
+
+
+def with_result(document: Any, **facts: Any) -> Any:
+    """A copy whose first result has other facts; those named as in the model go there."""
+    document = copy.deepcopy(document)
+    result = document["results"][0]
+    for name, value in facts.items():
+        (result["model"] if name in result["model"] else result)[name] = value
+    return document
+
+
+def test_faster() -> None:
+    change = only(compare(build(good_row("a", SLOW)), build(good_row("a", FAST))))
+    assert change.change == "faster"
+    assert (change.before_s, change.after_s) == (0.31, 0.20)
+    assert change.ratio and change.factor
+    assert change.ratio.value == pytest.approx(0.20 / 0.31)
+    assert change.ratio.low <= change.ratio.value <= change.ratio.high < 1
+    assert change.factor.value == pytest.approx(0.31 / 0.20)
+    assert 1 < change.factor.low <= change.factor.value <= change.factor.high
+
+
+def test_slower() -> None:
+    comparison = compare(build(good_row("a", FAST)), build(good_row("a", SLOW)))
+    change = only(comparison)
+    assert change.change == "slower"
+    assert change.factor == change.ratio
+    assert change.ratio and change.ratio.low > 1
+    assert comparison.headline == "slower: a 1.55× (1.48 to 1.63)"
+
+
+def test_the_same_where_the_interval_holds_1() -> None:
+    comparison = compare(build(good_row("a", (0.2, 0.3, 0.25))), build(good_row("a", (0.21, 0.29, 0.27))))
+    assert only(comparison).change == "same"
+    assert only(comparison).ratio
+    assert comparison.headline == "a is as fast as before, within the spread of the runs"
+
+
+def test_a_single_run_says_nothing() -> None:
+    comparison = compare(build(good_row("a", (9.0,))), build(good_row("a", FAST)))
+    change = only(comparison)
+    assert (change.change, change.ratio, change.factor) == ("unclear", None, None)
+    assert (change.before_s, change.after_s) == (9.0, 0.20)
+    assert comparison.headline == "unclear: a"
+
+
+def test_new_gone_and_failed() -> None:
+    before = build(good_row("stays", FAST), good_row("goes", FAST), good_row("breaks", FAST), failed_row("mended"))
+    after = build(
+        failed_row("breaks", "it broke"), good_row("comes", FAST), good_row("stays", FAST), good_row("mended", FAST)
+    )
+    comparison = compare(before, after)
+    found = {
+        change.backend: (change.change, change.before_s, change.after_s, change.detail)
+        for change in comparison.backends
+    }
+    assert found == {
+        "stays": ("same", 0.20, 0.20, ""),
+        "comes": ("new", None, 0.20, ""),
+        "mended": ("new", None, 0.20, "before: failed: it broke"),
+        "breaks": ("failed", 0.20, None, "failed: it broke"),
+        "goes": ("gone", 0.20, None, ""),
+    }
+    assert comparison.backends[-1].backend == "goes"
+    assert comparison.headline == "failed: breaks; gone: goes; new: comes, mended; same: stays"
+
+
+def test_failed_again() -> None:
+    comparison = compare(build(failed_row("a")), build(failed_row("a", "it broke otherwise")))
+    assert only(comparison).detail == "failed: it broke otherwise, as before"
+    assert comparison.headline.startswith("no backend ran to its end in both sessions")
+
+
+@pytest.mark.parametrize("status", ["unavailable", "missing-model"])
+def test_who_could_not_take_part_is_no_failure(status: str) -> None:
+    there = build(good_row("a", FAST), good_row("b", FAST), good_row("c", FAST))
+    not_there = build(failed_row("b", "not installed"), failed_row("c"), good_row("a", FAST))
+    not_there["results"][0]["status"] = status
+    by_name = {change.backend: change for change in compare(there, not_there).backends}
+    assert (by_name["b"].change, by_name["b"].detail) == ("gone", f"{status}: not installed")
+    assert list(by_name) == ["a", "c", "b"]
+    by_name = {change.backend: change for change in compare(not_there, there).backends}
+    assert (by_name["b"].change, by_name["b"].detail) == ("new", "")
+    assert [change.backend for change in compare(not_there, not_there).backends] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("hello there", "same"), ("Hello, there!", "punctuation"), ("hello where", "words")]
+)
+def test_text(text: str, expected: str) -> None:
+    comparison = compare(build(good_row("a", FAST)), build(good_row("a", FAST, text)))
+    assert only(comparison).text == expected
+    assert ("1 text changed" in comparison.headline) == (expected == "words")
+
+
+def test_word_error_rate() -> None:
+    before, after = build(good_row("a", FAST, "hello where")), build(good_row("a", FAST))
+    change = only(compare(before, after))
+    assert (change.wer_before, change.wer_after, change.wer_change) == (0.5, 0.0, -0.5)
+    change = only(compare(changed(before, clip={"reference": "other words"}), after))
+    assert (change.wer_before, change.wer_after, change.wer_change) == (0.5, 0.0, None)
+
+
+def test_another_clip_is_compared_by_seconds_of_audio() -> None:
+    before = changed(build(good_row("a", FAST)), clip={"sha256": "0" * 64, "seconds": 2.0, "name": "long.wav"})
+    comparison = compare(before, build(good_row("a", FAST)))
+    change = only(comparison)
+    assert comparison.per_second
+    assert change.ratio and change.ratio.value == pytest.approx(2.0)
+    assert (change.change, change.text, change.wer_change) == ("slower", None, None)
+    assert [d.sentence for d in comparison.differences] == ["clip was long.wav (2.00 s), now clip.wav (1.00 s)"]
+    assert "per second of audio" in comparison.remarks[0]
+    assert comparison.headline.endswith("; not alike: clip")
+
+
+def test_a_clip_recorded_anew_under_its_old_name() -> None:
+    document = build(good_row("a", FAST))
+    (difference,) = compare(changed(document, clip={"sha256": "0" * 64}), document).differences
+    assert difference.before == "clip.wav (SHA-256 00000000…)"
+    assert difference.after == f"clip.wav (SHA-256 {clip().sha256()[:8]}…)"
+
+
+@pytest.mark.parametrize(
+    ("section", "fact", "value", "sentence"),
+    [
+        ("plan", "size", "base", "size was base, now tiny"),
+        ("plan", "order", "sequential", "order was sequential, now interleaved"),
+        ("plan", "warmup", 0, "warm-up was 0, now 1"),
+        ("plan", "language", "en", "language was en, now detected"),
+        ("host", "chip", "Apple M1", "chip was Apple M1, now Test chip"),
+        ("host", "memory_bytes", 16 << 30, "memory was 16 GB, now 8 GB"),
+        ("host", "system", "macOS 26.0", "system was macOS 26.0, now Test system"),
+        ("host", "python", "3.12", "Python was 3.12, now 3.11"),
+        ("host", "load", 1.5, "load average at the start was 1.5 on 2 cores, now 0.5 on 2 cores"),
+        ("host", "load", 0.9, None),
+        ("plan", "runs", 9, None),
+    ],
+)
+def test_what_differs_for_all(section: str, fact: str, value: Any, sentence: str | None) -> None:
+    after = build(good_row("a", FAST))
+    comparison = compare(changed(after, **{section: {fact: value}}), after)
+    assert [difference.sentence for difference in comparison.differences] == ([sentence] if sentence else [])
+    assert ("not alike" in comparison.headline) == bool(sentence)
+
+
+def test_another_version_of_the_program() -> None:
+    after = build(good_row("a", FAST))
+    (difference,) = compare({**after, "program": "speedtest-tui 0.0.1"}, after).differences
+    assert difference.sentence == f"program was speedtest-tui 0.0.1, now {after['program']}"
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "sentences"),
+    [
+        ("source", "org/other", ["source was org/other, now org/a"]),
+        ("revision", "0123456789abcdef", ["revision was 0123456789ab, now abc"]),
+        ("variant", "8-bit", ["variant was 8-bit, now 4-bit"]),
+        ("dtype", "float32", ["dtype was float32, now float16"]),
+        ("bits", 8.0, ["bits per weight was 8.0, now 4.5"]),
+        ("device", "mps", ["device was mps, now cpu"]),
+        ("options", {"chunk": "30 s"}, ["option chunk was 30 s, now 20 s"]),
+        ("options", {"beam": "5"}, ["option beam was 5, now not set", "option chunk was not set, now 20 s"]),
+        ("dtype", None, []),
+        ("cache", "local", []),
+    ],
+)
+def test_what_differs_for_one_backend(fact: str, value: Any, sentences: list[str]) -> None:
+    after = build(good_row("a", FAST))
+    change = only(compare(with_result(after, **{fact: value}), after))
+    assert [difference.sentence for difference in change.differences] == sentences
+
+
+def test_what_a_failure_left_unknown_is_no_difference() -> None:
+    assert only(compare(build(good_row("a", FAST)), build(failed_row("a")))).differences == ()
+
+
+def test_a_failure_may_have_its_reason_in_what_differs() -> None:
+    before = build(good_row("a", FAST))
+    after = with_result(before, status="timeout", revision="def", error={"message": "no progress", "hint": ""})
+    change = only(compare(before, after))
+    assert (change.change, change.detail) == ("failed", "timeout: no progress")
+    assert [difference.topic for difference in change.differences] == ["revision"]
+
+
+def test_all_slower_at_once_points_at_the_machine() -> None:
+    fast, slow = (build(*(good_row(name, runs) for name in "abc")) for runs in (FAST, SLOW))
+    assert "all 3 backends became slower" in compare(fast, slow).remarks[0]
+    assert "all 3 backends became faster" in compare(slow, fast).remarks[0]
+    assert compare(fast, fast).remarks == ()
+    # Where a reason is known, none is guessed.
+    assert compare(changed(fast, host={"chip": "Apple M1"}), slow).remarks == ()
+    assert compare(fast, build(good_row("a", SLOW), good_row("b", SLOW), good_row("c", FAST))).remarks == ()
+
+
+def test_a_headline_names_three_of_a_kind() -> None:
+    before, after = (build(*(good_row(name, runs) for name in "abcde"), good_row("x", FAST)) for runs in (FAST, SLOW))
+    assert compare(before, after).headline == (
+        "slower: a 1.55× (1.48 to 1.63), b 1.55× (1.48 to 1.63), c 1.55× (1.48 to 1.63) and 2 more; same: x"
+    )
+    assert compare(before, before).headline == "all 6 backends are as fast as before, within the spread of the runs"
+
+
+def session(name: str, minutes: int, *backends: str, **sections: dict[str, Any]) -> Session:
+    """A session begun some minutes after the first, by default on the same clip with backend a."""
+    started = STARTED + datetime.timedelta(minutes=minutes)
+    document = build(*(good_row(backend, FAST) for backend in backends or "a"), started=started)
+    return Session(name, Path(name), changed(document, **sections))
+
+
+OTHER_CLIP = {"sha256": "0" * 64}
+
+
+def test_the_session_before_is_the_newest_on_the_same_clip() -> None:
+    now = session("now", 9)
+    old, newer, later = session("old", 1, "b"), session("newer", 2, "b"), session("later", 10)
+    other_clip = session("other clip", 5, clip=OTHER_CLIP)
+    other_size = session("other size", 6, plan={"size": "base"})
+    damaged = DamagedSession("damaged", Path("damaged"), "it is empty")
+    assert previous_of(now, [later, now, damaged, old, newer, other_size, other_clip]) == newer
+
+
+def test_without_the_clip_it_is_the_newest_of_the_same_plan() -> None:
+    now = session("now", 9, "a", "b")
+    alike = session("alike", 2, "b", "a", clip=OTHER_CLIP)
+    older = session("older", 1, "a", "b", clip=OTHER_CLIP)
+    fewer = session("fewer", 3, "a", clip=OTHER_CLIP)
+    other_size = session("other size", 4, "a", "b", clip=OTHER_CLIP, plan={"size": "base"})
+    assert previous_of(now, [older, alike, fewer, other_size]) == alike
+    assert previous_of(now, [fewer, other_size, now]) is None
+
+
+def test_a_session_without_a_result_is_passed_over() -> None:
+    cancelled = Session("cancelled", Path("cancelled"), build(failed_row("a"), state="cancelled"))
+    assert previous_of(session("now", 9), [cancelled]) is None
+    assert previous_of(session("now", 9), [cancelled, session("old", 1)]) == session("old", 1)
+
+
+def test_sessions_of_one_second_are_told_apart_by_number() -> None:
+    first, second, tenth = (session(name, 0) for name in ("20261120T123015", "20261120T123015-2", "20261120T123015-10"))
+    everything = [second, tenth, first]
+    assert previous_of(tenth, everything) == second
+    assert previous_of(second, everything) == first
+    assert previous_of(first, everything) is None

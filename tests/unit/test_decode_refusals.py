@@ -1,0 +1,161 @@
+"""Everything that must be refused in one line."""
+
+from __future__ import annotations
+
+import os
+import random
+import stat
+import struct
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from audio_files import tone, video
+
+from speedtest_tui.core.audio.conform import MAX_SECONDS, one_line
+from speedtest_tui.core.audio.decode import from_samples, load_clip
+from speedtest_tui.core.errors import UserError
+
+
+def test_samples_in_memory_that_are_wrong() -> None:
+    with pytest.raises(ValueError, match="shape"):
+        from_samples(np.zeros((2, 2, 2)), 16_000, "cube")
+    with pytest.raises(ValueError, match="rate"):
+        from_samples(np.zeros(2000), 1, "slow")
+    with pytest.raises(TypeError, match="complex"):
+        from_samples(np.zeros(2000, dtype=np.complex64), 16_000, "complex")
+    with pytest.raises(UserError, match="no samples"):
+        from_samples(np.zeros((0, 2), dtype=np.int16), 48_000, "nothing")
+
+
+def test_video_without_sound(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no audio track"):
+        load_clip(video(tmp_path / "film.mp4"))
+
+
+def wav_header(rate: int = 16_000, channels: int = 1, data: int = 0, align: int = 2) -> bytes:
+    chunk = struct.pack(
+        "<4sIHHIIHH4sI", b"fmt ", 16, 1, channels, rate, (rate * align) % 2**32, align, 16, b"data", data
+    )
+    return b"RIFF" + struct.pack("<I", (36 + data) % 2**32) + b"WAVE" + chunk
+
+
+def _noise_bytes() -> bytes:
+    return random.Random(4).randbytes(20_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "empty"),
+        (b"dear diary, \xc3\xa4nd so on\n" * 40, "looks like text"),
+        (b"x", "not audio"),
+        (_noise_bytes(), "not audio"),
+        (b"\x89PNG\r\n\x1a\n" + _noise_bytes(), "looks like an image"),
+        (b"\xff\xd8\xff\xe0" + _noise_bytes(), "looks like an image"),
+        (b"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\nother.aac\n#EXT-X-ENDLIST\n", "not audio"),
+        (b"ffconcat version 1.0\nfile other.aac\n", "not audio"),
+        (wav_header(), "no samples"),
+        (wav_header(data=0xFFFFFFF0), "no samples"),
+        (wav_header(rate=0, data=64_000) + bytes(64_000), ""),
+        (wav_header(rate=1, data=64_000) + bytes(64_000), "sampling rate of 1 Hz"),
+        (wav_header(rate=2**31 - 1, data=64_000) + bytes(64_000), "sampling rate"),
+        (wav_header(channels=0, data=64_000) + bytes(64_000), ""),
+        (wav_header(channels=65_535, data=64_000) + bytes(64_000), ""),
+        (wav_header(data=3000) + bytes(3000), "94 ms long"),
+    ],
+)
+def test_refused_content(tmp_path: Path, content: bytes, expected: str, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "talk.wav"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError) as caught:
+            load_clip(path)
+        assert tracemalloc.get_traced_memory()[1] < 30e6
+    finally:
+        tracemalloc.stop()
+    assert expected in caught.value.what
+    assert "\n" not in str(caught.value)
+    assert caught.value.todo
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_refuses_samples_that_are_no_numbers(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "broken.wav"
+    samples = tone(48_000).astype(np.float64)
+    samples[40_000] = value
+    soundfile.write(path, samples, 48_000, subtype="DOUBLE")
+    with pytest.raises(UserError, match="NaN or infinite"):
+        load_clip(path)
+
+
+def test_refuses_a_zip(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "talk.mp3", "w") as archive:
+        archive.writestr("talk.wav", "no")
+    with pytest.raises(UserError, match="zip archive"):
+        load_clip(tmp_path / "talk.mp3")
+
+
+def test_refuses_what_is_no_readable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    for path, expected in [
+        (tmp_path / "missing.wav", "does not exist"),
+        (tmp_path / "file" / "below.wav", "does not exist"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "nul\0.wav", "cannot be opened"),
+        (tmp_path / ("long" * 100), "cannot be opened"),
+        (Path(os.devnull), "not a plain file"),
+    ]:
+        with pytest.raises(UserError, match=expected):
+            load_clip(path)
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(UserError, match="may not be read"):
+        load_clip(tmp_path / "file")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_a_fifo_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fifo = tmp_path / "pipe.wav"
+    os.mkfifo(fifo)
+    with pytest.raises(UserError, match="not a plain file"):
+        load_clip(fifo)
+    # Nor where it took the place of a file after that was looked at.
+    monkeypatch.setattr(stat, "S_ISREG", lambda mode, real=stat.S_ISREG: real(mode) or stat.S_ISFIFO(mode))
+    with pytest.raises(UserError):
+        load_clip(fifo)
+
+
+def test_refuses_more_than_four_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("speedtest_tui.core.audio.conform.MAX_SECONDS", 1)
+    with pytest.raises(UserError, match="longer than"):
+        from_samples(tone(16_000), 16_000, "long")
+    assert MAX_SECONDS == 14_400
+
+
+@pytest.mark.parametrize("name", ["two words.wav", "größe 音.wav", "line\nbreak\x1b[31m.wav", b"caf\xe9.wav"])
+def test_names_stay_on_one_line(tmp_path: Path, name: str | bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    soundfile.write(path.with_name("plain.wav"), tone(16_000), 16_000)
+    path.with_name("plain.wav").rename(path)
+    clip = load_clip(path)
+    assert clip.name.isprintable()
+    assert clip.name.encode()
+    assert clip.path == path
+    path.write_bytes(b"")
+    with pytest.raises(UserError) as caught:
+        load_clip(path)
+    assert str(caught.value).isprintable()
+
+
+def test_one_line_leaves_ordinary_names_alone() -> None:
+    assert one_line("größe 音 'x'.wav") == "größe 音 'x'.wav"
+    assert one_line("a\nb\u202ec\x1b") == "a\\nb\\u202ec\\x1b"

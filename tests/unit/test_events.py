@@ -1,0 +1,159 @@
+"""What an event changes in a row, and that events of the wrong form are refused by an error that the race expects."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from backends.base import DeviceMemory, Loaded, Segment, Transcription
+from speedtest_tui.core.bench.events import apply
+from speedtest_tui.core.bench.protocol import Event
+from speedtest_tui.core.bench.row import Row
+
+EXPECTED = (KeyError, TypeError, ValueError, OverflowError)
+LOADED = Loaded("cpu", "float16", 16.0, 1000, "org/name", "abc", ("/a",), (("chunk", "20 s"),), ("odd",))
+MEMORY: dict[str, Any] = {"peak_rss": 1000, "device_memory": asdict(DeviceMemory(1, 2))}
+
+
+def sent(name: str, **fields: Any) -> Event:
+    """An event as it arrives: through JSON."""
+    return Event(name, 5.0, json.loads(json.dumps(fields)))
+
+
+def ran(kind: str, seconds: float, text: str = "hello", index: int = 0, **facts: Any) -> Event:
+    transcription = asdict(Transcription(text, (Segment(0.0, 1.0, text),), **facts))
+    return sent("run_finished", kind=kind, index=index, seconds=seconds, transcription=transcription, **MEMORY)
+
+
+def after(*events: Event) -> Row:
+    row = Row("toy", "nano")
+    for event in events:
+        row = apply(row, event)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("name", "phase"),
+    [
+        ("ready", "starting"),
+        ("importing", "importing"),
+        ("loading", "loading"),
+        ("warming", "warming"),
+        ("run_started", "running"),
+        ("finished", "ended"),
+    ],
+)
+def test_phases(name: str, phase: str) -> None:
+    row = after(sent(name))
+    assert (row.phase, row.since) == (phase, 5.0)
+
+
+def test_import_and_load() -> None:
+    row = after(
+        sent("imported", seconds=1.5),
+        sent("loaded", seconds=0.5, facts=asdict(LOADED), **MEMORY),
+    )
+    assert (row.import_s, row.load_s, row.phase) == (1.5, 0.5, "loaded")
+    assert row.loaded == LOADED
+    assert row.warnings == ("odd",)
+    assert (row.peak_rss, row.device_peak) == (1000, 2)
+
+
+def test_first_and_steady_runs_are_kept_apart() -> None:
+    row = after(ran("warm-up", 9.0), ran("warm-up", 2.0), ran("run", 1.0), ran("run", 1.5))
+    assert (row.first_s, row.warmups_done, row.runs_s) == (9.0, 2, (1.0, 1.5))
+    assert row.transcription == Transcription("hello", (Segment(0.0, 1.0, "hello"),))
+
+
+def test_text_that_changes_is_said_once() -> None:
+    row = after(ran("run", 1.0, "a"), ran("run", 1.0, "b"), ran("run", 1.0, "c"))
+    assert row.warnings == ("its text differed between runs",)
+    assert after(ran("run", 1.0, "a"), ran("run", 1.0, "a")).warnings == ()
+
+
+def test_one_invalid_run_discredits_all() -> None:
+    row = after(ran("warm-up", 1.0, invalid="NaN"), ran("run", 1.0))
+    assert row.transcription is not None
+    assert row.transcription.invalid == "NaN"
+
+
+def test_warnings_are_not_repeated() -> None:
+    row = after(ran("run", 1.0, warnings=("odd",)), ran("run", 1.0, warnings=("odd", "new")))
+    assert row.warnings == ("odd", "new")
+
+
+def test_peaks_never_fall() -> None:
+    small = ran("run", 1.0)
+    small.fields.update(peak_rss=10, device_memory={"peak": None})
+    row = after(ran("run", 1.0), small)
+    assert (row.peak_rss, row.device_peak) == (1000, 2)
+
+
+@pytest.mark.parametrize("seconds", [-0.1, float("nan"), float("inf"), 10**400, "soon", None, [1]])
+def test_times_that_are_none(seconds: Any) -> None:
+    event = ran("run", 1.0)
+    event.fields["seconds"] = seconds
+    with pytest.raises(EXPECTED):
+        after(event)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("transcription",), None),
+        (("transcription",), "text"),
+        (("transcription", "text"), None),
+        (("transcription", "text"), 5),
+        (("transcription", "segments"), 3),
+        (("transcription", "segments"), [{"start": 1}]),
+        (("transcription", "extra"), 1),
+        (("device_memory",), []),
+        (("device_memory", "peak"), "much"),
+        (("peak_rss",), float("inf")),
+        (("peak_rss",), None),
+    ],
+)
+def test_run_finished_of_the_wrong_form(path: tuple[str, ...], value: Any) -> None:
+    event = ran("run", 1.0)
+    place: Any = event.fields
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(EXPECTED):
+        after(event)
+
+
+@pytest.mark.parametrize(
+    "change", [{"bits": "four"}, {"parameters": []}, {"files": None}, {"options": [1]}, {"options": [[1]]}]
+)
+def test_loaded_of_the_wrong_form(change: dict[str, Any]) -> None:
+    with pytest.raises(EXPECTED):
+        after(sent("loaded", seconds=1.0, facts={**asdict(LOADED), **change}, **MEMORY))
+
+
+def test_any_field_may_be_any_json() -> None:
+    """Whatever a child puts in whichever place, it is either taken or refused by one of the expected errors."""
+    dice = random.Random(9)
+    junk = [None, True, -1, 1e308, float("nan"), 10**400, "", "x" * 99, [], [[]], {}, {"a": {}}, ["a", 1], "\ud800"]
+    refused = 0
+    for _ in range(3000):
+        event = dice.choice(
+            (ran("run", 1.0), sent("loaded", seconds=0.5, facts=asdict(LOADED), **MEMORY), sent("imported", seconds=1))
+        )
+        place: Any = event.fields
+        while True:
+            key = dice.choice(list(place))
+            if isinstance(place[key], dict) and place[key] and dice.random() < 0.7:
+                place = place[key]
+                continue
+            place[key] = dice.choice(junk)
+            break
+        try:
+            after(event)
+        except EXPECTED:
+            refused += 1
+    assert 500 < refused < 3000

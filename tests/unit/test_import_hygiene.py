@@ -1,0 +1,61 @@
+"""What may be imported where, each in a fresh interpreter: start-up time and the UI's memory depend on it."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import backends
+import speedtest_tui.core
+
+LIBRARIES = ("torch", "mlx", "transformers", "numba", "librosa", "pocketsphinx", "mlx_whisper", "parakeet_mlx")
+
+
+def imported(*modules: str) -> set[str]:
+    """The top-level packages that a fresh interpreter has loaded after importing some modules."""
+    code = "import sys, importlib\nfor name in sys.argv[1:]: importlib.import_module(name)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *modules], check=True, capture_output=True, text=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def modules_of(*packages: object) -> list[str]:
+    """All modules of some packages; a backend's own module must be among them."""
+    found = []
+    for package in packages:
+        prefix = package.__name__ + "."  # type: ignore[attr-defined]
+        found += [module.name for module in pkgutil.walk_packages(package.__path__, prefix)]  # type: ignore[attr-defined]
+    return found
+
+
+def test_core_and_backends_import_neither_a_screen_nor_a_library() -> None:
+    names = modules_of(backends, speedtest_tui.core)
+    assert {"backends.mlx_whisper", "speedtest_tui.core.bench.child"} <= set(names)
+    found = imported(*names)
+    assert not found & {"textual", "rich", *LIBRARIES}
+
+
+@pytest.mark.parametrize("module", ["speedtest_tui.cli", "speedtest_tui.__main__"])
+def test_the_command_line_imports_nothing_heavy(module: str) -> None:
+    assert not imported(module) & {"textual", "rich", "numpy", "soundfile", "psutil", *LIBRARIES}
+
+
+def test_the_commands_import_no_library() -> None:
+    names = ["run", "doctor", "sessions", "request", "progress", "table"]
+    found = imported(*(f"speedtest_tui.commands.{name}" for name in names))
+    assert not found & {"textual", *LIBRARIES}
+
+
+def test_asking_what_is_installed_imports_no_library() -> None:
+    code = (
+        "import sys\n"
+        "from backends.registry import BUILT_IN, create\n"
+        "for entry in BUILT_IN:\n"
+        "    backend = create(entry.reference)\n"
+        "    backend.availability(), backend.model('tiny')\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert not {name.partition(".")[0] for name in done.stdout.split()} & {"textual", "numpy", *LIBRARIES}

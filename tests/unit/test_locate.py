@@ -1,0 +1,183 @@
+"""Finding models in caches made by hand: what is whole, what is not, and what is said of it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from backends.base import BackendEntry, Location, ModelSpec, RequiredFile
+from backends.catalogue import openai_checkpoint
+from speedtest_tui.core.bench.entrants import Entrant, prepare
+from speedtest_tui.core.caches.locate import NotFound, locate
+
+FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
+SPEC = ModelSpec("hub", "org/name", FILES)
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty Hugging Face cache."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(places / "hub"))
+    return places / "hub"
+
+
+def put(cache: Path, repository: str = "org/name", commit: str = COMMIT, ref: bool = True) -> Path:
+    """Lay out a repository as huggingface_hub does: blobs, links to them, a ref. Returns the snapshot."""
+    folder = cache / f"models--{repository.replace('/', '--')}"
+    snapshot = folder / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    (folder / "blobs").mkdir(exist_ok=True)
+    for name, content in (("config.json", b"{}"), ("weights.safetensors", b"x" * 100)):
+        (folder / "blobs" / f"of-{name}").write_bytes(content)
+        (snapshot / name).symlink_to(Path("../../blobs") / f"of-{name}")
+    if ref:
+        (folder / "refs").mkdir(exist_ok=True)
+        (folder / "refs" / "main").write_text(commit)
+    return snapshot
+
+
+def problem(spec: ModelSpec = SPEC) -> str:
+    found = locate(spec)
+    assert isinstance(found, NotFound)
+    assert found.hint
+    return found.reason
+
+
+def test_complete(hub: Path) -> None:
+    snapshot = put(hub)
+    assert locate(SPEC) == Location(snapshot, COMMIT, "hf", 102)
+
+
+@pytest.mark.parametrize("below", ["models", "models/hub"])
+def test_in_the_local_cache(places: Path, hub: Path, below: str) -> None:
+    snapshot = put(places / below)
+    assert locate(SPEC) == Location(snapshot, COMMIT, "local", 102)
+
+
+def test_an_accepted_other_name(hub: Path) -> None:
+    snapshot = put(hub)
+    (snapshot / "weights.safetensors").rename(snapshot / "weights.npz")
+    assert isinstance(locate(SPEC), Location)
+
+
+def test_absent(hub: Path) -> None:
+    assert problem() == "org/name is not on this machine"
+
+
+def test_a_missing_file_is_named_with_its_other_names(hub: Path) -> None:
+    (put(hub) / "weights.safetensors").unlink()
+    assert "weights.safetensors or weights.npz is missing" in problem()
+
+
+def test_a_broken_link(hub: Path) -> None:
+    (put(hub) / "config.json").resolve().unlink()
+    assert "config.json is a broken link" in problem()
+
+
+def test_an_empty_file(hub: Path) -> None:
+    (put(hub) / "weights.safetensors").write_bytes(b"")
+    assert "weights.safetensors is empty" in problem()
+
+
+def test_a_pointer_to_a_large_file(hub: Path) -> None:
+    (put(hub) / "weights.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    assert "is a pointer to a large file" in problem()
+
+
+def test_a_folder_where_a_file_belongs(hub: Path) -> None:
+    snapshot = put(hub)
+    (snapshot / "config.json").unlink()
+    (snapshot / "config.json").mkdir()
+    assert "config.json cannot be read" in problem()
+
+
+def test_a_whole_copy_beside_a_damaged_one(places: Path, hub: Path) -> None:
+    (put(hub) / "config.json").unlink()
+    snapshot = put(places / "models")
+    found = locate(SPEC)
+    assert isinstance(found, Location)
+    assert (found.path, found.cache) == (snapshot, "local")
+
+
+def test_without_a_ref_the_only_snapshot_counts(hub: Path) -> None:
+    put(hub, ref=False)
+    assert isinstance(locate(SPEC), Location)
+    put(hub, commit="f" * 40, ref=False)
+    assert "has no snapshot" in problem()
+
+
+def test_a_ref_to_a_snapshot_that_is_gone(hub: Path) -> None:
+    put(hub)
+    (hub / "models--org--name" / "refs" / "main").write_text("f" * 40)
+    assert "has no snapshot" in problem()
+
+
+def test_a_pinned_revision_ignores_the_ref(hub: Path) -> None:
+    put(hub)
+    pinned = put(hub, commit="a" * 40, ref=False)
+    found = locate(ModelSpec("hub", "org/name", FILES, revision="a" * 40))
+    assert isinstance(found, Location)
+    assert found.path == pinned
+    assert "has no snapshot" in problem(ModelSpec("hub", "org/name", FILES, revision="b" * 40))
+
+
+@pytest.mark.parametrize("ref", ["../../../../outside", "..", ".", "/", "", "outside/../..", "\x00"])
+def test_a_ref_cannot_lead_elsewhere(places: Path, hub: Path, ref: str) -> None:
+    put(hub)
+    outside = put(places, "outside/outside")
+    for name in ("config.json", "weights.safetensors"):
+        (hub / "models--org--name" / name).write_bytes(b"planted")
+    (hub / "models--org--name" / "refs" / "main").write_text(ref.replace("outside", str(outside)))
+    found = locate(SPEC)
+    assert isinstance(found, NotFound), found
+
+
+def test_a_ref_that_is_no_text(hub: Path) -> None:
+    put(hub)
+    (hub / "models--org--name" / "refs" / "main").write_bytes(b"\xff\xfe\x00")
+    # As unreadable as none at all, and there is one snapshot only.
+    assert isinstance(locate(SPEC), Location)
+
+
+@pytest.mark.parametrize("where", ["local", "whisper"])
+def test_openai_checkpoints(places: Path, where: str) -> None:
+    cache = places / ("models" if where == "local" else "home/.cache/whisper")
+    cache.mkdir(parents=True)
+    (cache / "large-v3.pt").write_bytes(b"weights")
+    found = locate(openai_checkpoint("large"))
+    assert found == Location(cache / "large-v3.pt", "e5b1a55b89c1", where, 7)
+
+
+def test_openai_checkpoints_that_are_not_there(places: Path) -> None:
+    assert problem(openai_checkpoint("tiny")) == "tiny.pt is not on this machine"
+    (places / "models").mkdir()
+    (places / "models" / "tiny.pt").touch()
+    assert "tiny.pt is unusable: tiny.pt is empty" in problem(openai_checkpoint("tiny"))
+
+
+def test_bundled_models_need_no_place() -> None:
+    assert locate(ModelSpec("bundled", "pocketsphinx/en-us")) == Location(None, cache="bundled")
+
+
+def test_a_model_that_does_not_exist_yet() -> None:
+    assert problem(ModelSpec("hub", "org/name", FILES, missing_reason="not yet")) == "not yet"
+
+
+def test_the_fallback_is_used_and_said(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from toys.well import Well
+
+    spec = ModelSpec("hub", "org/name-q4", FILES, fallback=SPEC)
+    monkeypatch.setattr(Well, "model", lambda self, size: spec)
+    entry = BackendEntry("well", "toys.well:Well")
+    found = prepare(entry, "tiny", None, threading.Event())
+    assert not isinstance(found, Entrant)
+    assert (found.status, found.error.message) == ("missing-model", "org/name-q4 is not on this machine")
+
+    snapshot = put(hub)
+    found = prepare(entry, "tiny", None, threading.Event())
+    assert isinstance(found, Entrant)
+    assert (found.spec, found.location.path) == (SPEC, snapshot)
+    assert found.warnings == ("ran org/name because org/name-q4 is not on this machine",)

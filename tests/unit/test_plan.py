@@ -1,0 +1,49 @@
+"""Plans that make no sense are refused with what to do instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backends.base import BackendEntry
+from speedtest_tui.core.bench.plan import Plan, choose
+from speedtest_tui.core.errors import UserError
+
+A, B, C = (BackendEntry(name, f"m:{name}") for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"runs": 0}, "0 runs"),
+        ({"runs": -1}, "-1 runs"),
+        ({"runs": 1001}, "1001 runs"),
+        ({"warmup": 0}, "0 warm-up"),
+        ({"stall_s": 0.0}, "time-out of 0 s"),
+        ({"stall_s": -5.0}, "time-out of -5 s"),
+        ({"stall_s": float("nan")}, "time-out of nan s"),
+        ({"backends": ()}, "no backend chosen"),
+    ],
+)
+def test_refused(change: dict[str, Any], what: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Plan(**{"backends": (A,), **change})
+    assert what in caught.value.what
+    assert caught.value.todo
+
+
+def test_defaults() -> None:
+    plan = Plan((A,))
+    assert (plan.size, plan.runs, plan.warmup, plan.order, plan.language) == ("nano", 5, 1, "interleaved", None)
+
+
+def test_choosing() -> None:
+    assert choose(None, (A, B, C)) == (A, B, C)
+    assert choose(["c", "a", "c"], (A, B, C)) == (C, A)
+    assert choose([], (A, B)) == ()
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(UserError, match="no backend is called 'x': choose from a, b, c"):
+        choose(["a", "x"], (A, B, C))

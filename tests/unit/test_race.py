@@ -1,0 +1,164 @@
+"""A race that goes well: who transcribes when, what children are given, and what the rows say of it."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+from racing import entry, marked, noise, plan, rows, run
+from toys import well
+
+from speedtest_tui.core import host
+from speedtest_tui.core.bench import quiet
+from speedtest_tui.core.bench.plan import Plan
+from speedtest_tui.core.bench.row import RaceSnapshot
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+THREE = (well.Well, well.WellToo, well.WellThree)
+
+
+def order_of(journal: Path) -> str:
+    """Which toys transcribed, in the order in which they did, by their first differing letter."""
+    letters = {"Well": "A", "WellToo": "B", "WellThree": "C"}
+    return "".join(letters[line.split()[1]] for line in journal.read_text().splitlines())
+
+
+def test_interleaved_rounds(toys: Path) -> None:
+    snapshot = run(plan(*THREE, runs=3, warmup=1))
+    assert order_of(toys) == "ABCABCCABBCA"
+    assert snapshot.order == "interleaved"
+    assert snapshot.notes == ()
+
+
+def test_sequential(toys: Path) -> None:
+    phases: list[tuple[str, ...]] = []
+    snapshot = run(
+        plan(*THREE, runs=2, warmup=2, order="sequential"),
+        listener=lambda s: phases.append(tuple(row.phase for row in s.rows)),
+    )
+    assert order_of(toys) == "AAAABBBBCCCC"
+    assert snapshot.order == "sequential"
+    # The next one starts only when the one before has ended and given its memory back.
+    assert all(b == "waiting" or a == "ended" for a, b, _ in phases if b not in ("preparing", "waiting"))
+    assert all(row.warmups_done == 2 for row in snapshot.rows)
+
+
+def test_too_little_memory_makes_it_sequential(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "available_memory", lambda: 100 << 20)
+    snapshot = run(plan(*THREE, runs=1))
+    assert snapshot.order == "sequential"
+    assert order_of(toys) == "AABBCC"
+    assert "ran one after another: all 3 models together need about 0.6 GB, 0.1 GB are free" in snapshot.notes[0]
+
+
+def test_nobody_computes_while_another_is_timed(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # With longer windows and a lower limit a spinning process is seen even where a busy machine gives it little.
+    monkeypatch.setattr(quiet, "WINDOW_S", 0.2)
+    monkeypatch.setattr(quiet, "QUIET_SHARE", 0.05)
+    run(plan(well.BusyAfter, well.Well, runs=2))
+    lines = [line.split()[1:] for line in toys.read_text().splitlines()]
+    busy = 0
+    for name, what in lines:
+        if what == "quiet":
+            busy -= 1
+            continue
+        assert busy == 0, f"{name} began while {busy} threads of another were still computing: {lines}"
+        busy += well.BusyAfter.THREADS * (name == "BusyAfter")
+    assert sum(what == "begins" for _, what in lines) == 6
+
+
+def test_the_row_of_a_good_run(mark: str) -> None:
+    snapshot = run(plan(well.Well, well.WellToo, runs=3))
+    row = rows(snapshot)["Well"]
+    assert snapshot.state == "done"
+    assert (row.status, row.phase, row.error, row.warnings) == ("ok", "ended", None, ())
+    assert row.loaded is not None
+    assert (row.loaded.bits, row.loaded.options) == (32.0, (("decoding", "greedy"),))
+    assert row.import_s is not None
+    assert row.load_s is not None
+    assert row.first_s is not None
+    assert (len(row.runs_s), row.warmups_done) == (3, 1)
+    assert row.median is not None
+    assert row.median.low <= row.median.value <= row.median.high
+    assert row.transcription is not None
+    assert row.transcription.segments[0].end == 1.0
+    assert row.peak_rss > 5_000_000
+    assert row.device_peak == 2_000_000
+    assert {row.rank for row in snapshot.rows} == {1, 2}
+    assert marked(mark) == []
+
+
+def test_states_only_go_forward() -> None:
+    seen: list[RaceSnapshot] = []
+    run(plan(well.Well, runs=2), listener=seen.append)
+    phases = [key for key, _ in itertools.groupby(snapshot.rows[0].phase for snapshot in seen)]
+    order = ["preparing", "waiting", "starting", "importing", "loading", "loaded", "warming"]
+    # Steps that are over at once may share a snapshot with the next; none may come out of turn.
+    assert [phase for phase in order if phase in phases] == [phase for phase in phases if phase in order]
+    assert {"preparing", "starting", "loaded", "resting"} <= set(phases)
+    assert phases[-1] == "ended"
+    assert [key for key, _ in itertools.groupby(s.state for s in seen)] == ["preparing", "racing", "done"]
+    assert len(seen[-1].rows[0].memory_trace) > 0
+
+
+def test_what_a_child_is_given() -> None:
+    clip = noise()
+    row = run(plan(well.Reader, runs=1, language="de"), clip).rows[0]
+    assert row.transcription is not None
+    assert row.transcription.text == f"float32 True de 1 {clip.sha256()}"
+
+
+def test_last_words_come_before_the_race_counts_as_ended() -> None:
+    from racing import finish
+
+    from speedtest_tui.core.bench.supervisor import Race
+
+    order: list[str] = []
+    race = Race(
+        plan(well.Well, runs=1),
+        noise(),
+        listener=lambda s: order.append("listener") if s.ended else None,
+        when_ended=lambda s: order.append(f"saved {s.state}"),
+    )
+    race.start()
+    finish(race)
+    assert order == ["saved done", "listener"]
+
+
+@pytest.mark.parametrize(
+    ("toy", "status", "warnings"),
+    [
+        (well.Changing, "ok", ("its text differed between runs",)),
+        (well.Warning, "ok", ("loaded with a remark", "heard a remark")),
+        (well.NotANumber, "invalid", ()),
+        (well.Silent, "invalid", ()),
+    ],
+)
+def test_remarks_and_invalid_output(toy: type, status: str, warnings: tuple[str, ...]) -> None:
+    row = run(plan(toy, runs=2)).rows[0]
+    assert (row.status, row.warnings) == (status, warnings)
+    assert (row.rank is None) == (status == "invalid")
+
+
+def test_text_of_any_kind_comes_through() -> None:
+    row = run(plan(well.Strange, runs=1)).rows[0]
+    assert row.transcription is not None
+    assert row.transcription.text == "naïve 音 😀 ? \x00 end"
+
+
+def test_facts_in_a_librarys_own_types() -> None:
+    row = run(plan(well.NumpyFacts, runs=1)).rows[0]
+    assert row.status == "ok"
+    assert row.loaded is not None
+    assert (row.loaded.bits, row.loaded.parameters) == (4.5, 1000)
+    assert (row.loaded.device, row.loaded.files, row.loaded.options) == ("cpu", ("/model",), (("batch", "3"),))
+
+
+def test_a_race_in_which_nobody_can_run() -> None:
+    from toys import faulty
+
+    snapshot = run(Plan((entry(faulty.NotInstalled), entry(faulty.NoModel)), runs=1))
+    assert snapshot.state == "done"
+    assert snapshot.verdict.sentence == "no backend finished: nothing to compare"

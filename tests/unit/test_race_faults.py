@@ -1,0 +1,146 @@
+"""Whatever one backend does, it costs its own row, with the reason in words; the others finish."""
+
+from __future__ import annotations
+
+import pytest
+from racing import marked, plan, rows, run, sentence
+from toys import faulty, hanging, well
+
+from speedtest_tui.core.bench import child_handle, protocol, stall, supervisor
+from speedtest_tui.core.bench.row import RaceSnapshot
+
+FAULTS = (
+    # toy, status, words of the sentence
+    (faulty.Segfault, "failed", "segmentation fault", "while it was loading"),
+    (faulty.ExitsQuietly, "failed", "ended without a word", "while it was warming"),
+    (faulty.ExitsWithCode, "failed", "exit code 3", "cannot open the secret device"),
+    (faulty.KillsItself, "failed", "was killed (SIGKILL)", "memory runs out"),
+    (faulty.Aborts, "failed", "aborted (SIGABRT)", "while it was loading"),
+    (faulty.ExitsInLastRun, "failed", "exit code 7", "while it was running"),
+    (faulty.RaisesInImport, "failed", "ImportError: libmagic.so.7: cannot open shared object file"),
+    (faulty.RaisesInLoad, "failed", "ValueError: [load_npz] Input must be a zip file"),
+    (faulty.RaisesInTranscribe, "failed", "RuntimeError: There is no Stream"),
+    (faulty.RaisesBaseException, "failed", "SystemExit: a library that wants to leave"),
+    (faulty.OutOfMemory, "failed", "ran out of memory", "smaller size"),
+    (faulty.Explains, "missing-model", "the weights are for another model: fetch them again"),
+    (faulty.RaisesWhenMade, "unavailable", "no such device", "reinstall or remove"),
+    (faulty.RaisesWhenAsked, "unavailable", "KeyError", "report it to toy shop"),
+    (faulty.NotInstalled, "unavailable", "not installed here: pip install toy"),
+    (faulty.NoModel, "unavailable", "has no model of size nano"),
+    (faulty.NoWeights, "missing-model", "nobody has trained it yet"),
+    (faulty.ExitsWhenMadeInChild, "failed", "exit code 9", "while it was starting"),
+    (faulty.WritesGarbage, "failed", "sent a line that is no event", "not an event"),
+    (faulty.WritesDeepNesting, "failed", "sent a line that is no event"),
+    (faulty.HalfALine, "failed", "in the middle of a line", '"event": "loaded"'),
+    (faulty.EndlessLine, "failed", "without an end of line"),
+    (faulty.FloodsEvents, "failed", "sent more than 1000 events"),
+    (faulty.FinishesEarly, "failed", "ended without a word before its runs were done"),
+    (faulty.NanSeconds, "failed", "unreadable run_finished event", "nan seconds"),
+    (faulty.HugeSeconds, "failed", "unreadable run_finished event"),
+    (faulty.WrongMemory, "failed", "unreadable memory event"),
+    (faulty.ClosesEverything, "failed", "exit code"),
+    (faulty.ClosesEverythingAndStays, "failed", "closed its event pipe and went on running"),
+    (faulty.FactsAreADictionary, "failed", "TypeError"),
+    (faulty.FactsCannotBeSent, "failed", "RecursionError"),
+    (faulty.FactsAreWords, "failed", "unreadable loaded event"),
+    (faulty.TextIsNone, "failed", "unreadable run_finished event"),
+    (faulty.ReturnsNothing, "failed", "TypeError"),
+    (faulty.ReturnsText, "failed", "TypeError"),
+)  # fmt: skip
+
+HARMLESS = (
+    # toy, words of its only warning, or none
+    (faulty.FloodsStdout, ""),
+    (faulty.FloodsStderr, ""),
+    (faulty.PrintsFromC, ""),
+    (faulty.AbortsAfterwards, "aborted (SIGABRT) after its results were in"),
+    (faulty.HangsInClose, "did not end by itself"),
+    (hanging.LeavesAGrandchild, ""),
+)
+
+STALL_S = 1.2
+HANGS = (
+    (hanging.HangsInImport, f"nothing happened for {STALL_S} s while it was importing", "--timeout"),
+    (hanging.HangsInLoad, f"nothing happened for {STALL_S} s while it was loading"),
+    (hanging.HangsInWarmup, f"nothing happened for {STALL_S} s while it was warming"),
+    (hanging.HangsInRun, f"nothing happened for {STALL_S} s while it was running"),
+    (hanging.HoldsTheLockInImport, f"nothing happened for {STALL_S} s while it was importing"),
+    (hanging.HoldsTheLockInRun, f"nothing happened for {STALL_S} s while it was warming"),
+    (hanging.LoopsForEver, f"busy for {2 * STALL_S:g} s without getting further while it was loading"),
+    (hanging.IgnoresSigterm, f"nothing happened for {STALL_S} s while it was loading"),
+    (hanging.HangsWithAGrandchild, f"nothing happened for {STALL_S} s while it was warming"),
+)
+
+
+@pytest.fixture(scope="module")
+def patched() -> pytest.MonkeyPatch:
+    """Limits low enough to be reached soon."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(child_handle, "MAX_EVENTS", 1000)
+        patch.setattr(protocol, "MAX_LINE_BYTES", 1 << 20)
+        patch.setattr(stall, "BUSY_FACTOR", 2)
+        patch.setattr(supervisor, "CLOSE_S", 1.0)
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def race_of_faults(patched: pytest.MonkeyPatch, module_toys: str) -> tuple[RaceSnapshot, int]:
+    """One race of all faults between two healthy toys, and how many processes were left when it ended."""
+    snapshot = run(plan(well.Well, *(fault[0] for fault in (*FAULTS, *HARMLESS)), well.WellToo))
+    return snapshot, len(marked(module_toys))
+
+
+@pytest.fixture(scope="module")
+def race_of_hangs(patched: pytest.MonkeyPatch, module_toys: str) -> tuple[RaceSnapshot, int]:
+    """The same for those that never come back."""
+    snapshot = run(plan(well.Well, *(fault[0] for fault in HANGS), well.WellToo, stall_s=STALL_S))
+    return snapshot, len(marked(module_toys))
+
+
+@pytest.mark.parametrize(("toy", "status", "words"), [(fault[0], fault[1], fault[2:]) for fault in FAULTS])
+def test_a_fault_costs_its_row(
+    race_of_faults: tuple[RaceSnapshot, int], toy: type, status: str, words: tuple[str, ...]
+) -> None:
+    row = rows(race_of_faults[0])[toy.__name__]
+    assert row.status == status
+    assert row.rank is None
+    assert "\n" not in sentence(row)
+    for word in words:
+        assert word in sentence(row)
+
+
+@pytest.mark.parametrize(("toy", "warning"), HARMLESS)
+def test_noise_and_bad_manners_cost_nothing(race_of_faults: tuple[RaceSnapshot, int], toy: type, warning: str) -> None:
+    row = rows(race_of_faults[0])[toy.__name__]
+    assert (row.status, row.transcription and row.transcription.text) == ("ok", well.TEXT)
+    assert len(row.warnings) == bool(warning)
+    assert warning in "".join(row.warnings)
+
+
+@pytest.mark.parametrize(("toy", "words"), [(fault[0], fault[1:]) for fault in HANGS])
+def test_a_hang_becomes_a_timeout(race_of_hangs: tuple[RaceSnapshot, int], toy: type, words: tuple[str, ...]) -> None:
+    row = rows(race_of_hangs[0])[toy.__name__]
+    assert row.status == "timeout"
+    for word in words:
+        assert word in sentence(row)
+
+
+@pytest.mark.parametrize("race", ["race_of_faults", "race_of_hangs"])
+def test_the_healthy_ones_finish(race: str, request: pytest.FixtureRequest) -> None:
+    snapshot, left = request.getfixturevalue(race)
+    assert snapshot.state == "done"
+    for name in ("Well", "WellToo"):
+        row = rows(snapshot)[name]
+        assert row.status == "ok"
+        assert (len(row.runs_s), row.warmups_done, row.rank is None, row.warnings) == (2, 1, False, ())
+    assert left == 0
+
+
+def test_runs_measured_before_the_fault_are_kept(
+    race_of_faults: tuple[RaceSnapshot, int], race_of_hangs: tuple[RaceSnapshot, int]
+) -> None:
+    for snapshot, name in ((race_of_faults[0], "ExitsInLastRun"), (race_of_hangs[0], "HangsInRun")):
+        row = rows(snapshot)[name]
+        assert len(row.runs_s) == 1
+        assert row.first_s is not None
+        assert row.rtfx is not None

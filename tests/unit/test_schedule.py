@@ -1,0 +1,65 @@
+"""Whose turn it is, and whether all models fit at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from speedtest_tui.core.bench.schedule import alone, expected_bytes, interleaved, order_for
+
+GB = 1 << 30
+
+
+def test_rounds_shift_by_one() -> None:
+    turns = interleaved((0, 1, 2), 1, 4)
+    assert [turn.kind for turn in turns[:3]] == ["warm-up"] * 3
+    assert "".join("ABC"[turn.entrant] for turn in turns) == "ABCABCCABBCAABC"
+
+
+@pytest.mark.parametrize("entrants", [(0,), (4, 2), (0, 1, 2), (0, 1, 2, 3, 9)])
+@pytest.mark.parametrize("runs", [1, 3, 5])
+def test_everybody_gets_every_run_once_and_in_order(entrants: tuple[int, ...], runs: int) -> None:
+    turns = interleaved(entrants, 2, runs)
+    assert len(turns) == len(entrants) * (2 + runs)
+    for entrant in entrants:
+        mine = [(turn.kind, turn.index) for turn in turns if turn.entrant == entrant]
+        assert mine == [("warm-up", 0), ("warm-up", 1), *(("run", index) for index in range(runs))]
+
+
+def test_positions_fall_on_all_alike() -> None:
+    entrants = (0, 1, 2, 3)
+    turns = interleaved(entrants, 0, 8)
+    positions = Counter((turn.entrant, place % 4) for place, turn in enumerate(turns))
+    assert set(positions.values()) == {2}
+
+
+def test_nobody_to_race() -> None:
+    assert interleaved((), 1, 5) == ()
+
+
+def test_alone_is_one_after_the_other() -> None:
+    assert [(turn.entrant, turn.kind, turn.index) for turn in alone(7, 1, 2)] == [
+        (7, "warm-up", 0),
+        (7, "run", 0),
+        (7, "run", 1),
+    ]
+
+
+def test_memory_decides() -> None:
+    assert order_for("interleaved", [GB, GB], 4 * GB) == ("interleaved", "")
+    order, note = order_for("interleaved", [2 * GB, 2 * GB], 4 * GB)
+    assert order == "sequential"
+    assert note == "ran one after another: all 2 models together need about 4.3 GB, 4.3 GB are free"
+
+
+def test_what_was_asked_for_needs_no_remark() -> None:
+    assert order_for("sequential", [9 * GB, 9 * GB], GB) == ("sequential", "")
+    # One alone has nobody to be interleaved with.
+    assert order_for("interleaved", [9 * GB], GB) == ("interleaved", "")
+    assert order_for("interleaved", [], 0) == ("interleaved", "")
+
+
+def test_expected_memory_grows_with_the_model() -> None:
+    assert expected_bytes("torch", 0) > expected_bytes("mlx", 0) > expected_bytes("cpu", 0) > 0
+    assert expected_bytes("mlx", GB) - expected_bytes("mlx", 0) == 2 * GB

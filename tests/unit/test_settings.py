@@ -1,0 +1,94 @@
+"""Settings: what is remembered, what is kept of a file that a person edited, what a broken one does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from speedtest_tui.core import settings
+from speedtest_tui.core.settings import RECENT_KEPT, Settings
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SPEEDTEST_CONFIG_DIR", str(tmp_path / "config"))
+    return tmp_path / "config" / "config.toml"
+
+
+def written(file: Path, text: str) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def test_no_file_means_defaults_and_no_complaint() -> None:
+    assert settings.load() == settings.Reading(Settings())
+
+
+def test_what_is_saved_is_read_again(file: Path) -> None:
+    full = Settings("nord", True, "tiny", 9, "de", ("mlx-whisper",), "USB Mic", ("/a b/ü.wav",))
+    settings.save(full)
+    assert settings.load() == settings.Reading(full)
+    settings.save(Settings())
+    assert settings.load() == settings.Reading(Settings())
+    assert "theme" not in file.read_text(encoding="utf-8")
+
+
+def test_comments_keys_and_unknown_entries_of_an_edited_file_survive(file: Path) -> None:
+    written(file, '# mine\nruns = 7 # seven\nfuture = 1\n\n[keys]\nrace = "f5"\n')
+    reading = settings.load()
+    assert reading.settings.keys == {"race": "f5"}
+    settings.save(replace(reading.settings, theme="nord"))
+    text = file.read_text(encoding="utf-8")
+    assert "# mine" in text and "# seven" in text and "future = 1" in text
+    again = settings.load()
+    assert (again.settings.theme, again.settings.runs, again.settings.keys) == ("nord", 7, {"race": "f5"})
+
+
+def test_a_broken_file_is_named_and_left_alone(file: Path) -> None:
+    written(file, "runs = = 3")
+    reading = settings.load()
+    assert reading.settings == Settings()
+    assert not reading.writable
+    assert str(file) in reading.problems[0] and "no valid TOML" in reading.problems[0]
+    with pytest.raises(ValueError, match="at line 1"):
+        settings.save(Settings(theme="nord"))
+    assert file.read_text(encoding="utf-8") == "runs = = 3"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("runs = 0", "runs should be a number from 1 to 1000"),
+        ("runs = true", "runs should be"),
+        ('runs = "5"', "runs should be"),
+        ("theme = 3", "theme should be a text"),
+        ("ascii = 1", "ascii should be true or false"),
+        ("recent = [1]", "recent should be a list of texts"),
+        ("keys = 1", "keys should name keys as texts"),
+        ("[keys]\nrace = 5", "keys should name keys as texts"),
+        ("colour = 1", "nothing is called 'colour'"),
+    ],
+)
+def test_a_wrong_value_is_named_and_the_others_count(file: Path, line: str, complaint: str) -> None:
+    written(file, f'size = "tiny"\n{line}\n')
+    reading = settings.load()
+    assert reading.settings == Settings(size="tiny")
+    assert len(reading.problems) == 1
+    assert complaint in reading.problems[0]
+
+
+def test_a_folder_in_its_place_is_named(file: Path) -> None:
+    file.mkdir(parents=True)
+    reading = settings.load()
+    assert not reading.writable
+    assert "cannot be read" in reading.problems[0]
+
+
+def test_recent_files_are_kept_once_newest_first() -> None:
+    remembered = Settings()
+    for name in [*(f"/clips/{i}.wav" for i in range(RECENT_KEPT + 5)), "/clips/20.wav"]:
+        remembered = remembered.with_recent(Path(name))
+    assert remembered.recent[:2] == ("/clips/20.wav", "/clips/24.wav")
+    assert len(remembered.recent) == len(set(remembered.recent)) == RECENT_KEPT

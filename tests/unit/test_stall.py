@@ -1,0 +1,65 @@
+"""When a child counts as stalled: by what it does, on a clock of the test's own."""
+
+from __future__ import annotations
+
+from speedtest_tui.core.bench.stall import BUSY_FACTOR, MEMORY_STEP, StallWatch, Vitals
+
+MB = 1 << 20
+
+
+def watch_for(watch: StallWatch, begin: float, seconds: float, **rates: float) -> tuple[float, str]:
+    """Look ten times a second at a process with those rates per second; when it counts as stalled, and why."""
+    for tick in range(int(seconds * 10) + 1):
+        at = tick / 10
+        watch.observe(
+            begin + at,
+            Vitals(rates.get("cpu", 0) * at, int(rates.get("read", 0) * at), int(50 * MB + rates.get("rss", 0) * at)),
+        )
+        if reason := watch.verdict(begin + at):
+            return at, reason
+    return seconds, ""
+
+
+def test_an_idle_one_stalls_after_the_limit() -> None:
+    at, reason = watch_for(StallWatch(5.0, 100.0), 100.0, 20)
+    assert 5.0 < at < 5.3
+    assert reason == "nothing happened for 5 s"
+
+
+def test_the_childs_own_memory_reading_is_no_work() -> None:
+    at, reason = watch_for(StallWatch(5.0, 0.0), 0.0, 20, cpu=0.02)
+    assert at < 6
+    assert reason.startswith("nothing happened")
+
+
+def test_a_busy_one_gets_ten_times_as_long() -> None:
+    at, reason = watch_for(StallWatch(5.0, 0.0), 0.0, 200, cpu=1.0)
+    assert 5.0 * BUSY_FACTOR < at < 5.0 * BUSY_FACTOR + 0.3
+    assert reason == "busy for 50 s without getting further"
+
+
+def test_reading_from_disk_is_progress() -> None:
+    assert watch_for(StallWatch(5.0, 0.0), 0.0, 500, read=1.0 * MB)[1] == ""
+
+
+def test_growing_memory_is_progress() -> None:
+    assert watch_for(StallWatch(5.0, 0.0), 0.0, 500, rss=0.5 * MB)[1] == ""
+    # Less than a step within the limit is the noise of an allocator.
+    assert watch_for(StallWatch(5.0, 0.0), 0.0, 500, rss=MEMORY_STEP / 50)[1] != ""
+
+
+def test_memory_that_comes_and_goes_is_not() -> None:
+    watch = StallWatch(5.0, 0.0)
+    reasons = []
+    for tick in range(100):
+        watch.observe(tick / 10, Vitals(0.0, 0, (50 + 10 * (tick % 2)) * MB))
+        reasons.append(watch.verdict(tick / 10))
+    assert reasons[-1] == "nothing happened for 5 s"
+
+
+def test_an_event_starts_the_clock_again() -> None:
+    watch = StallWatch(5.0, 0.0)
+    watch.observe(4.9, Vitals(0.0, 0, 0))
+    watch.progressed(4.9)
+    assert watch.verdict(9.8) == ""
+    assert watch.verdict(10.0) != ""
