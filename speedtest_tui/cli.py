@@ -54,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"speedtest-tui {__version__}")
     _add_clip(parser.add_mutually_exclusive_group(), "--audio")
     _add_race(parser)
+    parser.add_argument("--ascii", action="store_true", help="draw the dashboard in plain ASCII")
     parser.set_defaults(command=_dashboard)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
 
@@ -65,15 +66,42 @@ def build_parser() -> argparse.ArgumentParser:
     race.add_argument("--language", metavar="CODE", help="language of the clip, such as en; detected where left out")
     race.add_argument("--reference", metavar="TEXT|@FILE", help="what is really said, for the word error rate")
     race.add_argument("--timeout", type=float, metavar="S", help="seconds that a backend may go without progress")
-    for form in ("json", "csv", "markdown"):
-        race.add_argument(f"--{form}", metavar="FILE", help=f"write the result as {form}; - for standard output")
+    _add_forms(race)
     race.add_argument("--no-save", action="store_true", help="do not keep the session")
     race.set_defaults(command=_run)
+
+    record = commands.add_parser("record", help="record from a microphone into a file")
+    record.add_argument("out", type=Path, metavar="OUT.wav", help="a .wav or .flac file, 16 kHz mono")
+    record.add_argument("--seconds", type=float, metavar="N", help="stop after N seconds")
+    record.add_argument("--device", metavar="NAME", help="name, part of a name or number; see `devices`")
+    record.add_argument("--silence-stop", type=float, metavar="S", help="stop after S seconds of silence")
+    record.add_argument("--force", action="store_true", help="replace an existing file")
+    record.add_argument("--recover", action="store_true", help="write what a killed program was recording instead")
+    record.set_defaults(command=_record)
+
+    devices = commands.add_parser("devices", help="microphones that can be recorded from")
+    devices.add_argument("--json", action="store_true", help="JSON on standard output")
+    devices.set_defaults(command=_devices)
 
     doctor = commands.add_parser("doctor", help="what is installed, what is missing, and how to mend it")
     doctor.add_argument("--json", action="store_true", help="JSON on standard output")
     doctor.set_defaults(command=_doctor)
 
+    _add_serve(commands)
+    _add_sessions(commands)
+    return parser
+
+
+def _add_serve(commands: argparse._SubParsersAction[Parser]) -> None:
+    serve = commands.add_parser("serve", help="open the dashboard in a browser")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s, this machine)")
+    serve.add_argument("--port", type=int, default=8000, metavar="N", help="default %(default)s; 0 for any free one")
+    _add_clip(serve.add_mutually_exclusive_group(), "--audio")
+    _add_race(serve)
+    serve.set_defaults(command=_serve)
+
+
+def _add_sessions(commands: argparse._SubParsersAction[Parser]) -> None:
     sessions = commands.add_parser("sessions", help="finished races")
     actions = sessions.add_subparsers(required=True, metavar="ACTION", parser_class=Parser)
     listing = actions.add_parser("list", help="all sessions, the newest first")
@@ -83,7 +111,15 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("name", help='its name, the beginning of it, or "last"')
     show.add_argument("--json", action="store_true", help="JSON on standard output")
     show.set_defaults(command=_sessions_show)
-    return parser
+    comparing = actions.add_parser("compare", help="what became faster, slower or different between two sessions")
+    comparing.add_argument("name", metavar="A", help="one session, named as for `show`")
+    comparing.add_argument("other", metavar="B", nargs="?", help="another; the one before on the same clip or plan")
+    comparing.add_argument("--json", action="store_true", help="JSON on standard output")
+    comparing.set_defaults(command=_sessions_compare)
+    exporting = actions.add_parser("export", help="one session as JSON, CSV or Markdown (without a form: Markdown)")
+    exporting.add_argument("name", help="a session, named as for `show`")
+    _add_forms(exporting)
+    exporting.set_defaults(command=_sessions_export)
 
 
 def _add_clip(parser: argparse._ActionsContainer, audio: str) -> None:
@@ -98,6 +134,11 @@ def _add_race(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", metavar="SIZE", help=f"model size: {', '.join(SIZES)} (default nano)")
     parser.add_argument("--backends", metavar="A,B", help="which implementations; all where left out")
     parser.add_argument("--runs", type=int, metavar="N", help="timed transcriptions each (default 5, demo 3)")
+
+
+def _add_forms(parser: argparse.ArgumentParser) -> None:
+    for form in ("json", "csv", "markdown"):
+        parser.add_argument(f"--{form}", metavar="FILE", help=f"write the result as {form}; - for standard output")
 
 
 def backend_names(text: str | None) -> list[str] | None:
@@ -117,10 +158,28 @@ def _run(options: argparse.Namespace) -> int:
     return run_races(options)
 
 
+def _record(options: argparse.Namespace) -> int:
+    from speedtest_tui.commands.record import record
+
+    return record(options)
+
+
+def _devices(options: argparse.Namespace) -> int:
+    from speedtest_tui.commands.devices import devices
+
+    return devices(options)
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from speedtest_tui.commands.doctor import doctor
 
     return doctor(options)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from speedtest_tui.commands.serve import serve
+
+    return serve(options)
 
 
 def _sessions_list(options: argparse.Namespace) -> int:
@@ -133,3 +192,15 @@ def _sessions_show(options: argparse.Namespace) -> int:
     from speedtest_tui.commands.sessions import show_session
 
     return show_session(options)
+
+
+def _sessions_compare(options: argparse.Namespace) -> int:
+    from speedtest_tui.commands.sessions import compare_sessions
+
+    return compare_sessions(options)
+
+
+def _sessions_export(options: argparse.Namespace) -> int:
+    from speedtest_tui.commands.sessions import export_session
+
+    return export_session(options)

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
+from backends.catalogue import SIZES
 from backends.registry import BUILT_IN
 from speedtest_tui.cli import DEMO_RUNS, EXIT_OK, backend_names
-from speedtest_tui.core.bench.plan import DEFAULT_RUNS, Plan, choose
+from speedtest_tui.core.bench.plan import Plan, choose
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.settings import Settings, load
+from speedtest_tui.ui import web
 from speedtest_tui.ui.request import Request
 
 
 def dashboard(options: argparse.Namespace) -> int:
     """Check what can be checked at once, open the screen, and afterwards see a cancelled race kept."""
-    if options.demo and options.audio:
-        raise UserError("both --demo and a file", "give one of the two")
-    if options.audio is not None and not options.audio.is_file():
-        problem = "is a folder" if options.audio.is_dir() else "does not exist"
-        raise UserError(f"{options.audio} {problem}", "name an audio or video file")
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    check_clip(options)
+    if web.served():
+        web.end_with_server()
+    elif not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError("the dashboard needs a terminal", "use `speedtest-tui run` where there is none")
-    request = Request(
-        plan=_plan(options),
-        audio=options.audio,
-        autostart=bool(options.demo or options.audio),
-        open_backends=options.backends is None,
-    )
+    app_request = request(options)
     from speedtest_tui.ui.app import SpeedtestApp
 
-    app = SpeedtestApp(request)
+    app = SpeedtestApp(app_request)
     try:
         app.run()
     finally:
@@ -37,14 +34,48 @@ def dashboard(options: argparse.Namespace) -> int:
     return app.return_code or EXIT_OK
 
 
-def _plan(options: argparse.Namespace) -> Plan:
-    """The plan, without asking installed packages for backends unless a name makes it necessary: that takes time."""
+def check_clip(options: argparse.Namespace) -> None:
+    """Raises UserError where there cannot be a clip."""
+    if options.demo and options.audio:
+        raise UserError("both --demo and a file", "give one of the two")
+    if options.audio is not None and not options.audio.is_file():
+        problem = "is a folder" if options.audio.is_dir() else "does not exist"
+        raise UserError(f"{options.audio} {problem}", "name an audio or video file")
+
+
+def request(options: argparse.Namespace) -> Request:
+    """Merge options and settings; an option counts for this time only and is not remembered.
+
+    The demo is always the same race: nano, all backends. Raises UserError for an option that cannot be met.
+    """
+    reading = load()
+    settings = Settings() if options.demo else reading.settings
     names = backend_names(options.backends)
+    if names is None and settings.backends:
+        names = list(settings.backends)
+        if not {entry.name for entry in BUILT_IN}.issuperset(names):
+            names = None  # a package may be gone or not yet known: all are offered
+    return Request(
+        plan=_plan(options, settings, names),
+        audio=options.audio,
+        demo=options.demo,
+        autostart=bool(options.demo or options.audio),
+        open_backends=names is None,
+        ascii_only=options.ascii or reading.settings.ascii,
+        reading=reading,
+    )
+
+
+def _plan(options: argparse.Namespace, settings: Settings, names: list[str] | None) -> Plan:
+    """The plan, without asking installed packages for backends unless a name makes it necessary: that takes time."""
     known = {entry.name for entry in BUILT_IN}
-    needs_all = (names is not None and not known.issuperset(names)) or options.size is not None
-    if needs_all:
+    if options.size not in (None, *SIZES) or not known.issuperset(names or ()):
         from speedtest_tui.commands.request import plan_from
 
         return plan_from(options)
-    runs = options.runs if options.runs is not None else DEMO_RUNS if options.demo else DEFAULT_RUNS
-    return Plan(choose(names, BUILT_IN), runs=runs)
+    runs = DEMO_RUNS if options.demo else settings.runs
+    plan = Plan(choose(names, BUILT_IN), runs=runs, language=settings.language or None)
+    if settings.size in SIZES:
+        plan = replace(plan, size=settings.size)
+    given = {"size": options.size, "runs": options.runs}
+    return replace(plan, **{name: value for name, value in given.items() if value is not None})

@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import datetime
 import sys
+from dataclasses import asdict
 
 from speedtest_tui.cli import EXIT_FAILED, EXIT_OK, complain
+from speedtest_tui.commands import outputs
+from speedtest_tui.commands.comparison import print_comparison
 from speedtest_tui.commands.table import print_results
 from speedtest_tui.core import figures
+from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.sessions import store
+from speedtest_tui.core.sessions.compare import age, compare, previous_of
 from speedtest_tui.core.sessions.export import to_json
 
 
@@ -72,3 +77,26 @@ def show_session(options: argparse.Namespace) -> int:
         print_results(session.document)
         print(f"Saved in {session.folder}")
     return EXIT_OK
+
+
+def compare_sessions(options: argparse.Namespace) -> int:
+    """Print what changed between two sessions; the one that began earlier is "before", however they are given."""
+    one = store.find(options.name)
+    other = store.find(options.other) if options.other else previous_of(one, store.sessions())
+    if other is None:
+        raise UserError(f"no earlier session has {one.name}'s clip or backends at the same size", "name another one")
+    if one.name == other.name:
+        raise UserError(f"both names mean {one.name}", "name two sessions, or one to compare it with the one before")
+    before, after = sorted((one, other), key=age)
+    comparison = compare(before.document, after.document)
+    if options.json:
+        sys.stdout.write(to_json({"schema": 1, "before": before.name, "after": after.name, **asdict(comparison)}))
+    else:
+        print_comparison(comparison, before, after)
+    return EXIT_OK
+
+
+def export_session(options: argparse.Namespace) -> int:
+    """Write one session in the forms asked for; as Markdown on standard output where none is."""
+    forms = outputs.requested(options) or {"markdown": "-"}
+    return EXIT_OK if outputs.write(forms, [dict(store.find(options.name).document)]) else EXIT_FAILED

@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 
+from speedtest_tui.ui.ascii import AsciiFilter
 from speedtest_tui.ui.bridge import Bridge
 from speedtest_tui.ui.commands import dashboard_commands
 from speedtest_tui.ui.request import Request
@@ -35,12 +37,21 @@ class SpeedtestApp(App[None]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
+        self._ascii = AsciiFilter(request.ascii_only)
         self.dashboard = DashboardScreen(request, make_bridge, clock)
 
     def get_default_screen(self) -> Screen[None]:
         return self.dashboard
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *([self._ascii] if self._ascii.enabled else [])]
+
     def on_mount(self) -> None:
+        settings = self.dashboard.memory.settings
+        if settings.theme in self.available_themes:
+            self.theme = settings.theme
+        self.theme_changed_signal.subscribe(self, lambda theme: self.dashboard.memory.remember(theme=theme.name))
+        self.set_keymap(dict(settings.keys))
         # Without this the terminal would be left in full-screen mode by `kill` or a closed window.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):

@@ -6,7 +6,7 @@ Everything heavy is imported here, in threads, after the first frame. Nothing he
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,21 +16,46 @@ from speedtest_tui.ui.messages import (
     BackendsKnown,
     ClipReady,
     ClipRefused,
-    ClipView,
+    Copied,
     MachineKnown,
+    ModelsKnown,
     RaceChanged,
     RaceEnded,
     TaskFailed,
 )
+from speedtest_tui.ui.microphone import Microphone, view_of
 
 if TYPE_CHECKING:
+    from backends.base import BackendEntry
+    from speedtest_tui.core.accuracy.words import Word
     from speedtest_tui.core.audio.clip import Clip
     from speedtest_tui.core.bench.plan import Plan
     from speedtest_tui.core.bench.row import RaceSnapshot
     from speedtest_tui.core.bench.supervisor import Race
+    from speedtest_tui.core.sessions.keeper import Kept
 
 QUIT_S = 2.0
 """How long leaving the program waits for a cancelled race to be kept; its children are ended well before."""
+
+
+def marks_of(snapshot: RaceSnapshot) -> dict[str, tuple[Word, ...]]:
+    """The texts of a race, each with the words marked that the majority of the valid ones has not."""
+    from speedtest_tui.core.accuracy.consensus import mark
+
+    texts = {row.backend: row.transcription.text for row in snapshot.rows if row.transcription}
+    return mark(texts, [row.backend for row in snapshot.rows if row.status == "ok"])
+
+
+def headline_since(kept: Kept) -> str:
+    """How a kept race compares with the previous one on the same clip or plan, in one sentence."""
+    from speedtest_tui.core.sessions import store
+    from speedtest_tui.core.sessions.compare import compare, previous_of
+
+    session = store.read(kept.folder) if kept.folder else None
+    if not isinstance(session, store.Session) or session.document["state"] != "done":
+        return ""
+    previous = previous_of(session, store.sessions())
+    return f"since {previous.name}: {compare(previous.document, session.document).headline}" if previous else ""
 
 
 class Bridge:
@@ -38,6 +63,7 @@ class Bridge:
 
     def __init__(self, post: Callable[[Message], object]) -> None:
         self._post = post
+        self.microphone = Microphone(post)
         self._race: Race | None = None
         self._starting: threading.Thread | None = None
         self._closed = threading.Event()
@@ -56,6 +82,14 @@ class Bridge:
         """Read a clip, the demo where `audio` is None."""
         self._in_background("clip", lambda: self._load(audio, reference))
 
+    def look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
+        """Find out where each backend's model of a size lies."""
+        self._in_background("models", lambda: self._look_up(entries, size))
+
+    def copy(self, text: str) -> None:
+        """Give text to the system's clipboard, beside what the terminal may do by itself."""
+        self._in_background("clipboard", lambda: self._copy(text))
+
     def start(self, plan: Plan, clip: Clip) -> None:
         """Start a race; does nothing while one is under way."""
         if not self.racing:
@@ -69,6 +103,7 @@ class Bridge:
     def close(self) -> None:
         """Cancel what runs and wait until it has been kept, QUIT_S at most. Blocks: call it when the screen is gone."""
         self._closed.set()
+        self.microphone.close()
         if self._starting is not None:
             self._starting.join(QUIT_S)
         self.cancel()
@@ -97,8 +132,6 @@ class Bridge:
     def _load(self, audio: Path | None, reference: str | None) -> None:
         from speedtest_tui.core.audio.decode import load_clip
         from speedtest_tui.core.audio.demo import demo_clip
-        from speedtest_tui.core.audio.envelope import envelope
-        from speedtest_tui.core.audio.level import measure
         from speedtest_tui.core.errors import UserError
 
         try:
@@ -106,8 +139,17 @@ class Bridge:
         except UserError as error:
             self._post(ClipRefused(str(error)))
             return
-        level = measure(clip.samples)
-        self._post(ClipReady(ClipView(clip, envelope(clip.samples), level.peak_db, level.rms_db)))
+        self._post(ClipReady(view_of(clip)))
+
+    def _look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
+        from speedtest_tui.core.caches.overview import overview
+
+        self._post(ModelsKnown(size, overview(entries, size)))
+
+    def _copy(self, text: str) -> None:
+        from speedtest_tui.core.clipboard import copy
+
+        self._post(Copied(copy(text)))
 
     def _start(self, plan: Plan, clip: Clip) -> None:
         from speedtest_tui.core.bench.supervisor import Race
@@ -120,7 +162,8 @@ class Bridge:
                 self._post(RaceChanged(snapshot))
 
         def ended(snapshot: RaceSnapshot) -> None:
-            self._post(RaceEnded(snapshot, keep(snapshot)))
+            kept = keep(snapshot)
+            self._post(RaceEnded(snapshot, kept, marks_of(snapshot), headline_since(kept)))
 
         if self._closed.is_set():
             return

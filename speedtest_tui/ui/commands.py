@@ -15,8 +15,9 @@ def dashboard_commands(screen: DashboardScreen) -> Iterator[SystemCommand]:
     """One command for each binding that does something at this moment."""
     for binding in screen.BINDINGS:
         assert isinstance(binding, Binding)
-        if binding.action.startswith("app.quit"):
+        name = binding.action.partition("(")[0]
+        if name == "leave":
             continue  # Textual offers it already
-        if screen.check_action(binding.action, ()):
+        if screen.check_action(name, ()):
             title = binding.description.capitalize()
             yield SystemCommand(title, binding.tooltip or "", partial(screen.run_action, binding.action))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry
+    from speedtest_tui.core.accuracy.words import Word
     from speedtest_tui.core.audio.clip import Clip
+    from speedtest_tui.core.audio.devices import DeviceReport
+    from speedtest_tui.core.audio.player import PlayerState
+    from speedtest_tui.core.audio.recorder import RecorderState
+    from speedtest_tui.core.audio.recording import Recording
+    from speedtest_tui.core.audio.trim import Trim
     from speedtest_tui.core.bench.row import RaceSnapshot
+    from speedtest_tui.core.caches.overview import ModelState
     from speedtest_tui.core.sessions.keeper import Kept
 
 
@@ -28,14 +36,30 @@ class BackendsKnown(Message):
     entries: tuple[BackendEntry, ...]
 
 
+@dataclass
+class ModelsKnown(Message):
+    """Every backend's model has been looked up for a size."""
+
+    size: str
+    states: tuple[ModelState, ...]
+
+
 @dataclass(frozen=True)
 class ClipView:
-    """A clip as the screen shows it. `outline` holds peaks from 0 to 1, levels are in dBFS."""
+    """A clip as the screen shows it.
+
+    outline: peaks from 0 to 1; peak_db, rms_db: dBFS
+    recording: what it was recorded as and still lies in on the disk, else None
+    trim: which silence could be taken off; full: the clip before that was done
+    """
 
     clip: Clip
     outline: tuple[float, ...]
     peak_db: float
     rms_db: float
+    recording: Recording | None = None
+    trim: Trim | None = None
+    full: Clip | None = None
 
 
 @dataclass
@@ -53,6 +77,47 @@ class ClipRefused(Message):
 
 
 @dataclass
+class RecorderChanged(Message):
+    """The microphone is heard, or a recording grows. A newer one replaces an older one that still waits."""
+
+    state: RecorderState
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RecorderChanged) and not message.state.over
+
+
+@dataclass
+class RecordingFailed(Message):
+    """Nothing was recorded; `reason` is one sentence that ends with what to do."""
+
+    reason: str
+
+
+@dataclass
+class PlayerChanged(Message):
+    """A clip is being played."""
+
+    state: PlayerState
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, PlayerChanged) and not message.state.over
+
+
+@dataclass
+class DevicesKnown(Message):
+    """The microphones have been listed."""
+
+    report: DeviceReport
+
+
+@dataclass
+class LeftoversFound(Message):
+    """Recordings that a killed program left, the newest first."""
+
+    recordings: tuple[Recording, ...]
+
+
+@dataclass
 class RaceChanged(Message):
     """The race has moved on. A newer one replaces an older one that still waits to be handled."""
 
@@ -64,10 +129,23 @@ class RaceChanged(Message):
 
 @dataclass
 class RaceEnded(Message):
-    """The race is over and kept, or not."""
+    """The race is over and kept, or not.
+
+    marks: each backend's words with those marked that the majority has not
+    since: how it compares with the previous session on the same clip or plan, in a sentence, or empty
+    """
 
     snapshot: RaceSnapshot
     kept: Kept
+    marks: Mapping[str, tuple[Word, ...]] = field(default_factory=dict)
+    since: str = ""
+
+
+@dataclass
+class Copied(Message):
+    """Text went to the clipboard: through `program`, or through the terminal alone where that is empty."""
+
+    program: str
 
 
 @dataclass

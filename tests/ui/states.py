@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,41 @@ from typing import Any
 import numpy as np
 from textual.message import Message
 
-from backends.base import Loaded, ModelSpec, Transcription
+from backends.base import BackendEntry, Loaded, ModelSpec, Transcription
 from backends.registry import BUILT_IN
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.bench.plan import Plan
 from speedtest_tui.core.bench.row import RaceSnapshot, Row, RowError
 from speedtest_tui.core.bench.verdict import judge, rank, verdict
+from speedtest_tui.core.caches.overview import ModelState
+from speedtest_tui.core.host import Host
+from speedtest_tui.core.sessions.document import build
 from speedtest_tui.core.sessions.keeper import Kept
-from speedtest_tui.ui.messages import BackendsKnown, ClipReady, ClipView, MachineKnown, RaceChanged, RaceEnded
+from speedtest_tui.ui.bridge import marks_of
+from speedtest_tui.ui.messages import (
+    BackendsKnown,
+    ClipReady,
+    ClipView,
+    Copied,
+    MachineKnown,
+    ModelsKnown,
+    RaceChanged,
+    RaceEnded,
+)
 from speedtest_tui.ui.request import Request
 
 NOW = 1000.0
+SINCE = "since 20261119T201500: mlx-whisper 1.2× (1.1 to 1.3) faster; all others the same"
 MACHINE = "Apple M4 Pro · 14 cores · 24 GB · macOS 26.1"
 TEXT = "which is the fastest transcription on my mac"
 PLAN = Plan(BUILT_IN, runs=3)
+MODELS = (
+    ModelState("mlx-whisper", "nano", True, "local cache", 11_200_000),
+    ModelState("parakeet-mlx", "nano", False, "no weights yet"),
+    ModelState("whisper-mps", "nano", True, "built in"),
+    ModelState("transformers", "nano", True, "local cache", 13_200_000),
+    ModelState("pocketsphinx", "en-us", True, "its library"),
+)
 
 
 def clip_view(**facts: Any) -> ClipView:
@@ -118,6 +140,37 @@ def cancelled() -> RaceSnapshot:
     return RaceSnapshot(rows, "cancelled", verdict=verdict(rows))
 
 
+def document_of(snapshot: RaceSnapshot) -> dict[str, Any]:
+    """The document that the engine would keep of a state."""
+    host = Host("Apple M4 Pro", 14, 24 * 2**30, "macOS 26.1", "3.11.9", 0.5)
+    started = datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)
+    return build(snapshot, PLAN, clip_view().clip, host, started)
+
+
+def ended(snapshot: RaceSnapshot, folder: Path | None = None) -> RaceEnded:
+    """What the engine says when a race is over."""
+    return RaceEnded(snapshot, Kept(document_of(snapshot), folder), marks_of(snapshot), SINCE)
+
+
+class StillMicrophone:
+    """Stands for the microphone in the same way."""
+
+    def __init__(self, asked: list[str]) -> None:
+        self._asked = asked
+        self.recording = self.playing = False
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def note(*arguments: object) -> None:
+            if name == "record":
+                self.recording = True
+            elif name == "finish":
+                self.recording = False
+            what = " ".join(str(argument) for argument in arguments if isinstance(argument, str) and argument)
+            self._asked.append(f"microphone {name} {what}".strip())
+
+        return note
+
+
 class StillBridge:
     """Stands for the bridge: notes what it was asked for and does none of it; the test posts the messages."""
 
@@ -125,6 +178,7 @@ class StillBridge:
         self.post = post
         self.asked: list[str] = []
         self.racing = False
+        self.microphone = StillMicrophone(self.asked)
 
     def look_around(self) -> None:
         self.asked.append("look_around")
@@ -134,6 +188,14 @@ class StillBridge:
     def load(self, audio: Path | None, reference: str | None = None) -> None:
         self.asked.append(f"load {audio}")
         self.post(ClipReady(clip_view()))
+
+    def look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
+        self.asked.append(f"look_up {size}")
+        self.post(ModelsKnown(size, MODELS))
+
+    def copy(self, text: str) -> None:
+        self.asked.append(f"copy {text}")
+        self.post(Copied(""))
 
     def start(self, plan: Plan, clip: Clip) -> None:
         self.asked.append(f"start {plan.size} x{plan.runs} on {clip.name}")
@@ -148,8 +210,8 @@ class StillBridge:
     def show(self, snapshot: RaceSnapshot) -> None:
         """Report this state as the engine would."""
         self.racing = not snapshot.ended
-        self.post(RaceEnded(snapshot, Kept({})) if snapshot.ended else RaceChanged(snapshot))
+        self.post(ended(snapshot) if snapshot.ended else RaceChanged(snapshot))
 
 
 def request(**facts: Any) -> Request:
-    return Request(PLAN, **facts)
+    return Request(PLAN, **{"demo": True, **facts})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from speedtest_tui.ui.app import SpeedtestApp
 
 
 @pytest.fixture
-def still_app(monkeypatch: pytest.MonkeyPatch) -> Any:
+def still_app(places: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that makes the application; whatever it is asked for, no engine starts."""
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
 

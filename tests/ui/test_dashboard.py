@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import states
-from textual.widgets import Footer, Static
+from textual.binding import Binding
+from textual.widgets import Static
 
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.messages import BackendsKnown, ClipRefused
 from speedtest_tui.ui.screens.help import HelpScreen
 from speedtest_tui.ui.widgets.backend_bar import BackendBar
+from speedtest_tui.ui.widgets.key_line import KeyLine
 from speedtest_tui.ui.widgets.status_line import StatusLine
 from speedtest_tui.ui.widgets.transcript_pane import TranscriptLine
 
@@ -28,14 +30,15 @@ def bars(app: SpeedtestApp) -> list[str]:
 
 
 def footer_keys(app: SpeedtestApp) -> list[str]:
-    return [str(key.description) for key in app.screen.query("FooterKey").results()]  # type: ignore[attr-defined]
+    return [hint.word for hint in app.screen.query_one(KeyLine).hints()]
 
 
 async def test_opens_with_every_backend_waiting_and_fills_in(still_app: MakeApp) -> None:
     app = still_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        assert bridge_of(app).asked == ["load None", "look_around"]
+        assert bridge_of(app).asked[:2] == ["load None", "look_around"]
+        assert "look_up nano" in bridge_of(app).asked
         assert [bar.split()[1] for bar in bars(app)] == [entry.name for entry in states.PLAN.backends]
         assert "interview.m4a" in str(app.screen.query_one("#clip-name", Static).render())
         assert states.MACHINE in str(app.screen.query_one(StatusLine).render())
@@ -45,7 +48,6 @@ async def test_autostart_waits_for_the_clip_and_the_backends(still_app: MakeApp)
     app = still_app(autostart=True)
     async with app.run_test() as pilot:
         await pilot.pause()
-        assert bridge_of(app).asked[-1] == "start nano x3 on interview.m4a"
         assert bridge_of(app).asked.count("start nano x3 on interview.m4a") == 1
 
 
@@ -62,14 +64,15 @@ async def test_footer_offers_only_what_can_be_done_now(still_app: MakeApp) -> No
     app = still_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
-        assert footer_keys(app) == ["run", "help", "quit"]
+        assert footer_keys(app)[:3] == ["record", "run", "open"]
         bridge_of(app).show(states.running())
         await pilot.pause()
-        assert footer_keys(app) == ["cancel", "help", "quit"]
+        assert footer_keys(app)[:2] == ["cancel", "open"]
         bridge_of(app).show(states.finished())
         await pilot.pause()
-        assert footer_keys(app) == ["run", "help", "quit"]
-        assert app.screen.query_one(Footer).region.bottom == 24
+        assert {"run", "copy", "sessions"} <= set(footer_keys(app))
+        assert footer_keys(app)[-2:] == ["help", "quit"]
+        assert app.screen.query_one(KeyLine).region.bottom == 24
 
 
 async def test_escape_cancels_and_the_rows_say_so(still_app: MakeApp) -> None:
@@ -99,7 +102,9 @@ async def test_rows_keep_their_place_while_racing_and_are_ranked_after(still_app
         assert "fastest" in bars(app)[0]
         assert "1.3× slower" in bars(app)[1]
         assert "failed: its process crashed (segmentation fault" in bars(app)[4]
-        assert "mlx-whisper is 1.33×" in str(app.screen.query_one("#verdict", Static).render())
+        remarks = str(app.screen.query_one("#verdict", Static).render())
+        assert "mlx-whisper is 1.33×" in remarks
+        assert states.SINCE in remarks
 
 
 async def test_transcripts_show_texts_errors_and_warnings(still_app: MakeApp) -> None:
@@ -110,6 +115,7 @@ async def test_transcripts_show_texts_errors_and_warnings(still_app: MakeApp) ->
         await pilot.pause()
         shown = [[str(part.render()) for part in line.query(Static)] for line in app.screen.query(TranscriptLine)]
         assert shown[0] == ["mlx-whisper", states.TEXT, "WER 0 %"]
+        assert shown[1][1] == states.TEXT.replace(" my ", " ‹the› ")
         assert shown[1][2] == "WER 12 %"
         assert shown[2][1].endswith("! its text differed between runs")
         assert shown[4][1] == ("✗ failed: its process crashed (segmentation fault, SIGSEGV) while it was loading")
@@ -142,8 +148,18 @@ async def test_a_refused_clip_is_explained_and_nothing_starts(still_app: MakeApp
         name = app.screen.query_one("#clip-name", Static)
         assert name.display
         assert "a.txt is not audio: name an audio [or] video file" in str(name.render())
-        await pilot.press("enter")
         assert not any(asked.startswith("start") for asked in bridge_of(app).asked)
+
+
+async def test_enter_without_a_clip_races_the_built_in_one(still_app: MakeApp) -> None:
+    app = still_app(demo=False)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert app.dashboard.clip is None
+        await pilot.press("enter")
+        await pilot.pause()
+        assert bridge_of(app).asked[-1] == "start nano x3 on interview.m4a"
+        assert "load None" in bridge_of(app).asked
 
 
 async def test_backends_of_installed_packages_join_before_a_race_and_not_during_one(still_app: MakeApp) -> None:
@@ -167,7 +183,7 @@ async def test_help_lists_every_key_and_closes(still_app: MakeApp) -> None:
         await pilot.pause()
         assert isinstance(app.screen, HelpScreen)
         text = str(app.screen.query_one(Static).render())
-        assert "Race all backends on the clip" in text
+        assert "Race the chosen backends on the clip" in text
         assert "RTFx" in text
         await pilot.press("escape")
         assert not isinstance(app.screen, HelpScreen)
@@ -180,6 +196,8 @@ async def test_q_leaves_in_every_state(still_app: MakeApp) -> None:
             await pilot.pause()
             bridge_of(app).show(state())
             await pilot.press("q")
+            if not state().ended:
+                await pilot.press("y")
         assert app.return_code == 0
 
 
@@ -194,7 +212,8 @@ async def test_every_binding_can_be_found_in_the_palette_or_footer(still_app: Ma
             titles = {command.title.lower() for command in app.get_system_commands(app.screen)}
             assert {"help", "quit", "cancel" if snapshot else "run"} <= titles
         for binding in app.dashboard.BINDINGS:
-            assert binding.id and binding.tooltip  # type: ignore[union-attr]
+            assert isinstance(binding, Binding)
+            assert binding.id and binding.tooltip
 
 
 async def test_resizing_while_racing_keeps_everything_in_place(still_app: MakeApp) -> None:
@@ -208,3 +227,61 @@ async def test_resizing_while_racing_keeps_everything_in_place(still_app: MakeAp
             for bar in app.screen.query(BackendBar):
                 assert bar.render().cell_length <= max(bar.size.width, 40)
         assert "run 2/3 0.3 s" in bars(app)[0]
+
+
+async def test_m_gives_the_focused_pane_the_screen_and_takes_it_back(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        pane = app.screen.query_one("#transcripts")
+        before = pane.region.height
+        for back in ("m", "escape"):
+            await pilot.press("m")
+            await pilot.pause()
+            assert app.screen.maximized is pane
+            assert pane.region.height > before
+            await pilot.press(back)
+            await pilot.pause()
+            assert app.screen.maximized is None
+
+
+async def test_plus_and_minus_change_the_runs_and_are_remembered(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("plus", "equals_sign", "minus")
+        await pilot.pause()
+        assert app.dashboard.plan.runs == 4
+        assert "runs 4" in str(app.screen.query_one(StatusLine).render())
+        assert app.dashboard.memory.settings.runs == 4
+        await pilot.press(*["minus"] * 9)
+        assert app.dashboard.plan.runs == 1
+
+
+async def test_n_begins_anew_unless_a_race_is_under_way(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        bridge_of(app).show(states.running())
+        await pilot.press("n")
+        assert app.dashboard.clip is not None
+        bridge_of(app).show(states.finished())
+        await pilot.pause()
+        await pilot.press("n")
+        await pilot.pause()
+        assert "r records" in str(app.screen.query_one("#clip-name", Static).render())
+        assert not app.screen.query(TranscriptLine)
+        assert all("waiting" in bar for bar in bars(app))
+
+
+async def test_y_copies_the_results_as_markdown(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        await pilot.press("y")
+        assert not any(asked.startswith("copy") for asked in bridge_of(app).asked)
+        bridge_of(app).show(states.finished())
+        await pilot.pause()
+        await pilot.press("y")
+        await pilot.pause()
+        assert bridge_of(app).asked[-1].startswith("copy **mlx-whisper is 1.33")
+        assert app.clipboard.startswith("**mlx-whisper is 1.33")

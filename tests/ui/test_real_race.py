@@ -24,7 +24,7 @@ PATIENCE_S = 120
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SpeedtestApp:
     monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("SPEEDTEST_MODELS_DIR", str(tmp_path / "models"))
-    return SpeedtestApp(Request(Plan(POCKETSPHINX, runs=2), autostart=True, open_backends=False))
+    return SpeedtestApp(Request(Plan(POCKETSPHINX, runs=2), demo=True, autostart=True, open_backends=False))
 
 
 async def until(app: SpeedtestApp, condition: Callable[[RaceSnapshot], bool]) -> RaceSnapshot:
@@ -55,7 +55,7 @@ async def test_quitting_in_any_phase_leaves_no_child_and_keeps_the_session(app: 
     async with app.run_test(size=(80, 24)) as pilot:
         # Phases may be shorter than a message takes: the named one or any later one will do.
         await until(app, lambda snapshot: snapshot.rows[0].phase in seen[seen.index(phase) :])
-        await pilot.press("q")
+        await pilot.press("ctrl+c")
     app.dashboard.bridge.close()
     assert not psutil.Process().children(recursive=True)
     assert len([session for session in store.sessions() if isinstance(session, store.Session)]) == 1

@@ -10,9 +10,8 @@ from pathlib import Path
 FIRST_FRAME = """
 import json, sys
 from speedtest_tui.cli import build_parser
-from speedtest_tui.commands.dashboard import _plan
+from speedtest_tui.commands.dashboard import request
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.request import Request
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
 
 modules = []
@@ -22,7 +21,7 @@ def begin(screen):
 DashboardScreen._begin = begin
 
 options = build_parser().parse_args(["--demo"])
-SpeedtestApp(Request(_plan(options), autostart=True)).run(headless=True)
+SpeedtestApp(request(options)).run(headless=True)
 print(json.dumps(modules))
 """
 
@@ -35,7 +34,7 @@ from speedtest_tui.ui.request import Request
 
 async def race():
     entries = tuple(entry for entry in BUILT_IN if entry.name == "pocketsphinx")
-    app = SpeedtestApp(Request(Plan(entries, runs=1), autostart=True))
+    app = SpeedtestApp(Request(Plan(entries, runs=1), demo=True, autostart=True))
     async with app.run_test() as pilot:
         async with asyncio.timeout(120):
             while app.dashboard.snapshot is None or not app.dashboard.snapshot.ended:
@@ -50,7 +49,12 @@ LEARNING = {"torch", "mlx", "transformers", "numba", "librosa", "scipy", "pocket
 
 
 def modules_after(program: str, tmp_path: Path) -> set[str]:
-    environment = {"HOME": str(tmp_path), "SPEEDTEST_DATA_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    environment = {
+        "HOME": str(tmp_path),
+        "SPEEDTEST_DATA_DIR": str(tmp_path),
+        "SPEEDTEST_CONFIG_DIR": str(tmp_path),
+        "PATH": "/usr/bin:/bin",
+    }
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=240, env=environment, check=False
     )

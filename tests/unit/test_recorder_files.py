@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from backends.base import SAMPLE_RATE
-from speedtest_tui.core.audio import recording, spool, trim
+from speedtest_tui.core.audio import recording, trim
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.decode import from_samples
 from speedtest_tui.core.audio.diagnosis import diagnose, terminal_name

@@ -61,12 +61,13 @@ def test_arm_start_stop(recorder: Recorder, states: list[RecorderState], capfd: 
     assert found.facts.preroll_s == PREROLL_S
     assert found.seconds >= 1.0
     assert (found.facts.device, found.facts.host_api, found.facts.rate) == ("Toy microphone", "Toy audio", 48_000.0)
-    assert (states[-1].phase, states[-1].how) == ("stopped", "stopped")
+    assert (states[-1].phase, states[-1].how, found.facts.how) == ("stopped", "stopped", "stopped")
     assert states[-1].seconds == pytest.approx(found.seconds)
     assert states[-1].rms_db == pytest.approx(-20, abs=1)
     assert 0 < len(states[-1].trace) <= TRACE_POINTS
     clip = found.clip()
     assert clip.seconds == pytest.approx(found.seconds, abs=0.001)
+    assert clip.warnings == ()
     # Nothing that the sound system printed came through, and nothing is offered as a leftover.
     assert capfd.readouterr() == ("", "")
     assert recording.leftovers() == ()
@@ -166,6 +167,7 @@ def test_killed_child(recorder: Recorder) -> None:
     assert "SIGKILL" in recorder.state.reason
     found = recorder.stop()
     assert found.seconds >= 0.6
+    assert found.facts.sounding
     assert "ended while recording" in found.clip().warnings[0]
 
 
@@ -204,7 +206,11 @@ def test_killed_parent() -> None:
 def test_a_parent_that_does_not_listen_costs_nothing(places: Path) -> None:
     # As Ctrl-Z would: nobody reads what the child reports.
     release = threading.Event()
-    recorder = Recorder(lambda _: None if release.wait(PATIENCE_S) else None)
+
+    def hold(_: RecorderState) -> None:
+        release.wait(PATIENCE_S)
+
+    recorder = Recorder(hold)
     recorder.start()
 
     def grown() -> bool:
@@ -228,6 +234,18 @@ def test_scanning_in_a_process_of_its_own() -> None:
     for name in ("", "speaker", "0"):
         with pytest.raises(UserError, match="choose from"):
             choose_device(name, report)
+
+
+def test_a_sound_system_that_crashes_while_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOUND_SCRIPT", "abort")
+    report = scan_devices()
+    assert report.devices == ()
+    assert "SIGABRT" in report.problem
+    recorder = Recorder()
+    recorder.start()
+    assert recorder.wait(PATIENCE_S)
+    assert recorder.state.how == "failed"
+    assert "SIGABRT" in recorder.state.reason
 
 
 def played(clip: Any) -> tuple[Player, list[PlayerState]]:

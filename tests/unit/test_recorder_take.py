@@ -104,6 +104,7 @@ def test_a_start_in_the_first_moments_keeps_what_there_is(room: Room) -> None:
 def test_a_start_before_the_first_frame(room: Room) -> None:
     room.take.begin()
     room.wait(0.5)
+    assert room.take.reading().phase == "idle"
     room.hear(1.0)
     room.take.stop()
     room.wait(TICK_S)

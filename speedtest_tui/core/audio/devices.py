@@ -1,12 +1,17 @@
-"""Which microphones PortAudio sees, and what to do where it sees none."""
+"""Which microphones PortAudio sees, which of them is meant, and what to do where it sees none.
+
+python -m speedtest_tui.core.audio.devices          (one JSON line: a fresh process sees what was just plugged in)
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 _NO_LIBRARY = {
@@ -29,6 +34,8 @@ class InputDevice:
     rate: float
     host_api: str
     is_default: bool
+    index: int = field(default=-1, compare=False)
+    """PortAudio's number for it, which holds until devices come or go."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ def input_devices() -> DeviceReport:
     File descriptor 2 is silent meanwhile, for the whole process: never call it while a TUI draws on it.
     """
     try:
-        with _silent_stderr():
+        with silent_stderr():
             devices = _query()
     except ImportError as error:
         return DeviceReport((), f"the Python package sounddevice is not usable ({error})", "pip install sounddevice")
@@ -60,6 +67,62 @@ def input_devices() -> DeviceReport:
     if not devices:
         return DeviceReport((), "no microphone is connected or allowed", _fix(_NO_DEVICE))
     return DeviceReport(devices)
+
+
+def scan_devices(cancelled: threading.Event | None = None) -> DeviceReport:
+    """`input_devices` in a process of its own: PortAudio looks for devices only once in a process's life.
+
+    It leaves this process's standard error alone, so a TUI may call it from any thread. Blocks for about 0.3 s, or
+    until `cancelled` is set. Never raises for what is missing on the machine.
+    """
+    from speedtest_tui.core.bench.child_handle import describe_exit
+    from speedtest_tui.core.bench.launcher import run_to_end
+
+    try:
+        child = run_to_end(cancelled or threading.Event(), "speedtest_tui.core.audio.devices")
+        if how := describe_exit(child.returncode):
+            # Sound systems in C do crash on what they find in their configuration.
+            return DeviceReport((), f"what lists the microphones {how}", "see what `python -m sounddevice` prints")
+        fields = json.loads(child.stdout)
+        return DeviceReport(
+            tuple(InputDevice(**device) for device in fields["devices"]), fields["problem"], fields["fix"]
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return DeviceReport((), f"the microphones could not be listed ({type(error).__name__})", "try again")
+
+
+def choose_device(name: str | None, report: DeviceReport) -> InputDevice:
+    """The device that is meant by its name, its index, or a part of its name that no other has; None: the default.
+
+    Raises UserError where there is none, or none or several of that name.
+    """
+    from speedtest_tui.core.errors import UserError
+
+    if not report.devices:
+        raise UserError(report.problem or "no microphone", report.fix or _fix(_NO_DEVICE))
+    if name is None:
+        return report.devices[0]
+    wanted = name.strip().casefold()
+    exact = [device for device in report.devices if device.name.casefold() == wanted]
+    if not exact and wanted.isdecimal():
+        exact = [device for device in report.devices if device.index == int(wanted)]
+    # The same device may be there once for each host API; the default stands first in the list.
+    if exact:
+        return exact[0]
+    partly = [device for device in report.devices if wanted and wanted in device.name.casefold()]
+    if len({device.name for device in partly}) == 1:
+        return partly[0]
+    listed = ", ".join(f"{device.index} {device.name}" for device in partly or report.devices)
+    number = f"{len(partly)} microphones are" if partly else "no microphone is"
+    raise UserError(f"{number} called {name!r}", f"choose from: {listed}")
+
+
+def main() -> None:
+    """Print the report on what was standard output; libraries that print there are sent to standard error."""
+    from speedtest_tui.core.event_pipe import EventPipe
+
+    pipe = EventPipe()
+    pipe.send("devices", **asdict(input_devices()))
 
 
 def _query() -> tuple[InputDevice, ...]:
@@ -79,6 +142,7 @@ def _query() -> tuple[InputDevice, ...]:
                 rate=float(device["default_samplerate"]),
                 host_api=str(api["name"]),
                 is_default=device["index"] == sounddevice.default.device[0],
+                index=int(device["index"]),
             )
         )
     return tuple(sorted(found, key=lambda device: not device.is_default))
@@ -89,7 +153,7 @@ def _fix(by_platform: dict[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Send file descriptor 2 to the null device and bring it back, whatever happens.
 
     ALSA and JACK write there from C about every device that they cannot open.
@@ -109,3 +173,7 @@ def _silent_stderr() -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+if __name__ == "__main__":
+    main()

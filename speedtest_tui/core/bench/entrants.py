@@ -24,6 +24,8 @@ class Entrant:
     engine: Engine
     spec: ModelSpec
     location: Location
+    version: str
+    """Of the library, as its distribution says."""
     warnings: tuple[str, ...] = ()
 
 
@@ -67,7 +69,7 @@ def _prepare(
         return Scratched("missing-model", RowError("missing-model", found.reason, found.hint), spec)
     if spec.english_only and language not in (None, "en"):
         warnings.append(f"the model knows English only: language {language} was ignored")
-    return Entrant(entry.reference, backend.engine, spec, found, tuple(warnings))
+    return Entrant(entry.reference, backend.engine, spec, found, availability.version, tuple(warnings))
 
 
 def find(spec: ModelSpec, cancelled: threading.Event) -> Location | NotFound:

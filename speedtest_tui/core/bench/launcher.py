@@ -44,13 +44,19 @@ def launch(module: str, *arguments: str, pass_fds: Sequence[int] = ()) -> subpro
 def run_to_end(cancelled: threading.Event, module: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Run a child that needs no conversation and return what it printed; ended early where `cancelled` gets set."""
     process = launch(module, *arguments)
-    while True:
-        try:
-            out, errors = process.communicate(timeout=0.1)
-            return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
-        except subprocess.TimeoutExpired:
-            if cancelled.is_set():
-                end(process)
+    # `communicate` would close stdin at once, and the end of stdin is how a child learns that its parent is gone.
+    lifeline, process.stdin = process.stdin, None
+    try:
+        while True:
+            try:
+                out, errors = process.communicate(timeout=0.1)
+                return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+            except subprocess.TimeoutExpired:
+                if cancelled.is_set():
+                    end(process)
+    finally:
+        if lifeline:
+            lifeline.close()
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

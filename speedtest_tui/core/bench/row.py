@@ -45,6 +45,7 @@ class Row:
     error: RowError | None = None
     spec: ModelSpec | None = None
     location: Location | None = None
+    version: str = ""
     loaded: Loaded | None = None
     import_s: float | None = None
     load_s: float | None = None

@@ -146,7 +146,7 @@ class Race(threading.Thread):
             if isinstance(found, Entrant):
                 ready[index] = found
                 self._board.rows[index] = replace(
-                    row, spec=found.spec, location=found.location, warnings=found.warnings
+                    row, spec=found.spec, location=found.location, version=found.version, warnings=found.warnings
                 )
                 self._board.phase(index, "waiting")
             else:

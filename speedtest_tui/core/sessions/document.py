@@ -56,6 +56,7 @@ def _result(row: Row) -> dict[str, Any]:
         "size": row.size,
         "status": row.status,
         "error": asdict(row.error) if row.error else None,
+        "version": row.version or None,
         "model": _model(row),
         "device": row.loaded.device if row.loaded else None,
         "options": dict(row.loaded.options) if row.loaded else {},

@@ -1,55 +1,86 @@
-"""The dashboard: clip, race, transcripts. Handlers of messages touch widgets; the bridge does everything else."""
+"""The dashboard: clip, models, race, transcripts. It touches widgets; the bridge does everything else."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.content import Content
-from textual.screen import Screen
+from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
-from textual.widgets import Footer
 
 from speedtest_tui.core.bench.row import RaceSnapshot, Row
 from speedtest_tui.ui.bridge import Bridge
+from speedtest_tui.ui.memory import Memory
 from speedtest_tui.ui.messages import (
     BackendsKnown,
     ClipReady,
     ClipRefused,
     ClipView,
+    Copied,
     MachineKnown,
+    ModelsKnown,
     RaceChanged,
     RaceEnded,
     TaskFailed,
 )
 from speedtest_tui.ui.request import Request
+from speedtest_tui.ui.screens.dashboard_sound import DashboardSound
 from speedtest_tui.ui.widgets.clip_pane import ClipPane
+from speedtest_tui.ui.widgets.details_pane import DetailsPane
+from speedtest_tui.ui.widgets.key_line import KeyLine
+from speedtest_tui.ui.widgets.models_pane import ModelsPane
 from speedtest_tui.ui.widgets.race_pane import RacePane
 from speedtest_tui.ui.widgets.status_line import StatusLine
 from speedtest_tui.ui.widgets.transcript_pane import TranscriptPane
+
+if TYPE_CHECKING:
+    from backends.base import BackendEntry
+    from speedtest_tui.core.accuracy.words import Word
+    from speedtest_tui.core.caches.overview import ModelState
+    from speedtest_tui.core.sessions.keeper import Kept
+
+NO_MARKS: Mapping[str, tuple[Word, ...]] = {}
 
 TICK_S = 1 / 8
 """Bars move this often; faster only makes terminals flicker."""
 
 
-class DashboardScreen(Screen[None]):
-    """Where people live."""
+def _key(key: str, action: str, word: str, name: str, tooltip: str, *, show: bool = True, display: str = "") -> Binding:
+    return Binding(key, action, word, show, display or None, id=name, tooltip=tooltip)
+
+
+class DashboardScreen(DashboardSound):
+    """Where people live. The order of the bindings is that of their importance on the last line."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-huge")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-medium"), (30, "-tall")]
     AUTO_FOCUS = "TranscriptPane"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "race", "run", id="race", tooltip="Race all backends on the clip"),
-        Binding("escape", "cancel", "cancel", id="cancel", tooltip="End the race; what was measured is kept"),
-        Binding("question_mark", "app.help", "help", key_display="?", id="help", tooltip="Keys and what is shown"),
-        Binding("q", "app.quit", "quit", id="quit", tooltip="Leave; a race under way is cancelled and kept"),
+        _key("r,space", "record", "record", "record", "Record, or stop and take what was recorded"),
+        _key("escape", "cancel", "cancel", "cancel", "End the race; what was measured is kept"),
+        _key("enter", "race", "run", "race", "Race the chosen backends on the clip"),
+        _key("o", "open", "open", "open", "Open an audio or video file"),
+        _key("s", "size", "size", "size", "Choose the model size"),
+        _key("y", "copy", "copy", "copy", "Copy the results as Markdown"),
+        _key("S", "sessions", "sessions", "sessions", "Finished races, and how they compare", display="S"),
+        _key("b", "backends", "backends", "backends", "Choose which backends race"),
+        _key("p", "play", "play", "play", "Play the clip, or stop playing"),
+        _key("plus,equals_sign", "runs(1)", "more runs", "more-runs", "One run more", show=False, display="+"),
+        _key("minus", "runs(-1)", "fewer runs", "fewer-runs", "One run less", show=False, display="-"),
+        _key("t", "reference", "reference", "reference", "Type or paste what is really said"),
+        _key("l", "language", "language", "language", "Choose the language of the clip"),
+        _key("n", "new", "new", "new", "Begin anew: no clip, no results"),
+        _key("x", "trim", "trim", "trim", "Take silence off the clip, or put it back"),
+        _key("d", "devices", "devices", "devices", "Choose the microphone"),
+        _key("m", "maximise", "maximise", "maximise", "Give the focused pane the whole screen, or take it back"),
+        _key("question_mark", "app.help", "help", "help", "Keys, and what the figures mean", display="?"),
+        _key("q", "leave", "quit", "quit", "Leave; asks only while something is under way"),
     ]
 
     def __init__(
@@ -61,20 +92,29 @@ class DashboardScreen(Screen[None]):
         super().__init__()
         self.request = request
         self.plan = request.plan
+        self.entries: tuple[BackendEntry, ...] = request.plan.backends
         self.bridge = make_bridge(self.post_message)
+        self.memory = Memory(request.reading, lambda what: self.post_message(TaskFailed(what)))
+        self.models: tuple[ModelState, ...] = ()
         self.clip: ClipView | None = None
         self.snapshot: RaceSnapshot | None = None
+        self.kept: Kept | None = None
         self._clock = clock
         self._timer: Timer | None = None
         self._waiting_for = {"clip", "backends"}
+        self._raced_runs = request.plan.runs
 
     def compose(self) -> ComposeResult:
         yield StatusLine(self.plan)
-        with Vertical(id="panes"):
-            yield ClipPane()
-            yield RacePane(self._waiting_rows(), self.plan.runs)
-            yield TranscriptPane(id="transcripts")
-        yield Footer(show_command_palette=False)
+        with Horizontal(id="body"):
+            with Vertical(id="panes"):
+                with Horizontal(id="sources"):
+                    yield ClipPane()
+                    yield ModelsPane()
+                yield RacePane(self._waiting_rows(), self.plan.runs)
+                yield TranscriptPane(id="transcripts")
+            yield DetailsPane()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(TICK_S, self._tick, pause=True)
@@ -82,58 +122,67 @@ class DashboardScreen(Screen[None]):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        self.bridge.load(self.request.audio)
+        if self.request.audio is not None or self.request.demo:
+            self.bridge.load(self.request.audio)
+        else:
+            self.wait_for_clip()
         self.bridge.look_around()
+        self.bridge.microphone.look_for_leftovers()
+        for problem in self.memory.problems:
+            self.complain(problem, "Settings")
 
     def _waiting_rows(self) -> list[Row]:
         return [Row(entry.name, self.plan.size) for entry in self.plan.backends]
 
-    # What people ask for.
-
-    def action_race(self) -> None:
-        """Start a race on the clip."""
-        if self.clip is None:
-            self.notify("There is no clip to race on yet.", severity="warning")
-        elif not self.bridge.racing:
-            self.bridge.start(self.plan, self.clip.clip)
-            if self._timer:
-                self._timer.resume()
-            self.refresh_bindings()
-
-    def action_cancel(self) -> None:
-        """Cancel the race."""
-        self.bridge.cancel()
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Show a key only while it does something."""
+        """Offer a key only while it does something."""
+        recording = self.bridge.microphone.recording
         if action == "race":
-            return not self._under_way
-        return self._under_way if action == "cancel" else True
-
-    @property
-    def _under_way(self) -> bool:
-        return self.snapshot is not None and not self.snapshot.ended
+            return not self.under_way and not recording
+        if action == "record":
+            return recording or not self.under_way
+        if action in ("play", "reference"):
+            return self.clip is not None
+        if action == "trim":
+            return self.clip is not None and self.clip.trim is not None
+        if action == "cancel":
+            return self.under_way or self.maximized is not None
+        if action == "copy":
+            return self.kept is not None
+        return True
 
     # What the background reports.
 
     @on(MachineKnown)
     def _machine_known(self, message: MachineKnown) -> None:
         self.query_one(StatusLine).show_machine(message.sentence)
+        self.query_one(DetailsPane).show_machine(message.sentence)
 
     @on(BackendsKnown)
     def _backends_known(self, message: BackendsKnown) -> None:
+        self.entries = message.entries
         plan = self.request.with_entries(message.entries)
         if self.snapshot is None and plan.backends != self.plan.backends:
             self.plan = replace(self.plan, backends=plan.backends)
-            self.query_one(RacePane).replace(self._waiting_rows())
+        self.show_plan()
         self._waiting_for.discard("backends")
         self._start_if_asked()
+
+    @on(ModelsKnown)
+    def _models_known(self, message: ModelsKnown) -> None:
+        if message.size == self.plan.size:
+            self.models = message.states
+            self.query_one(ModelsPane).show(message.states)
 
     @on(ClipReady)
     def _clip_ready(self, message: ClipReady) -> None:
         self.clip = message.view
-        self.query_one(ClipPane).show(message.view)
+        self.bridge.microphone.rest()
+        self.show_plan()
         self._waiting_for.discard("clip")
+        if self.race_when_ready:
+            self.race_when_ready = False
+            self.action_race()
         self._start_if_asked()
 
     def _start_if_asked(self) -> None:
@@ -143,8 +192,10 @@ class DashboardScreen(Screen[None]):
 
     @on(ClipRefused)
     def _clip_refused(self, message: ClipRefused) -> None:
-        self.query_one(ClipPane).refuse(message.reason)
-        self.notify(Content(message.reason).markup, title="The clip cannot be used", severity="error", timeout=15)
+        self.race_when_ready = False
+        if self.clip is None:
+            self.query_one(ClipPane).refuse(message.reason)
+        self.complain(message.reason, "The clip cannot be used")
 
     @on(RaceChanged)
     def _race_changed(self, message: RaceChanged) -> None:
@@ -152,25 +203,61 @@ class DashboardScreen(Screen[None]):
 
     @on(RaceEnded)
     def _race_ended(self, message: RaceEnded) -> None:
-        if self._timer:
-            self._timer.pause()
-        self._show(message.snapshot)
+        self.kept = message.kept
+        self.session_kept()
+        self._show(message.snapshot, message.since, message.marks)
         if message.kept.problem:
-            self.notify(Content(message.kept.problem).markup, title="Not kept", severity="error", timeout=15)
+            self.complain(message.kept.problem, "Not kept")
+
+    @on(Copied)
+    def _copied(self, message: Copied) -> None:
+        way = f"with {message.program}" if message.program else "through the terminal, if it allows that (OSC 52)"
+        self.notify(f"The results were copied as Markdown {way}.")
 
     @on(TaskFailed)
     def _task_failed(self, message: TaskFailed) -> None:
-        self.notify(Content(message.what).markup, title="Something went wrong", severity="error", timeout=15)
+        self.complain(message.what, "Something went wrong")
 
-    def _show(self, snapshot: RaceSnapshot) -> None:
+    # What is drawn.
+
+    def show_plan(self) -> None:
+        """Show clip and plan; before a race the rows are those that will take part."""
+        self.query_one(StatusLine).show_race(self.snapshot, self.plan)
+        if self.clip is not None:
+            self.query_one(ClipPane).show(self.clip)
+        if self.snapshot is None or (self.snapshot.ended and self._rows_differ(self.snapshot)):
+            self.snapshot = None
+            self.query_one(RacePane).wait(self._waiting_rows(), self.plan.runs)
+            self.query_one(TranscriptPane).show((), NO_MARKS)
+            self.query_one(StatusLine).show_race(None, self.plan)
+        self.bridge.look_up(self.entries, self.plan.size)
+        self.refresh_bindings()
+
+    def _rows_differ(self, snapshot: RaceSnapshot) -> bool:
+        planned = {(entry.name, self.plan.size) for entry in self.plan.backends}
+        return {(row.backend, row.size) for row in snapshot.rows} != planned
+
+    def clear(self) -> None:
+        """Forget clip and results."""
+        self.clip, self.snapshot, self.kept = None, None, None
+        self.wait_for_clip()
+        self.show_plan()
+
+    def _show(self, snapshot: RaceSnapshot, since: str = "", marks: Mapping[str, tuple[Word, ...]] = NO_MARKS) -> None:
         before, self.snapshot = self.snapshot, snapshot
+        if before is None or before.ended:
+            self._raced_runs = self.plan.runs
+        rows = snapshot.ordered()
         with self.app.batch_update():
-            self.query_one(RacePane).show(snapshot, self.plan.runs, self._clock())
-            self.query_one(TranscriptPane).show(snapshot.ordered())
+            self.query_one(RacePane).show(snapshot, self._raced_runs, self._clock(), since)
+            self.query_one(TranscriptPane).show(rows, marks)
+            self.query_one(DetailsPane).show(rows)
             self.query_one(StatusLine).show_race(snapshot, self.plan)
+        if self._timer:
+            (self._timer.pause if snapshot.ended else self._timer.resume)()
         if before is None or before.ended != snapshot.ended:
             self.refresh_bindings()
 
     def _tick(self) -> None:
-        if self._under_way:
+        if self.snapshot is not None and not self.snapshot.ended:
             self.query_one(RacePane).tick(self._clock())

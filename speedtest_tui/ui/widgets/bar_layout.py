@@ -127,7 +127,7 @@ def line(row: Row, width: int, runs: int, now: float, scale: Scale) -> list[Span
             add(right(figures.seconds(value), size))
     used = sum(cell_len(text) for text, _ in spans)
     if row.status not in ("", "ok"):
-        add(_clipped(f"{row.status}: {reason(row)}", width - used - GAP), style)
+        add(clipped(f"{row.status}: {reason(row)}", width - used - GAP), style)
         return spans
     add(bar(_share(row, now, scale), c.bar), _bar_style(row))
     add(right(_time(row, runs, now), c.time), STYLE_NOW if row.phase in ACTIVE_PHASES else "")
@@ -188,5 +188,6 @@ def _relative(row: Row) -> str:
     return figures.slower(row.slower.value) if row.rank and row.slower else ""
 
 
-def _clipped(text: str, width: int) -> str:
+def clipped(text: str, width: int) -> str:
+    """Text cut to a width, with an ellipsis where it was cut."""
     return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)).rstrip() + "…"

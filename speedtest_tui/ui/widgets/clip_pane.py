@@ -1,6 +1,9 @@
-"""The clip: what it is, how it looks, how loud it is, what is wrong with it."""
+"""The clip: what it is, how it looks, how loud it is, what is wrong with it; or the microphone, before there is one."""
 
 from __future__ import annotations
+
+from math import log10
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -10,17 +13,23 @@ from textual.widgets import Static
 
 from speedtest_tui.core import figures
 from speedtest_tui.ui.messages import ClipView
-from speedtest_tui.ui.widgets.bar_layout import FILL_QUIET
+from speedtest_tui.ui.widgets.bar_layout import FILL_BEST, FILL_QUIET, STYLE_FAILED, STYLE_NEEDS_YOU, STYLE_NOW, bar
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.audio.player import PlayerState
+    from speedtest_tui.core.audio.recorder import RecorderState
 
 LEVELS = " ▁▂▃▄▅▆▇█"
 FLOOR_DB = -48.0
 """What an empty cell stands for; room noise lies below it."""
 
+METER_CELLS = 24
+TOO_LOUD_DB = -1.0
+NO_CLIP = "No clip: r records, o opens a file, enter races the built-in one."
+
 
 def waveform(outline: tuple[float, ...], width: int) -> str:
     """The outline, peaks from 0 to 1, in `width` cells on a scale of decibels, so that quiet speech shows too."""
-    from math import log10
-
     cells = []
     for cell in range(width if outline else 0):
         begin, end = cell * len(outline) // width, (cell + 1) * len(outline) // width
@@ -31,26 +40,33 @@ def waveform(outline: tuple[float, ...], width: int) -> str:
 
 
 class Waveform(Widget):
-    """One line of waveform across whatever width there is."""
+    """One line of waveform across whatever width there is, or, of a recording that grows, its newest end."""
 
     DEFAULT_CSS = "Waveform { height: 1; }"
 
     def __init__(self) -> None:
         super().__init__()
         self._outline: tuple[float, ...] = ()
+        self._style = FILL_QUIET
+        self._scrolls = False
 
-    def show(self, outline: tuple[float, ...]) -> None:
-        self._outline = outline
+    def show(self, outline: tuple[float, ...], style: str = FILL_QUIET, *, scrolls: bool = False) -> None:
+        self._outline, self._style, self._scrolls = outline, style, scrolls
         self.refresh()
 
     def render(self) -> Content:
-        return Content.styled(waveform(self._outline, self.size.width), FILL_QUIET)
+        outline, width = self._outline, self.size.width
+        if self._scrolls:
+            outline = outline[-width:]
+            return Content.styled(waveform(outline, len(outline)).rjust(width), self._style)
+        return Content.styled(waveform(outline, width), self._style)
 
 
-class ClipPane(Vertical):
-    """Shows a clip, or why there is none."""
+class ClipPane(Vertical, can_focus=True):
+    """Shows a clip, or the microphone, or why there is neither."""
 
     BORDER_TITLE = "Clip"
+    ALLOW_MAXIMIZE = True
 
     def __init__(self) -> None:
         super().__init__(id="clip")
@@ -66,31 +82,88 @@ class ClipPane(Vertical):
         """Show a clip."""
         clip = view.clip
         self.remove_class("-refused")
-        levels = f"peak {_db(view.peak_db)}   rms {_db(view.rms_db)}"
+        self.border_title = "Clip"
+        levels = f"peak {decibels(view.peak_db)}   rms {decibels(view.rms_db)}"
         self._summary = f"{figures.seconds(clip.seconds)} · {levels.replace('   ', ' · ')}"
         self._summarise()
         self._update("clip-name", f"{clip.name}   {figures.seconds(clip.seconds)}   16 kHz mono")
-        self._update("clip-level", "   ".join((levels, *(f"! {warning}" for warning in clip.warnings))))
+        self._update("clip-level", "\n".join((levels, *self._trimming(view), *(f"! {w}" for w in clip.warnings))))
         self._update("clip-reference", f"reference   {clip.reference}" if clip.reference else "")
         self.query_one(Waveform).show(view.outline)
         self.query_one("#clip-level").set_class(bool(clip.warnings), "-warning")
 
-    def on_resize(self) -> None:
+    @staticmethod
+    def _trimming(view: ClipView) -> tuple[str, ...]:
+        if view.trim is None:
+            return ()
+        silence = figures.seconds(view.trim.removed_s)
+        return (
+            (f"{silence} of silence taken off: x puts it back",)
+            if view.full
+            else (f"x takes off {silence} of silence",)
+        )
+
+    def show_recorder(self, state: RecorderState) -> None:
+        """Show what the microphone hears, and a recording that grows."""
+        if state.how == "failed":
+            self._say(f"No microphone: {state.reason}. o opens a file, enter races the built-in clip.")
+            return
+        recording = state.phase == "recording"
+        where = f"{state.device} · {state.rate / 1000:g} kHz" if state.device else "opening the microphone"
+        self.remove_class("-refused")
+        self.border_title = "Recording" if recording else "Microphone"
+        head = (f"● REC {figures.ticking(state.seconds)}", f"bold {STYLE_FAILED}") if recording else ("○ listening", "")
+        hint = "   r stops" if recording else "   r records, o opens a file, enter races the built-in clip"
+        self.query_one("#clip-name", Static).update(Content.assemble(head, f"   {where}{hint}"))
+        fill = FILL_BEST if state.peak_db < TOO_LOUD_DB else STYLE_FAILED
+        meter = bar(1 - state.rms_db / FLOOR_DB, METER_CELLS)
+        clipped = (f"   ! {state.clipped} samples clipped", STYLE_NEEDS_YOU) if state.clipped else ""
+        level = Content.assemble((meter, fill), f" {decibels(state.rms_db)}   peak {decibels(state.peak_db)}", clipped)
+        self.query_one("#clip-level", Static).update(level)
+        self._update("clip-reference", "")
+        self.query_one(Waveform).show(state.trace, STYLE_NOW if recording else FILL_QUIET, scrolls=True)
+        name = f"REC {figures.ticking(state.seconds)}" if recording else "listening"
+        self._summary = f"{name} · {decibels(state.rms_db)}"
         self._summarise()
 
-    def _summarise(self) -> None:
-        """Where the stylesheet leaves the waveform only, the border says the rest."""
-        compact = self._summary and not self.query_one("#clip-level").display
-        self.border_subtitle = self._summary if compact else None
+    def show_player(self, state: PlayerState) -> None:
+        """Say how far a clip has been played."""
+        playing = f"▶ playing {figures.ticking(state.seconds)} of {figures.seconds(state.total_s)}"
+        self.border_subtitle = self._summary_line() if state.over else playing
+
+    def clear(self) -> None:
+        """Show that there is no clip, and what to press."""
+        self._say(NO_CLIP)
+
+    def _say(self, sentence: str) -> None:
+        self.remove_class("-refused")
+        self.border_title = "Clip"
+        self._summary = "no clip: r records, o opens"
+        self._update("clip-name", sentence)
+        self._update("clip-level", "")
+        self._update("clip-reference", "")
+        self.query_one(Waveform).show(())
+        self._summarise()
 
     def refuse(self, reason: str) -> None:
         """Say why there is no clip."""
         self.add_class("-refused")
         self._update("clip-name", f"✗ {reason}")
 
+    def on_resize(self) -> None:
+        self._summarise()
+
+    def _summarise(self) -> None:
+        self.border_subtitle = self._summary_line()
+
+    def _summary_line(self) -> str | None:
+        """Where the stylesheet leaves the waveform only, the border says the rest."""
+        return self._summary if self._summary and not self.query_one("#clip-level").display else None
+
     def _update(self, name: str, text: str) -> None:
         self.query_one(f"#{name}", Static).update(Content(text))
 
 
-def _db(value: float) -> str:
+def decibels(value: float) -> str:
+    """A level with its unit and a proper minus, one decimal."""
     return "−∞ dB" if value == float("-inf") else f"{value:.1f} dB".replace("-", "−")

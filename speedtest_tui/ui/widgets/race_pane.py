@@ -24,10 +24,11 @@ class RaceHeader(Widget):
         return Content(header(self.size.width))
 
 
-class RacePane(Vertical):
+class RacePane(Vertical, can_focus=True):
     """Shows a snapshot, and ticks between snapshots."""
 
     BORDER_TITLE = "Race"
+    ALLOW_MAXIMIZE = True
 
     def __init__(self, rows: Sequence[Row], runs: int) -> None:
         super().__init__(id="race")
@@ -41,7 +42,18 @@ class RacePane(Vertical):
                 yield BackendBar(row)
         yield Static(id="verdict")
 
-    def show(self, snapshot: RaceSnapshot, runs: int, now: float) -> None:
+    def wait(self, rows: Sequence[Row], runs: int) -> None:
+        """Show who will race, before a race."""
+        self._runs = runs
+        self.remove_class("-ended")
+        self.query_one("#verdict", Static).update()
+        if [row.backend for row in rows] != [row.backend for row in self._rows] or len(rows) != len(self._rows):
+            self.replace(rows)
+        else:
+            self._rows = tuple(rows)
+            self.tick(rows[0].since if rows else 0.0)
+
+    def show(self, snapshot: RaceSnapshot, runs: int, now: float, since: str = "") -> None:
         """Take a snapshot over; rows keep their place while the race runs and stand in their order of rank after it."""
         rows = snapshot.ordered()
         self._rows, self._runs = rows, runs
@@ -50,7 +62,7 @@ class RacePane(Vertical):
             self.replace(rows)
             return
         self.tick(now)
-        self.query_one("#verdict", Static).update(Content(self._remarks(snapshot)))
+        self.query_one("#verdict", Static).update(Content(self._remarks(snapshot, since)))
         self.set_class(snapshot.ended, "-ended")
 
     def replace(self, rows: Sequence[Row]) -> None:
@@ -67,6 +79,6 @@ class RacePane(Vertical):
             bar.show(row, self._runs, now, scale)
 
     @staticmethod
-    def _remarks(snapshot: RaceSnapshot) -> str:
+    def _remarks(snapshot: RaceSnapshot, since: str) -> str:
         sentence = snapshot.verdict.sentence if snapshot.ended else ""
-        return " · ".join(filter(None, (sentence, *snapshot.notes)))
+        return "\n".join(filter(None, (sentence, *snapshot.notes, since)))

@@ -48,9 +48,10 @@ class StatusLine(Widget):
         self.refresh()
 
     def show_race(self, snapshot: RaceSnapshot | None, plan: Plan) -> None:
-        if (snapshot and state_of(snapshot, plan.runs)) != (self._snapshot and state_of(self._snapshot, plan.runs)):
-            self.refresh()
+        changed = plan != self._plan or state_of(snapshot, plan.runs) != state_of(self._snapshot, plan.runs)
         self._snapshot, self._plan = snapshot, plan
+        if changed:
+            self.refresh()
 
     def render(self) -> Content:
         width = self.size.width - 2

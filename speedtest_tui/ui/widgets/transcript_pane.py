@@ -1,8 +1,9 @@
-"""What each backend heard, or why it heard nothing."""
+"""What each backend heard, or why it heard nothing; words that the majority has not stand out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
@@ -12,6 +13,26 @@ from textual.widgets import Static
 from speedtest_tui.core import figures
 from speedtest_tui.core.bench.describe import MARKS, reason
 from speedtest_tui.core.bench.row import Row
+from speedtest_tui.ui.widgets.bar_layout import STYLE_NEEDS_YOU
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.accuracy.words import Word
+
+OPEN, CLOSE, MISSING = "‹", "›", "‹…›"
+"""Around a word that differs from the majority, and in the place of one that the majority has and this text has not."""
+
+
+def marked(words: Sequence[Word]) -> Content:
+    """A text with its deviations marked by glyph and colour."""
+    parts: list[Content | tuple[str, str] | str] = []
+    for word in words:
+        if word.missing:
+            parts += [" " if parts else "", (MISSING, STYLE_NEEDS_YOU)]
+        if not word.text:
+            continue
+        parts.append(" " if word.spaced and parts else "")
+        parts.append((f"{OPEN}{word.text}{CLOSE}", STYLE_NEEDS_YOU) if word.differs else word.text)
+    return Content.assemble(*parts)
 
 
 class TranscriptLine(Horizontal):
@@ -26,54 +47,49 @@ class TranscriptLine(Horizontal):
     }
     """
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, name: str, text: Content, wer: str) -> None:
         super().__init__()
-        self._row = row
+        self._shown = {"name": Content(name), "text": text, "wer": Content(wer)}
 
     def compose(self) -> ComposeResult:
-        yield Static(Content(self._row.backend), classes="name")
-        yield Static(Content(text_of(self._row)), classes="text")
-        yield Static(wer_of(self._row), classes="wer")
+        for kind, content in self._shown.items():
+            yield Static(content, classes=kind)
 
-    def show(self, row: Row) -> None:
-        """Replace what is shown; text keeps its place where nothing changed, so that a selection survives."""
-        if shown(row) != shown(self._row):
-            for name, content in (("name", row.backend), ("text", text_of(row)), ("wer", wer_of(row))):
-                self.query_one(f".{name}", Static).update(Content(content))
-        self._row = row
-
-
-def shown(row: Row) -> tuple[str, str, str]:
-    """Everything of a row that this pane shows."""
-    return row.backend, text_of(row), wer_of(row)
+    def show(self, name: str, text: Content, wer: str) -> None:
+        """Replace what changed; the rest keeps its place, so that a selection survives."""
+        before, self._shown = self._shown, {"name": Content(name), "text": text, "wer": Content(wer)}
+        for kind, content in self._shown.items():
+            if content != before[kind]:
+                self.query_one(f".{kind}", Static).update(content)
 
 
-def text_of(row: Row) -> str:
-    """The text, and below it what is to be said of it; why there is none, in full."""
+def line_of(row: Row, marks: Mapping[str, tuple[Word, ...]]) -> tuple[str, Content, str]:
+    """Name, text with what is to be said of it below, and word error rate of a row."""
     text = row.transcription.text or "(no text)" if row.transcription else ""
-    failure = f"{MARKS[row.status][0]} {row.status}: {reason(row)}" if row.error else ""
-    return "\n".join(filter(None, (text, failure, *(f"! {warning}" for warning in row.warnings))))
-
-
-def wer_of(row: Row) -> str:
-    return f"WER {figures.percent(row.wer)}" if row.wer is not None else ""
+    lines = [marked(marks[row.backend]) if text and marks.get(row.backend) else Content(text)] if text else []
+    if row.error:
+        lines.append(Content(f"{MARKS[row.status][0]} {row.status}: {reason(row)}"))
+    lines += [Content(f"! {warning}") for warning in row.warnings]
+    wer = f"WER {figures.percent(row.wer)}" if row.wer is not None else ""
+    return row.backend, Content("\n").join(lines), wer
 
 
 class TranscriptPane(VerticalScroll):
     """One line a backend that has said something; focusable, so that long texts can be scrolled by key."""
 
     BORDER_TITLE = "Transcripts"
+    ALLOW_MAXIMIZE = True
 
     def compose(self) -> ComposeResult:
         yield Static("Each backend's text appears here after its first transcription.", id="no-text")
 
-    def show(self, rows: Sequence[Row]) -> None:
+    def show(self, rows: Sequence[Row], marks: Mapping[str, tuple[Word, ...]]) -> None:
         """Show the texts that there are so far."""
-        rows = [row for row in rows if row.transcription or row.warnings or row.error]
-        self.query_one("#no-text").display = not rows
+        contents = [line_of(row, marks) for row in rows if row.transcription or row.warnings or row.error]
+        self.query_one("#no-text").display = not contents
         lines = list(self.query(TranscriptLine))
-        for line, row in zip(lines, rows, strict=False):
-            line.show(row)
-        for line in lines[len(rows) :]:
+        for line, content in zip(lines, contents, strict=False):
+            line.show(*content)
+        for line in lines[len(contents) :]:
             line.remove()
-        self.mount_all(TranscriptLine(row) for row in rows[len(lines) :])
+        self.mount_all(TranscriptLine(*content) for content in contents[len(lines) :])

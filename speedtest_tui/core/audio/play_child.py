@@ -1,0 +1,111 @@
+"""The child process that plays a clip, for the reasons for which `record_child` is one.
+
+    python -m speedtest_tui.core.audio.play_child          (an order on stdin, then commands; events on stdout)
+
+Order:     {"descriptor", "begin"}: an inherited file of little-endian float32 samples at 16 kHz, and seconds into it
+Commands:  {"command": "stop"}
+Events:    playing(device) · position(seconds) · finished · failed(message, hint)
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from backends.base import SAMPLE_RATE
+from speedtest_tui.core.audio.devices import silent_stderr
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.event_pipe import EventPipe, read_commands
+from speedtest_tui.core.lifeline import die_with_parent
+
+if TYPE_CHECKING:
+    from backends.base import Samples
+
+BLOCK_S = 0.1
+
+_TODO = "connect a loudspeaker or headphones, or choose an output in the system's sound settings"
+
+
+def open_output() -> tuple[Any, str, float]:
+    """The default output as a stream, mono, with its name and rate. Raises UserError where there is none."""
+    try:
+        with silent_stderr():
+            import sounddevice
+
+            device = sounddevice.query_devices(kind="output")
+            # The device's own rate: not every driver converts 16 kHz, and ours is the better resampler.
+            rate = float(device["default_samplerate"])
+            stream = sounddevice.OutputStream(samplerate=rate, channels=1, dtype="float32", latency="high")
+            stream.start()
+    except (ImportError, OSError) as error:
+        raise UserError(f"the clip cannot be played (PortAudio does not load: {error})", "see `doctor`") from None
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"there is no loudspeaker to play on ({reason})", _TODO) from None
+    return stream, "".join(c for c in str(device["name"]) if c.isprintable()).strip(), rate
+
+
+def read_samples(descriptor: int) -> Samples:
+    """A view of the clip's file, shape (n,), float32."""
+    import mmap
+
+    import numpy as np
+
+    return np.frombuffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), dtype="<f4")
+
+
+def blocks(samples: Samples, rate: float) -> Iterator[tuple[Samples, int]]:
+    """Stretches of BLOCK_S at `rate`, shape (m, 1), and how many of `samples` they end after."""
+    import soxr
+
+    resampler = soxr.ResampleStream(SAMPLE_RATE, rate, 1, dtype="float32", quality="HQ")
+    step = round(BLOCK_S * SAMPLE_RATE)
+    for start in range(0, len(samples), step):
+        end = min(start + step, len(samples))
+        yield resampler.resample_chunk(samples[start:end], last=end == len(samples))[:, None], end
+
+
+def play(pipe: EventPipe, commands: queue.SimpleQueue[dict[str, Any]]) -> None:
+    """Play to the end, or until told to stop. Raises UserError."""
+    order = commands.get()
+    samples = read_samples(order["descriptor"])
+    stream, name, rate = open_output()
+    pipe.send("playing", device=name)
+    begin = round(order["begin"] * SAMPLE_RATE)
+    for block, end in blocks(samples[begin:], rate):
+        if not commands.empty():
+            return
+        try:
+            stream.write(block)
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{name!r} stopped playing ({reason})", _TODO) from None
+        # What was written is heard once it has gone through the device's buffer.
+        pipe.send("position", seconds=max(0.0, (begin + end) / SAMPLE_RATE - stream.latency))
+    # Waits until all of it has been heard.
+    stream.stop()
+    pipe.send("finished")
+
+
+def main() -> None:
+    die_with_parent()
+    pipe = EventPipe()
+    commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=read_commands, args=(commands,), name="commands", daemon=True).start()
+    code = 0
+    try:
+        play(pipe, commands)
+    except UserError as error:
+        pipe.send("failed", message=error.what, hint=error.todo)
+        code = 2
+    # As in record_child: PortAudio may hang when it closes streams at the interpreter's end.
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

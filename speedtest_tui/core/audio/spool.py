@@ -1,0 +1,184 @@
+"""Recordings on disk while they grow: raw frames that a killed program cannot take along, and a sidecar that says what
+they are.
+
+    20261120-221500-a1b2c3.f32      little-endian float32, frame by frame, at the device's own rate
+    20261120-221500-a1b2c3.json     `Facts`, written first
+
+Whoever still cares for a recording holds a shared lock on its frames; the system lets go of it when a process ends,
+however it ends. A recording that nobody holds was left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from speedtest_tui.core import atomic
+from speedtest_tui.core.audio.conform import RATES
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.audio.conform import Block
+
+FRAMES, SIDECAR = ".f32", ".json"
+BYTES_PER_VALUE = 4
+MAX_CHANNELS = 64
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a recording; what concerns its end stays at its default where the program was killed.
+
+    rate: frames per second
+    started: seconds since the epoch, when its first frame after the pre-roll came
+    preroll_s: seconds at its beginning that were heard before the start was asked for
+    how: "" while it grows, then "stopped", "silence", "limit" or "lost"
+    reason: why it was lost, in words
+    missing_s: audio that the clock says should have come and did not
+    dropped_frames: frames that came and could not be kept
+    overflows: times that the system said that it had thrown frames away
+    clipped: frames at full scale
+    sounding: False where every frame was exactly zero; only its end can tell
+    """
+
+    rate: float
+    channels: int
+    device: str = ""
+    host_api: str = ""
+    started: float = 0.0
+    preroll_s: float = 0.0
+    how: str = ""
+    reason: str = ""
+    missing_s: float = 0.0
+    dropped_frames: int = 0
+    overflows: int = 0
+    clipped: int = 0
+    sounding: bool = True
+
+    @property
+    def frame_bytes(self) -> int:
+        return BYTES_PER_VALUE * self.channels
+
+
+class Hold:
+    """A shared lock on a recording: for as long as it lives, no other program takes it for a leftover."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError where the recording is gone."""
+        self._descriptor = os.open(path, os.O_RDONLY)
+        # A file system without locks (some network ones) must not keep anybody from recording.
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def release(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    def __del__(self) -> None:
+        # Also called where __init__ has failed.
+        if getattr(self, "_descriptor", -1) >= 0:
+            self.release()
+
+
+class SpoolWriter:
+    """One growing recording. Nothing is buffered here: what `append` was given survives the end of the process."""
+
+    def __init__(self, folder: Path, facts: Facts) -> None:
+        """Make the folder, the sidecar and the empty file of frames. Raises OSError."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+        self.path = folder / f"{stem}{FRAMES}"
+        self.facts = facts
+        self.frames = 0
+        self._write_facts()
+        # Others on the machine have no business listening.
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self._hold = Hold(self.path)
+
+    def append(self, frames: Block) -> None:
+        """Write frames, shape (n, channels), float32. Raises OSError; whole frames of what fitted are kept."""
+        data = frames.astype("<f4", order="C", copy=False).data.cast("B")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+        self.frames += len(frames)
+
+    def sync(self) -> None:
+        """Have the system put on the disk what it still holds in memory. Raises OSError."""
+        os.fsync(self._descriptor)
+
+    def note(self, **changes: Any) -> None:
+        """Change facts in the sidecar, if they are any different. Raises OSError."""
+        changed = replace(self.facts, **changes)
+        if changed != self.facts:
+            self.facts = changed
+            self._write_facts()
+
+    def close(self) -> None:
+        """Let go of the files; the recording stays."""
+        os.close(self._descriptor)
+        self._hold.release()
+
+    def _write_facts(self) -> None:
+        atomic.write_text(self.path.with_suffix(SIDECAR), json.dumps({"schema": 1, **asdict(self.facts)}, indent=1))
+
+
+def read_facts(path: Path) -> Facts:
+    """The facts about a recording. Raises OSError and, for a sidecar that is none of ours, ValueError."""
+    content = json.loads(path.with_suffix(SIDECAR).read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or content.get("schema") != 1:
+        raise ValueError("unknown form of sidecar")
+    known = {field.name: content[field.name] for field in fields(Facts) if field.name in content}
+    for name, value in known.items():
+        wanted = type(getattr(_EXAMPLE, name))
+        if not isinstance(value, wanted) and not (wanted is float and isinstance(value, int)):
+            raise ValueError(f"{name} is no {wanted.__name__}")
+    facts = Facts(**{"rate": 0.0, "channels": 0, **known})
+    if not (RATES[0] <= facts.rate <= RATES[1] and 0 < facts.channels <= MAX_CHANNELS):
+        raise ValueError("impossible rate or channels")
+    return facts
+
+
+_EXAMPLE = Facts(0.0, 0)
+
+
+def count_frames(path: Path, facts: Facts) -> int:
+    """Whole frames in the file. Raises OSError."""
+    return path.stat().st_size // facts.frame_bytes
+
+
+def read_frames(path: Path, facts: Facts) -> Block:
+    """All whole frames, shape (n, channels), as a view of the file: an hour is not read into memory. Raises OSError."""
+    import numpy as np
+
+    count = count_frames(path, facts)
+    if not count:
+        return np.empty((0, facts.channels), dtype=np.float32)
+    # A plain array over the map: soxr knows no other kind.
+    return np.asarray(np.memmap(path, dtype="<f4", mode="r", shape=(count, facts.channels)))
+
+
+def abandoned(folder: Path) -> tuple[Path, ...]:
+    """Files of frames in `folder` that no living program holds, the newest first."""
+    found = []
+    for path in sorted(folder.glob(f"*{FRAMES}"), reverse=True):
+        try:
+            with path.open("rb") as file:
+                # Asked for alone and given back at once: the file is not ours.
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        found.append(path)
+    return tuple(found)
+
+
+def discard(path: Path) -> None:
+    """Remove a recording; one that is gone already is no error. Raises OSError."""
+    path.unlink(missing_ok=True)
+    path.with_suffix(SIDECAR).unlink(missing_ok=True)

@@ -1,0 +1,237 @@
+"""Two races next to each other: what became faster or slower, whose text changed, and what may explain it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from speedtest_tui.core.accuracy.words import keys
+from speedtest_tui.core.bench.statistics import Interval, ratio_interval
+from speedtest_tui.core.sessions import conditions
+from speedtest_tui.core.sessions.conditions import Difference
+from speedtest_tui.core.sessions.document import Document
+from speedtest_tui.core.sessions.export import ordered
+from speedtest_tui.core.sessions.store import DamagedSession, Session
+
+Change = Literal["faster", "slower", "same", "unclear", "new", "gone", "failed"]
+"""`same`: the interval of the ratio holds 1. `unclear`: a single run on one side, so there is no interval."""
+
+TextChange = Literal["same", "punctuation", "words"]
+"""`punctuation` stands for case as well: whatever does not change which words were heard."""
+
+ABSENT = ("unavailable", "missing-model")
+"""Statuses of backends that could not take part, as opposed to those that did and failed."""
+
+NAMED = 3
+"""Backends that a headline names of each kind; the others are counted."""
+
+
+@dataclass(frozen=True)
+class BackendChange:
+    """One backend in both races.
+
+    before_s, after_s: median seconds of a run; None where it did not end well
+    ratio: time after / time before with its 95 % bootstrap interval, so that more than 1 is slower
+    text: None where one has no text or the clips differ
+    wer_change: share of 1, positive where it got worse; None unless clip and reference are the same
+    detail: why it failed, is gone, or is new although it was in the earlier race
+    """
+
+    backend: str
+    change: Change
+    before_s: float | None = None
+    after_s: float | None = None
+    ratio: Interval | None = None
+    text: TextChange | None = None
+    wer_before: float | None = None
+    wer_after: float | None = None
+    wer_change: float | None = None
+    detail: str = ""
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def factor(self) -> Interval | None:
+        """How many times faster or slower, whichever it is: the ratio, turned over for what became faster."""
+        if self.ratio is None or self.change != "faster":
+            return self.ratio
+        return Interval(1 / self.ratio.value, 1 / self.ratio.high, 1 / self.ratio.low)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two races; `backends` in the order of the later one's ranks, those that are gone last.
+
+    per_second: whether ratios are of run time per second of audio, because the clips differ
+    differences: what differs for all backends
+    remarks: how the figures are to be read, in sentences
+    """
+
+    headline: str
+    backends: tuple[BackendChange, ...]
+    differences: tuple[Difference, ...]
+    remarks: tuple[str, ...]
+    per_second: bool
+
+
+def compare(before: Document, after: Document) -> Comparison:
+    """Compare two documents as `document.build` makes them. Bootstraps: some 20 ms for each backend with five runs.
+
+    The intervals know the spread of runs within each race. Heat, power mode and other programs differ from one race
+    to the next as well, and no interval of two races can tell.
+    """
+    earlier = {result["backend"]: result for result in before["results"]}
+    later = {result["backend"]: result for result in ordered(after)}
+    changes = [_change(before, after, earlier.get(name), result) for name, result in later.items()]
+    changes += [_change(before, after, result, None) for name, result in earlier.items() if name not in later]
+    rows = tuple(sorted((change for change in changes if change), key=lambda row: row.change == "gone"))
+    differences = conditions.of_sessions(before, after)
+    per_second = not conditions.same_clip(before, after)
+    return Comparison(_headline(rows, differences), rows, differences, _remarks(rows, differences), per_second)
+
+
+def _change(
+    before: Document, after: Document, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
+) -> BackendChange | None:
+    """None where the backend took part in neither race."""
+    name = (old or new or {})["backend"]
+    raced_before, raced_after = (result and result["status"] not in ABSENT for result in (old, new))
+    if new and raced_after and not raced_before:
+        change: Change = "new" if new["status"] == "ok" else "failed"
+        return BackendChange(name, change, None, _median(new), wer_after=new["wer"], detail=_reason(new))
+    if old and raced_before and not raced_after:
+        detail = _reason(new) if new else ""
+        return BackendChange(name, "gone", _median(old), wer_before=old["wer"], detail=detail)
+    if not (old and new and raced_before):
+        return None
+    differences = conditions.of_results(old, new)
+    if new["status"] != "ok":
+        detail = _reason(new) + ("" if old["status"] == "ok" else ", as before")
+        return BackendChange(name, "failed", _median(old), detail=detail, differences=differences)
+    if old["status"] != "ok":
+        detail = f"before: {_reason(old)}"
+        return BackendChange(name, "new", None, _median(new), detail=detail, differences=differences)
+    same_clip = conditions.same_clip(before, after)
+    scale = 1.0 if same_clip else before["clip"]["seconds"] / after["clip"]["seconds"]
+    ratio = ratio_interval([run * scale for run in new["runs_s"]], old["runs_s"])
+    comparable = same_clip and before["clip"].get("reference") == after["clip"].get("reference")
+    errors = old["wer"], new["wer"]
+    return BackendChange(
+        name,
+        _word(ratio),
+        _median(old),
+        _median(new),
+        ratio,
+        _text_change(old["text"], new["text"]) if same_clip else None,
+        *errors,
+        errors[1] - errors[0] if comparable and None not in errors else None,
+        differences=differences,
+    )
+
+
+def _median(result: Mapping[str, Any]) -> float | None:
+    median: float | None = result["median_s"] if result["status"] == "ok" else None
+    return median
+
+
+def _reason(result: Mapping[str, Any]) -> str:
+    """ "failed: out of memory"; nothing for a result that is ok."""
+    if result["status"] == "ok":
+        return ""
+    error = result["error"]
+    return f"{result['status']}: {error['message']}" if error and error["message"] else str(result["status"])
+
+
+def _word(ratio: Interval | None) -> Change:
+    if ratio is None:
+        return "unclear"
+    return "slower" if ratio.low > 1 else "faster" if ratio.high < 1 else "same"
+
+
+def _text_change(before: str | None, after: str | None) -> TextChange | None:
+    if before is None or after is None:
+        return None
+    return "same" if before == after else "punctuation" if keys(before) == keys(after) else "words"
+
+
+def _headline(rows: Sequence[BackendChange], differences: Sequence[Difference]) -> str:
+    """Everything in one sentence, what got worse first."""
+    if not any(row.ratio or row.change == "unclear" for row in rows):
+        sentence = "no backend ran to its end in both sessions: there is nothing to compare"
+    elif all(row.change == "same" for row in rows):
+        whose = f"all {len(rows)} backends are" if len(rows) > 1 else f"{rows[0].backend} is"
+        sentence = f"{whose} as fast as before, within the spread of the runs"
+    else:
+        order: tuple[Change, ...] = ("slower", "failed", "gone", "faster", "new", "unclear", "same")
+        groups = [(change, [_named(row) for row in rows if row.change == change]) for change in order]
+        sentence = "; ".join(f"{change}: {_enumeration(names)}" for change, names in groups if names)
+    texts = sum(row.text == "words" for row in rows)
+    if texts:
+        sentence += f"; {texts} text{'s' * (texts > 1)} changed"
+    if differences:
+        sentence += f"; not alike: {', '.join(difference.topic for difference in differences)}"
+    return sentence
+
+
+def _named(row: BackendChange) -> str:
+    if row.change not in ("faster", "slower") or row.factor is None:
+        return row.backend
+    return f"{row.backend} {factor_words(row.factor)}"
+
+
+def factor_words(factor: Interval) -> str:
+    """ "1.25× (1.20 to 1.31)"."""
+    return f"{factor.value:.2f}× ({factor.low:.2f} to {factor.high:.2f})"
+
+
+def _enumeration(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def _remarks(rows: Sequence[BackendChange], differences: Sequence[Difference]) -> tuple[str, ...]:
+    remarks = []
+    topics = {difference.topic for difference in differences}
+    if "clip" in topics:
+        remarks.append(
+            "the clips differ: ratios are of run time per second of audio, and backends that fill up windows of 30 s "
+            "look slower on a shorter clip"
+        )
+    ratios = [row.change for row in rows if row.ratio]
+    if not topics and len(ratios) > 2 and set(ratios) in ({"slower"}, {"faster"}):
+        remarks.append(
+            f"all {len(ratios)} backends became {ratios[0]}: heat, power mode or other programs are likelier reasons "
+            "than a change in each"
+        )
+    return tuple(remarks)
+
+
+def previous_of(session: Session, sessions: Iterable[Session | DamagedSession]) -> Session | None:
+    """The newest earlier session on the same clip and size; else that with the same backends and size; else None.
+
+    Sessions in which no backend ran to its end are passed over: there is nothing in them to compare with.
+
+    sessions: all there are, in any order; `session` itself may be among them
+    """
+    size = session.document["plan"]["size"]
+    earlier = [
+        other
+        for other in sessions
+        if isinstance(other, Session)
+        and age(other) < age(session)
+        and other.document["plan"]["size"] == size
+        and any(result["status"] == "ok" for result in other.document["results"])
+    ]
+    same_clip = [other for other in earlier if conditions.same_clip(other.document, session.document)]
+    same_plan = [other for other in earlier if _backends(other) == _backends(session)]
+    return max(same_clip or same_plan, key=age, default=None)
+
+
+def age(session: Session) -> tuple[float, int, str]:
+    """Sorts sessions from the oldest to the newest; those begun in the same second by the number in their names."""
+    started = datetime.datetime.fromisoformat(session.document["started"])
+    return started.timestamp(), len(session.name), session.name
+
+
+def _backends(session: Session) -> set[str]:
+    return {result["backend"] for result in session.document["results"]}

@@ -1,0 +1,154 @@
+"""What the dashboard remembers between two starts: a TOML file that a person may edit as well.
+
+Reading uses the standard library only, as it happens before the first frame. A value that cannot be used is named and
+its default taken; the file is never overwritten while it cannot be read.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from backends.catalogue import SIZES
+from speedtest_tui.core.bench.plan import DEFAULT_RUNS, MAX_RUNS
+from speedtest_tui.core.caches.locations import config_file
+
+RECENT_KEPT = 20
+
+HEADER = """\
+# Settings of speedtest-tui. The dashboard changes them as you use it; comments and what it does not know are kept.
+# [keys] rebinds: the id of a binding (see ? in the dashboard) = one or more keys, such as  race = "enter,f5"
+"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that is remembered. Empty or None means the program's own default."""
+
+    theme: str = ""
+    ascii: bool = False
+    size: str = SIZES[0]
+    runs: int = DEFAULT_RUNS
+    language: str = ""
+    backends: tuple[str, ...] = ()
+    device: str = ""
+    listen: bool = True
+    """Whether the microphone is open while the dashboard waits for a recording, so that no first word is lost."""
+    recent: tuple[str, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    def with_recent(self, path: Path) -> Settings:
+        """The same with a file at the top of the recent ones, once."""
+        text = str(path.absolute())
+        others = tuple(name for name in self.recent if name != text)
+        return replace(self, recent=(text, *others)[:RECENT_KEPT])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The settings in force, and what was wrong with the file, one sentence each."""
+
+    settings: Settings
+    problems: tuple[str, ...] = ()
+    writable: bool = True
+    """False where the file is no TOML: saving would lose what its owner wrote."""
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("should be a list of texts")
+    return tuple(value)
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("should be a text")
+    return value
+
+
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("should be true or false")
+    return value
+
+
+def _runs(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_RUNS:
+        raise ValueError(f"should be a number from 1 to {MAX_RUNS}")
+    return value
+
+
+def _keys(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) and key for key in value.values()):
+        raise ValueError("should name keys as texts")
+    return dict(value)
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "theme": _string,
+    "ascii": _switch,
+    "size": _string,
+    "runs": _runs,
+    "language": _string,
+    "backends": _strings,
+    "device": _string,
+    "listen": _switch,
+    "recent": _strings,
+    "keys": _keys,
+}
+
+
+def load() -> Reading:
+    """Read the file; a missing one is no problem."""
+    path = config_file()
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except FileNotFoundError:
+        return Reading(Settings())
+    except OSError as error:
+        return Reading(Settings(), (f"{path} cannot be read ({error.strerror}): defaults are used",), writable=False)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return Reading(Settings(), (f"{path} is no valid TOML ({error}): defaults are used",), writable=False)
+    known: dict[str, Any] = {}
+    problems = []
+    for name, value in content.items():
+        if name not in READERS:
+            problems.append(f"{path}: nothing is called {name!r}: it is ignored")
+            continue
+        try:
+            known[name] = READERS[name](value)
+        except ValueError as error:
+            problems.append(f"{path}: {name} {error}: its default is used")
+    return Reading(Settings(**known), tuple(problems))
+
+
+def save(settings: Settings) -> None:
+    """Write what differs from the defaults, keeping comments and order of an existing file.
+
+    Raises OSError, and ValueError where the existing file is no TOML.
+    """
+    import tomlkit
+
+    from speedtest_tui.core import atomic
+
+    path = config_file()
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        document = tomlkit.parse(HEADER)
+    defaults = Settings()
+    for entry in fields(Settings):
+        if entry.name == "keys":
+            continue  # its owner's own
+        value = getattr(settings, entry.name)
+        plain = list(value) if isinstance(value, tuple) else value
+        if value == getattr(defaults, entry.name):
+            document.pop(entry.name, None)
+        elif document.get(entry.name) != plain:
+            document[entry.name] = plain
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(path, tomlkit.dumps(document))

@@ -1,0 +1,223 @@
+"""What keys do on the dashboard: asking, changing the plan, copying. What is shown afterwards is the dashboard's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.screen import Screen
+from textual.widget import Widget
+
+from speedtest_tui.core.bench.plan import MAX_RUNS
+from speedtest_tui.ui.web import in_browser
+
+if TYPE_CHECKING:
+    from backends.base import BackendEntry
+    from speedtest_tui.core.audio.recording import Recording
+    from speedtest_tui.core.bench.plan import Plan
+    from speedtest_tui.core.bench.row import RaceSnapshot
+    from speedtest_tui.core.caches.overview import ModelState
+    from speedtest_tui.core.sessions.keeper import Kept
+    from speedtest_tui.ui.bridge import Bridge
+    from speedtest_tui.ui.memory import Memory
+    from speedtest_tui.ui.messages import ClipView
+
+
+class DashboardActions(Screen[None]):
+    """The actions behind the dashboard's bindings. Screens that ask are imported when they are first needed."""
+
+    bridge: Bridge
+    memory: Memory
+    plan: Plan
+    entries: tuple[BackendEntry, ...]
+    models: tuple[ModelState, ...]
+    clip: ClipView | None
+    snapshot: RaceSnapshot | None
+    kept: Kept | None
+    kept_recording: Recording | None = None
+    race_when_ready = False
+
+    def show_plan(self) -> None:
+        """Draw the plan anew; the dashboard knows how."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Forget clip and results; the dashboard knows how."""
+        raise NotImplementedError
+
+    def forget_recording(self, then: Callable[[], None]) -> None:
+        """Go on once a recording that is in no session yet may be let go; `DashboardSound` knows how."""
+        raise NotImplementedError
+
+    def complain(self, sentence: str, title: str) -> None:
+        """Say what went wrong, as it is: no markup."""
+        self.notify(sentence, title=title, severity="error", timeout=15, markup=False)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a race is being run."""
+        return self.bridge.racing or (self.snapshot is not None and not self.snapshot.ended)
+
+    # The race.
+
+    def action_race(self) -> None:
+        """Start a race on the clip."""
+        if self.under_way or self.bridge.microphone.recording:
+            return
+        if self.clip is None:
+            self.race_when_ready = True
+            self.bridge.load(None)
+        else:
+            self.bridge.microphone.rest()
+            self.bridge.start(self.plan, self.clip.clip)
+            self.refresh_bindings()
+
+    def action_cancel(self) -> None:
+        """Cancel the race, or give a maximised pane back its place."""
+        if self.under_way:
+            self.bridge.cancel()
+        elif self.maximized:
+            self.minimize()
+
+    # The plan.
+
+    def change_plan(self, **changes: Any) -> None:
+        """Change the plan for the next race; one that runs keeps its own."""
+        self.plan = replace(self.plan, **changes)
+        self.show_plan()
+
+    def action_runs(self, step: int) -> None:
+        """More or fewer runs."""
+        runs = max(1, min(MAX_RUNS, self.plan.runs + step))
+        self.change_plan(runs=runs)
+        self.memory.remember(runs=runs)
+
+    def action_size(self) -> None:
+        from speedtest_tui.ui import choices
+        from speedtest_tui.ui.screens.choice import ChoiceScreen
+
+        def chosen(keys: tuple[str, ...] | None) -> None:
+            if keys:
+                self.memory.remember(size=keys[0])
+                self.change_plan(size=keys[0])
+
+        self.app.push_screen(ChoiceScreen("Model size", choices.sizes(), (self.plan.size,)), chosen)
+
+    def action_language(self) -> None:
+        from speedtest_tui.ui import choices
+        from speedtest_tui.ui.screens.choice import ChoiceScreen
+
+        def chosen(keys: tuple[str, ...] | None) -> None:
+            if keys:
+                language = None if keys[0] == choices.AUTO else keys[0]
+                self.memory.remember(language=language or "")
+                self.change_plan(language=language)
+
+        now = (self.plan.language or choices.AUTO,)
+        self.app.push_screen(ChoiceScreen("Language of the clip", choices.languages(), now), chosen)
+
+    def action_backends(self) -> None:
+        from speedtest_tui.ui import choices
+        from speedtest_tui.ui.screens.choice import ChoiceScreen
+
+        def chosen(keys: tuple[str, ...] | None) -> None:
+            if keys:
+                entries = tuple(entry for entry in self.entries if entry.name in keys)
+                self.memory.remember(backends=() if len(entries) == len(self.entries) else keys)
+                self.change_plan(backends=entries)
+
+        now = tuple(entry.name for entry in self.plan.backends)
+        offered = choices.backends(self.entries, self.models)
+        self.app.push_screen(ChoiceScreen("Backends to race", offered, now, multiple=True), chosen)
+
+    # The clip.
+
+    def action_open(self) -> None:
+        from speedtest_tui.ui.screens.open_file import OpenFileScreen
+
+        recent = tuple(map(Path, self.memory.settings.recent))
+        start = recent[0].parent if recent and recent[0].parent.is_dir() else Path.cwd()
+        self.app.push_screen(OpenFileScreen(recent, start), self.open_clip)
+
+    def open_clip(self, path: Path | None) -> None:
+        """Load a file as the clip; None changes nothing."""
+        if path is None:
+            return
+
+        def load() -> None:
+            self.memory.remember(recent=self.memory.settings.with_recent(path).recent)
+            self.bridge.load(path)
+
+        self.forget_recording(load)
+
+    def action_reference(self) -> None:
+        from speedtest_tui.ui.screens.reference import ReferenceScreen
+
+        def written(text: str | None) -> None:
+            if text is not None and self.clip is not None:
+                clip = replace(self.clip.clip, reference=text.strip() or None)
+                self.clip = replace(self.clip, clip=clip)
+                self.show_plan()
+
+        if self.clip is None:
+            self.notify("There is no clip yet that a reference text could belong to.", severity="warning")
+        else:
+            self.app.push_screen(ReferenceScreen(self.clip.clip.reference or ""), written)
+
+    def action_new(self) -> None:
+        """Begin anew."""
+        if self.under_way:
+            self.notify("A race is under way: press esc to cancel it first.", severity="warning")
+        else:
+            self.forget_recording(self.clear)
+
+    # What was measured.
+
+    def action_copy(self) -> None:
+        """Copy the results as Markdown."""
+        from speedtest_tui.core.sessions.export import to_markdown
+
+        if self.kept is None:
+            self.notify("There are no results to copy yet.", severity="warning")
+            return
+        text = to_markdown(self.kept.document)
+        self.app.copy_to_clipboard(text)
+        if in_browser(self.app):
+            self.notify("The results were copied as Markdown, if the browser allows it.")
+        else:
+            self.bridge.copy(text)  # the terminal may have ignored it, silently
+
+    def action_sessions(self) -> None:
+        from speedtest_tui.ui.screens.sessions import SessionsScreen
+
+        self.app.push_screen(SessionsScreen())
+
+    def action_maximise(self) -> None:
+        """Give the focused pane the whole screen, or take it back."""
+        if self.maximized:
+            self.minimize()
+            return
+        pane: Widget | None = self.focused
+        while pane is not None and not pane.border_title and isinstance(pane.parent, Widget):
+            pane = pane.parent
+        if pane is not None and pane is not self:
+            self.maximize(pane, container=False)
+
+    async def action_leave(self) -> None:
+        """Quit; asks first only where something is under way."""
+        from speedtest_tui.ui.screens.confirm import ConfirmScreen
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.app.exit()
+
+        if self.bridge.microphone.recording:
+            question = "A recording is under way. What came so far stays on disk and is offered at the next start."
+            self.app.push_screen(ConfirmScreen(question, "Quit", "Go on recording"), answered)
+        elif self.under_way:
+            question = "A race is under way. Quitting cancels it; what was measured so far is kept."
+            self.app.push_screen(ConfirmScreen(question, "Quit", "Go on racing"), answered)
+        else:
+            self.app.exit()

@@ -1,0 +1,337 @@
+"""All kept sessions: a list that fills while they are read, and whatever the highlighted one has to say."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
+from textual.events import Resize
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import DataTable, Static
+
+from speedtest_tui.core.sessions import store
+from speedtest_tui.core.sessions.compare import Comparison, compare, previous_of
+from speedtest_tui.core.sessions.export import to_markdown
+from speedtest_tui.core.sessions.store import DamagedSession, Session
+from speedtest_tui.ui.screens.session_text import SessionLine, comparison, damage, details, line_of
+from speedtest_tui.ui.widgets.key_line import KeyLine
+from speedtest_tui.ui.widgets.line_text import fit
+
+BATCH_S = 0.1
+"""What has been read is shown this often: once a session would keep a terminal busy with nothing else."""
+
+
+@dataclass
+class SessionClipWanted(Message):
+    """Posted to the application: load this clip."""
+
+    path: Path
+
+
+@dataclass
+class SessionsRead(Message):
+    """Further sessions, in their order. `last`: there are no more; `problem`: nor can they be read."""
+
+    reading: int
+    lines: tuple[SessionLine, ...]
+    last: bool = False
+    problem: str = ""
+
+
+@dataclass
+class SessionCompared(Message):
+    """A session against the one before; nothing where there is none."""
+
+    key: str
+    before: Session | None
+    comparison: Comparison | None
+
+
+class DetailsScroll(VerticalScroll):
+    """What the highlighted session says; laid out for its width."""
+
+    class WidthChanged(Message):
+        """Lay it out again."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="session-text")
+
+    def on_resize(self, event: Resize) -> None:
+        self.post_message(self.WidthChanged())
+
+
+class SessionsTable(DataTable[Text]):
+    """Columns of a fixed width for the width there is."""
+
+    class WidthChanged(Message):
+        """Fill it again."""
+
+    def on_resize(self, event: Resize) -> None:
+        self.post_message(self.WidthChanged())
+
+    def widths(self) -> dict[str, int]:
+        """Cells of each column; the clip's name takes what is left."""
+        room = self.scrollable_content_region.width
+        widths = {"started": 16 if room >= 66 else 11, "clip": 0, "size": 9 if room >= 76 else 0, "fastest": 24}
+        widths["clip"] = max(9, room - 2 - sum(width + 2 for width in widths.values() if width))
+        return {title: width for title, width in widths.items() if width}
+
+    def cells(self, line: SessionLine, widths: dict[str, int]) -> Iterator[Text]:
+        when = line.when[-widths["started"] :] if line.when[:1].isdigit() else line.when
+        texts = {"started": when, "clip": line.clip_name, "size": line.size, "fastest": line.result}
+        for title, width in widths.items():
+            yield Text(fit(texts[title], width), no_wrap=True)
+
+
+class SessionsScreen(Screen[None]):
+    """A list at the left or at the top, details beside or below it."""
+
+    CSS_PATH = "sessions.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-huge")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-medium"), (30, "-tall")]
+    AUTO_FOCUS = "SessionsTable"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "full", "full", id="session-full", priority=True, tooltip="The whole session, or the list"),
+        Binding("c", "compare", "compare", id="session-compare", tooltip="Against the one before on the same clip"),
+        Binding("l", "load", "load clip", id="session-load", tooltip="Take its clip to the dashboard"),
+        Binding("y", "copy", "copy", id="session-copy", tooltip="Copy the session as Markdown"),
+        Binding("r", "reload", "read again", id="session-reload", tooltip="Look for new sessions"),
+        Binding("escape", "back", "back", id="session-back", tooltip="Back by one step, at last to the dashboard"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: dict[str, SessionLine] = {}
+        self._fresh: dict[str, SessionLine] = {}
+        self._reading = 0
+        self._busy = False
+        self._streaming = True
+        self._problem = ""
+        self._gone = threading.Event()
+        self._compared: SessionCompared | None = None
+        self._widths: dict[str, int] = {}
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="sessions-status")
+        with Container(id="sessions-panes"):
+            table = SessionsTable(cursor_type="row", id="sessions-table")
+            table.border_title = "Sessions"
+            yield table
+            yield DetailsScroll(id="session-details")
+        yield KeyLine(always=("session-back",))
+
+    def on_mount(self) -> None:
+        self.action_reload()
+
+    def on_unmount(self) -> None:
+        self._gone.set()
+
+    # Reading, in a thread.
+
+    def _in_thread(self, work: Callable[[], object]) -> None:
+        threading.Thread(target=work, name="sessions", daemon=True).start()
+
+    def _read(self, reading: int) -> None:
+        batch: list[SessionLine] = []
+        shown = time.monotonic()
+        problem = ""
+        try:
+            for session in store.sessions():
+                if self._gone.is_set() or reading != self._reading:
+                    return
+                batch.append(line_of(session))
+                if time.monotonic() - shown > BATCH_S:
+                    self.post_message(SessionsRead(reading, tuple(batch)))
+                    batch, shown = [], time.monotonic()
+        except OSError as error:
+            problem = f"the sessions cannot be read ({error.strerror or error})"
+        self.post_message(SessionsRead(reading, tuple(batch), last=True, problem=problem))
+
+    @on(SessionsRead)
+    def _sessions_read(self, message: SessionsRead) -> None:
+        if message.reading != self._reading:
+            return
+        self._fresh |= {line.key: line for line in message.lines}
+        self._busy = not message.last
+        self._problem = message.problem
+        with self.app.batch_update():
+            if self._streaming:
+                # They come newest first, so that appending leaves what is shown where it is.
+                self._lines = dict(self._fresh)
+                if self._widths:
+                    self._append(iter(message.lines))
+            elif message.last and list(self._lines.items()) != list(self._fresh.items()):
+                self._replace()
+            self._tell()
+            self._show_details()
+
+    # What is shown.
+
+    @property
+    def _table(self) -> SessionsTable:
+        return self.query_one(SessionsTable)
+
+    @property
+    def _here(self) -> SessionLine | None:
+        """The highlighted session."""
+        table = self._table
+        if not table.row_count:
+            return None
+        return self._lines.get(table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value or "")
+
+    def _append(self, lines: Iterator[SessionLine]) -> None:
+        for line in lines:
+            self._table.add_row(*self._table.cells(line, self._widths), key=line.key)
+
+    def _replace(self) -> None:
+        """Show what has been read anew; the cursor stays on its session, and that at its place on the screen."""
+        here = self._here
+        self._lines = dict(self._fresh)
+        self._fill(here)
+
+    def _fill(self, here: SessionLine | None) -> None:
+        table = self._table
+        row, above = table.cursor_row, table.cursor_row - table.scroll_offset.y
+        table.clear(columns=True)
+        self._widths = table.widths()
+        for title, width in self._widths.items():
+            table.add_column(title, width=width, key=title)
+        self._append(iter(self._lines.values()))
+        if table.row_count:
+            kept = here is not None and here.key in self._lines
+            row = table.get_row_index(here.key) if kept and here else min(row, table.row_count - 1)
+            table.move_cursor(row=row, scroll=False)
+            self.call_after_refresh(table.scroll_to, y=max(0, row - above), animate=False)
+
+    @on(SessionsTable.WidthChanged)
+    def _table_resized(self) -> None:
+        if self._table.scrollable_content_region.width and self._table.widths() != self._widths:
+            self._fill(self._here)
+
+    @on(DataTable.RowHighlighted)
+    def _highlighted(self) -> None:
+        here = self._here
+        if self._compared is not None and (here is None or here.key != self._compared.key):
+            self._compared = None
+        self._show_details()
+        self.query_one(DetailsScroll).scroll_home(animate=False)
+        self.refresh_bindings()
+
+    @on(DetailsScroll.WidthChanged)
+    def _show_details(self) -> None:
+        pane = self.query_one(DetailsScroll)
+        width = min(120, pane.scrollable_content_region.width)
+        here = self._here
+        title = "Session"
+        if here is None:
+            text = Content("" if self._busy else self._problem or "No sessions yet: run a race, and it is kept here.")
+        elif isinstance(here.session, DamagedSession):
+            title, text = f"Session {here.when}", damage(here.session, width)
+        elif self._compared and self._compared.comparison and self._compared.before:
+            title = f"{here.when} against the one before"
+            text = comparison(self._compared.comparison, self._compared.before, width)
+        else:
+            title = f"Session {here.when}"
+            text = details(here.session, width, whole=self.has_class("-full"))
+        pane.border_title = Content(title).markup
+        self.query_one("#session-text", Static).update(text)
+
+    def _tell(self) -> None:
+        """The first line: how many there are, and whether more are still to come."""
+        damaged = sum(isinstance(line.session, DamagedSession) for line in self._lines.values())
+        parts = [f"{len(self._lines):,} session{'' if len(self._lines) == 1 else 's'}"]
+        parts += [f"{damaged} damaged"] if damaged else []
+        parts += ["▶ reading"] if self._busy else [f"✗ {self._problem}"] if self._problem else []
+        self.query_one("#sessions-status", Static).update(
+            Content.assemble((" speedtest-tui", "bold"), "   ", " · ".join(parts))
+        )
+
+    # What the keys do.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer a key only where it does something."""
+        if not self.is_mounted or action not in {"full", "compare", "load", "copy"}:
+            return True
+        here = self._here
+        if action == "full" or here is None:
+            return here is not None
+        return isinstance(here.session, Session) and (action != "load" or here.clip is not None)
+
+    def action_full(self) -> None:
+        """Give the session the whole screen, or take it back."""
+        full = not self.has_class("-full")
+        self.set_class(full, "-full")
+        self.set_focus(self.query_one(DetailsScroll) if full else self._table)
+
+    def action_back(self) -> None:
+        """Back by one step."""
+        if self._compared is not None:
+            self.action_compare()
+        elif self.has_class("-full"):
+            self.action_full()
+        else:
+            self.dismiss(None)
+
+    def action_reload(self) -> None:
+        """Read all sessions again."""
+        self._reading += 1
+        self._fresh, self._busy, self._problem = {}, True, ""
+        self._streaming = not self._lines
+        self._tell()
+        reading = self._reading
+        self._in_thread(lambda: self._read(reading))
+
+    def action_compare(self) -> None:
+        """Show what changed since the one before, or the session again."""
+        here = self._here
+        if self._compared is not None:
+            self._compared = None
+            self._show_details()
+        elif here is not None and isinstance(here.session, Session):
+            session, others = here.session, [line.session for line in self._lines.values()]
+
+            def work() -> None:
+                before = previous_of(session, others)
+                found = compare(before.document, session.document) if before else None
+                self.post_message(SessionCompared(session.name, before, found))
+
+            self._in_thread(work)
+
+    @on(SessionCompared)
+    def _session_compared(self, message: SessionCompared) -> None:
+        here = self._here
+        if here is None or here.key != message.key:
+            return
+        if message.comparison is None:
+            self.notify("There is no earlier session on the same clip or with the same backends.", severity="warning")
+            return
+        self._compared = message
+        if not self.query_one(DetailsScroll).display:  # on the smallest screens
+            self.action_full()
+        self._show_details()
+        self.query_one(DetailsScroll).scroll_home(animate=False)
+
+    def action_load(self) -> None:
+        """Take the clip to the dashboard."""
+        here = self._here
+        if here is not None and here.clip is not None:
+            self.app.post_message(SessionClipWanted(here.clip))
+            self.dismiss(None)
+
+    def action_copy(self) -> None:
+        """Copy the session as Markdown."""
+        here = self._here
+        if here is not None and isinstance(here.session, Session):
+            self.app.copy_to_clipboard(to_markdown(here.session.document))
+            self.notify(f"Copied the session of {here.when} as Markdown.")

@@ -1,0 +1,70 @@
+"""Text that fits: cut, wrapped and set in columns by terminal cells, so that wide characters shift nothing."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+from rich.cells import cell_len, set_cell_size
+
+CUT = "…"
+UNSEEN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that turn the direction of what follows: a name could show another one with them."""
+
+
+def printable(text: str) -> str:
+    """`text` with � for whatever would steer the terminal, break the line or cannot be encoded."""
+    return "".join(
+        "�" if character in UNSEEN or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} else character
+        for character in text
+    )
+
+
+def fit(text: str, width: int) -> str:
+    """`text`, with an ellipsis at its end where it is longer than `width` cells."""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, width - 1).rstrip() + CUT if width > 0 else ""
+
+
+def fit_path(text: str, width: int) -> str:
+    """As `fit`, but cut at the front: the end of a path says more."""
+    if cell_len(text) <= width:
+        return text
+    while text and cell_len(text) > width - 1:
+        text = text[1:]
+    return CUT + text if width > 0 else ""
+
+
+def spread(left: str, right: str, width: int) -> str:
+    """`left` and `right` at the two ends of a line; `left` is cut where both do not fit."""
+    room = width - cell_len(right) - 2 if right else width
+    return set_cell_size(fit(left, room), room) + ("  " + right if right else "")
+
+
+def column(text: str, width: int, *, right: bool = False) -> str:
+    """`text` in exactly `width` cells."""
+    text = fit(text, width)
+    return " " * (width - cell_len(text)) + text if right else set_cell_size(text, width)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` cells, broken at spaces, within words only where one is longer than a line."""
+    return list(_lines(text, max(1, width)))
+
+
+def _lines(text: str, width: int) -> Iterator[str]:
+    for paragraph in text.splitlines():
+        line = ""
+        for word in paragraph.split():
+            if line and cell_len(line) + 1 + cell_len(word) > width:
+                yield line
+                line = ""
+            line = f"{line} {word}" if line else word
+            while cell_len(line) > width:
+                head = set_cell_size(line, width).rstrip(" ") or line[0]  # a character wider than the line
+                if len(line) == 1:
+                    break
+                yield head
+                line = line[len(head) :]
+        yield line

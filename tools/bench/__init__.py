@@ -1,0 +1,1 @@
+"""What the programs `tools/bench_*.py` share, and the bare scripts they measure against."""

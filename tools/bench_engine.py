@@ -1,0 +1,242 @@
+"""How true the engine's figures are: its reported median against a bare script that calls the same library.
+
+Both have the same weights, clip and decoding. A Race of one backend runs through its public interface; each time it has
+reported a run it is held in its listener while the bare process, which is loaded and idle, does one run of its own. So
+the two alternate strictly, drift of the machine falls on both, and never do both compute. Target: 1 ± 0.03.
+
+All of it is done with several pairs of fresh processes: where memory happens to lie makes one process some per cent
+faster than the next. Pairs of runs during which other programs used the machine are left out, both halves of them. The
+interval beside a ratio is its 95 % bootstrap interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import psutil
+from bench.report import Line, machine, milliseconds, print_lines
+
+from backends.registry import entries
+from speedtest_tui.core.audio.demo import demo_clip
+from speedtest_tui.core.bench.entrants import Entrant, prepare
+from speedtest_tui.core.bench.launcher import OFFLINE_ENVIRONMENT
+from speedtest_tui.core.bench.plan import Plan, choose
+from speedtest_tui.core.bench.row import RaceSnapshot, Row
+from speedtest_tui.core.bench.statistics import ratio_interval
+from speedtest_tui.core.bench.supervisor import Race
+from speedtest_tui.core.errors import UserError
+
+BARE = Path(__file__).parent / "bench"
+BACKENDS = ("mlx-whisper", "whisper-mps", "transformers", "pocketsphinx")
+TOLERANCE = 0.03
+
+QUIET_WINDOW_S = 0.1
+QUIET_CPU_S = 0.02
+GIVE_UP_S = 5.0
+
+CALM = 0.15
+"""Cores that all other processes together may use during a pair of runs."""
+
+ENOUGH = 10
+"""Calm pairs to give a ratio by them alone."""
+
+
+class BareScript:
+    """One of `tools/bench/bare_*.py`, kept loaded and asked for one run at a time."""
+
+    def __init__(self, backend: str, model: str, clip: Path) -> None:
+        script = BARE / f"bare_{backend.replace('-', '_')}.py"
+        # -P: the folder of the script holds nothing that a library may be looking for.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(script), model, str(clip)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **OFFLINE_ENVIRONMENT},
+        )
+        self.text = ""
+
+    def run(self) -> float:
+        """Seconds of one transcription. Raises UserError where the script ended instead."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith('{"seconds"'):
+                answer = json.loads(line)
+                self.text = answer["text"]
+                return float(answer["seconds"])
+        raise UserError("the bare script ended", f"try {' '.join(map(str, self._process.args))}")  # type: ignore[arg-type]
+
+    def end(self) -> None:
+        """Close its input, after which it ends by itself."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Outsiders:
+    """How much of the machine others used: on two cores a little of it makes a run with OpenMP threads much longer."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        self._before = self._look()
+
+    def share(self) -> float:
+        """Cores that others used since `begin`, on average."""
+        elapsed, everybody, ours = (a - b for a, b in zip(self._look(), self._before, strict=True))
+        return max(0.0, everybody - ours) / elapsed
+
+    def _look(self) -> tuple[float, float, float]:
+        busy, own = psutil.cpu_times(), psutil.Process().cpu_times()
+        return time.monotonic(), busy.user + busy.nice + busy.system, own.user + own.system + _children_cpu()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One run of each, in seconds, and the cores that others used meanwhile."""
+
+    engine: float
+    bare: float
+    others: float
+
+
+class Turns:
+    """The race's listener: after each run that the race reports, one run of the bare script."""
+
+    def __init__(self, bare: BareScript) -> None:
+        self._bare = bare
+        self._outsiders = Outsiders()
+        self.pairs: list[Pair] = []
+
+    def __call__(self, snapshot: RaceSnapshot) -> None:
+        (row,) = snapshot.rows
+        if not row.runs_s:
+            self._outsiders.begin()
+        while len(self.pairs) < len(row.runs_s):
+            wait_until_children_rest()
+            bare = self._bare.run()
+            wait_until_children_rest()
+            self.pairs.append(Pair(row.runs_s[len(self.pairs)], bare, self._outsiders.share()))
+            self._outsiders.begin()
+
+
+def wait_until_children_rest() -> None:
+    """Return when no child of this process computed for a window, or after GIVE_UP_S."""
+    deadline = time.monotonic() + GIVE_UP_S
+    before = _children_cpu()
+    while time.monotonic() < deadline:
+        time.sleep(QUIET_WINDOW_S)
+        after = _children_cpu()
+        if after - before <= QUIET_CPU_S:
+            return
+        before = after
+
+
+def _children_cpu() -> float:
+    total = 0.0
+    for child in psutil.Process().children():
+        try:
+            times = child.cpu_times()
+        except psutil.Error:
+            continue
+        total += times.user + times.system
+    return total
+
+
+def compare(backend: str, processes: int, runs: int, clip_file: Path) -> Line:
+    """Race one backend against its bare script. Raises UserError where either gives no result."""
+    (entry,) = choose([backend], entries())
+    found = prepare(entry, "nano", None, threading.Event())
+    if not isinstance(found, Entrant):
+        raise UserError(f"{backend} cannot start", found.error.message)
+    path = found.location.path
+    model = "-" if path is None else str(path / found.spec.files[0].names[0] if backend == "whisper-mps" else path)
+    taken: list[Pair] = []
+    for _ in range(processes):
+        bare = BareScript(backend, model, clip_file)
+        turns = Turns(bare)
+        try:
+            for _ in range(2):
+                bare.run()
+            race = Race(Plan((entry,), runs=runs), demo_clip(), turns)
+            race.start()
+            race.join()
+        finally:
+            bare.end()
+        check(race.snapshot.rows[0], bare.text)
+        taken += turns.pairs
+    return line_of(backend, taken)
+
+
+def line_of(backend: str, taken: Sequence[Pair]) -> Line:
+    """The ratio over the pairs that nobody disturbed; over all where those are too few, which is then said."""
+    calm = [pair for pair in taken if pair.others <= CALM]
+    kept = calm if len(calm) >= ENOUGH else taken
+    engine, bare = [pair.engine for pair in kept], [pair.bare for pair in kept]
+    ratio = ratio_interval(engine, bare)
+    assert ratio
+    in_pairs = median(pair.engine / pair.bare for pair in kept)
+    others = "" if kept is calm else f"; others used {median(pair.others for pair in taken):.0%} of a core"
+    return Line(
+        what=f"{backend}, {len(calm)} of {len(taken)} pairs calm",
+        measured=milliseconds(median(engine)),
+        floor=milliseconds(median(bare)),
+        result=ratio.value,
+        low=1 - TOLERANCE,
+        high=1 + TOLERANCE,
+        note=f"[{ratio.low:.3f}, {ratio.high:.3f}]; pair by pair {in_pairs:.3f}{others}",
+        settled=kept is calm,
+    )
+
+
+def check(row: Row, bare_text: str) -> None:
+    """Raise UserError where a row has no result, or one that cannot be compared."""
+    if row.status != "ok" or not row.transcription:
+        raise UserError(f"{row.backend} gave no result", row.error.message if row.error else row.status)
+    if row.transcription.text != bare_text:
+        raise UserError(f"{row.backend}: engine and bare script heard different words", "they are not comparable")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The engine's reported median / a bare script's, size nano.")
+    parser.add_argument("--backends", default=",".join(BACKENDS), help="default: %(default)s")
+    parser.add_argument("--processes", type=int, default=4, help="processes of each (default %(default)s)")
+    parser.add_argument("--runs", type=int, default=9, help="runs of each process (default %(default)s)")
+    options = parser.parse_args()
+    before = machine()
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        clip_file = Path(folder) / "clip.f32"
+        demo_clip().samples.astype("<f4").tofile(clip_file)
+        for backend in options.backends.split(","):
+            if backend not in BACKENDS:
+                parser.error(f"no bare script for {backend!r}: choose from {', '.join(BACKENDS)}")
+            try:
+                lines.append(compare(backend, options.processes, options.runs, clip_file))
+            except UserError as error:
+                print(f"bench_engine: {error}", file=sys.stderr)
+                return 1
+    return print_lines("engine / bare script, median of one transcription", lines, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

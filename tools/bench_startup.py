@@ -1,0 +1,173 @@
+"""How long it takes to begin, each against its own floor in the same run, in turns.
+
+- `speedtest-tui --version` / `python -c pass`
+- a backend's child from its spawn to its `ready` event, minus `python -c "import numpy"`
+- the dashboard's first frame / that of a Textual application of one line, both in a pseudo-terminal of 120x40
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+
+from bench.hello import GREETING
+from bench.report import Line, machine, milliseconds, print_lines
+from bench.terminal import Terminal
+
+from backends.base import BackendEntry, LoadOptions, Location, ModelSpec, TranscribeOptions
+from backends.registry import BUILT_IN
+from speedtest_tui.core.bench.child_handle import ChildHandle, Ended, Report
+from speedtest_tui.core.bench.protocol import Assignment, Event, ProtocolError
+from speedtest_tui.core.bench.statistics import ratio_interval
+
+PROGRAM = Path(sys.executable).parent / "speedtest-tui"
+HELLO = Path(__file__).parent / "bench" / "hello.py"
+MARKER = "mlx-whisper"
+"""Text of the dashboard's first full frame: its bars stand for themselves, a title alone would not be content."""
+
+VERSION_RATIO, READY_SECONDS, FRAME_RATIO = 3.0, 0.15, 1.5
+PATIENCE_S = 30.0
+
+
+def in_turns(repeat: int, *actions: Callable[[], float]) -> list[list[float]]:
+    """Results of each action, called one after another; each round begins with another one."""
+    results: list[list[float]] = [[] for _ in actions]
+    for turn in range(repeat):
+        order = list(range(len(actions)))
+        for index in order[turn % len(order) :] + order[: turn % len(order)]:
+            results[index].append(actions[index]())
+    return results
+
+
+def to_end(*command: str) -> Callable[[], float]:
+    """An action: run a command to its end and return the seconds that it took. Raises CalledProcessError."""
+
+    def action() -> float:
+        begin = time.perf_counter()
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - begin
+
+    return action
+
+
+def to_ready(entry: BackendEntry, clip_descriptor: int) -> Callable[[], float]:
+    """An action: spawn a backend's child and return the seconds until it was ready to import its library."""
+    spec = {**asdict(ModelSpec("bundled", "none")), "fallback": None}
+    assignment = Assignment(
+        reference=entry.reference,
+        spec=spec,
+        location=asdict(Location(None)),
+        load_options=asdict(LoadOptions()),
+        transcribe_options=asdict(TranscribeOptions()),
+        clip_descriptor=clip_descriptor,
+    )
+
+    def action() -> float:
+        reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        begin = time.monotonic()
+        child = ChildHandle(0, assignment, reports)
+        try:
+            while True:
+                _, report = reports.get(timeout=PATIENCE_S)
+                if isinstance(report, Ended | ProtocolError):
+                    raise RuntimeError(f"the child of {entry.name} was never ready: {report}")
+                if isinstance(report, Event) and report.name == "ready":
+                    # Its own time stamp: parent and child share the monotonic clock.
+                    return report.at - begin
+        finally:
+            child.end()
+
+    return action
+
+
+def to_frame(marker: str, data_folder: str, *command: str) -> Callable[[], float]:
+    """An action: open an application in a terminal and return the seconds until `marker` was drawn."""
+
+    def action() -> float:
+        with Terminal(command, {"SPEEDTEST_DATA_DIR": data_folder}) as terminal:
+            return terminal.wait_for(marker, PATIENCE_S)
+
+    return action
+
+
+def ratio_line(what: str, mine: Sequence[float], floor: Sequence[float], high: float) -> Line:
+    ratio = ratio_interval(mine, floor)
+    note = f"[{ratio.low:.2f}, {ratio.high:.2f}]" if ratio else ""
+    return Line(
+        what=f"{what}, {len(mine)} times",
+        measured=milliseconds(median(mine)),
+        floor=milliseconds(median(floor)),
+        result=median(mine) / median(floor),
+        high=high,
+        form="{:.2f}",
+        note=f"{note}; fastest {min(mine) / min(floor):.2f}",
+    )
+
+
+def version_line(repeat: int) -> Line:
+    mine, floor = in_turns(repeat, to_end(str(PROGRAM), "--version"), to_end(sys.executable, "-c", "pass"))
+    return ratio_line("--version / python -c pass", mine, floor, VERSION_RATIO)
+
+
+def ready_lines(repeat: int, entries: Sequence[BackendEntry]) -> list[Line]:
+    with tempfile.TemporaryFile() as clip:
+        clip.write(bytes(4 * 16_000 * 4))
+        clip.flush()
+        actions = [to_ready(entry, clip.fileno()) for entry in entries]
+        floor, *all_mine = in_turns(repeat, to_end(sys.executable, "-c", "import numpy"), *actions)
+    return [
+        Line(
+            what=f"{entry.name} spawned to ready - import numpy, {repeat} times",
+            measured=milliseconds(median(mine)),
+            floor=milliseconds(median(floor)),
+            result=median(mine) - median(floor),
+            high=READY_SECONDS,
+            form="{:.3f} s",
+            note=f"(fastest {min(mine) - min(floor):.3f} s)",
+        )
+        for entry, mine in zip(entries, all_mine, strict=True)
+    ]
+
+
+def frame_line(repeat: int) -> Line:
+    with tempfile.TemporaryDirectory() as folder:
+        mine, floor = in_turns(
+            repeat,
+            to_frame(MARKER, folder, str(PROGRAM), "--demo", "--runs", "1"),
+            to_frame(GREETING, folder, sys.executable, str(HELLO)),
+        )
+    return ratio_line("first frame of the dashboard / of hello", mine, floor, FRAME_RATIO)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Start-up times against their floors.")
+    parser.add_argument("--repeat", type=int, default=20, help="times each (default %(default)s)")
+    parser.add_argument("--only", choices=("version", "ready", "frame"), help="measure one of them")
+    parser.add_argument("--json", action="store_true", help="JSON instead of a table")
+    options = parser.parse_args()
+    before = machine()
+    lines = []
+    if options.only in (None, "version"):
+        lines.append(version_line(options.repeat))
+    if options.only in (None, "ready"):
+        lines += ready_lines(options.repeat, BUILT_IN)
+    if options.only in (None, "frame"):
+        lines.append(frame_line(options.repeat))
+    if options.json:
+        print(json.dumps({"machine": before, "load_after": os.getloadavg(), "lines": [asdict(line) for line in lines]}))
+        return 0 if all(line.met for line in lines) else 1
+    return print_lines("start-up", lines, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

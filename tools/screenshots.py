@@ -1,0 +1,156 @@
+"""Make the pictures of the README: drive the real application on the demo and save what it shows.
+
+Writes screenshots/*.svg, and *.png and race.gif where a Chromium and Pillow are there to draw them.
+Usage: python tools/screenshots.py [--out FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from backends.registry import BUILT_IN
+from speedtest_tui.core.bench.plan import Plan
+from speedtest_tui.core.bench.row import RaceSnapshot
+from speedtest_tui.ui.app import SpeedtestApp
+from speedtest_tui.ui.request import Request
+
+PATIENCE_S = 300.0
+FRAME_S = 0.5
+CELL_WIDTH, CELL_HEIGHT = 12.2, 24.4
+"""Of the SVGs that Textual exports, in pixels."""
+
+CHROMIUM_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+)  # fmt: skip
+
+Shot = Callable[[SpeedtestApp, "Pilot[None]", "Studio"], Awaitable[None]]
+
+
+class Studio:
+    """Saves what an application shows under a name."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.frames: list[Path] = []
+        out.mkdir(parents=True, exist_ok=True)
+
+    def save(self, app: SpeedtestApp, name: str) -> Path:
+        path = self.out / f"{name}.svg"
+        path.write_text(app.export_screenshot(), encoding="utf-8")
+        print(f"{path.name}: {app.size.width}x{app.size.height}")
+        return path
+
+
+async def until(app: SpeedtestApp, condition: Callable[[RaceSnapshot], bool]) -> None:
+    """Let the race go on until its snapshot fulfils a condition."""
+    async with asyncio.timeout(PATIENCE_S):
+        while app.dashboard.snapshot is None or not condition(app.dashboard.snapshot):
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)
+
+
+async def race_at_120x40(app: SpeedtestApp, pilot: Pilot[None], studio: Studio) -> None:
+    """The race under way, frame by frame, and its end."""
+    film = studio.out / "frames"
+    film.mkdir(exist_ok=True)
+    shown = False
+    async with asyncio.timeout(PATIENCE_S):
+        while app.dashboard.snapshot is None or not app.dashboard.snapshot.ended:
+            frame = film / f"{len(studio.frames):04}.svg"
+            frame.write_text(app.export_screenshot(), encoding="utf-8")
+            studio.frames.append(frame)
+            snapshot = app.dashboard.snapshot
+            busy = snapshot is not None and any(
+                len(row.runs_s) == 2 and row.phase == "running" for row in snapshot.rows
+            )
+            if busy and not shown:
+                studio.save(app, "dashboard-running")
+                shown = True
+            await asyncio.sleep(FRAME_S)
+    await asyncio.sleep(0.5)
+    studio.frames.append(studio.save(app, "dashboard-finished"))
+    await pilot.press("m")
+    await pilot.pause()
+    studio.save(app, "transcripts")
+    await pilot.press("m")
+    await pilot.press("question_mark")
+    await pilot.pause()
+    studio.save(app, "help")
+
+
+async def race_at_80x24(app: SpeedtestApp, pilot: Pilot[None], studio: Studio) -> None:
+    """The same at the size that every terminal has, and at a smaller one."""
+    await until(app, lambda snapshot: snapshot.ended)
+    studio.save(app, "small-80x24")
+    await pilot.resize_terminal(60, 15)
+    await pilot.pause()
+    studio.save(app, "small-60x15")
+
+
+async def take(shot: Shot, size: tuple[int, int], studio: Studio) -> None:
+    """Open the demo at a size and let a shot be taken of it."""
+    app = SpeedtestApp(Request(Plan(BUILT_IN, runs=3), demo=True, autostart=True))
+    async with app.run_test(size=size) as pilot:
+        await shot(app, pilot, studio)
+    app.dashboard.bridge.close()
+
+
+def draw(svg: Path, png: Path, browser: str) -> None:
+    """Turn an SVG into a PNG of its own size."""
+    head = svg.read_text(encoding="utf-8")[:200]
+    _, _, width, height = head.partition('viewBox="')[2].partition('"')[0].split()
+    with tempfile.TemporaryDirectory() as profile:
+        command = [browser, *CHROMIUM_FLAGS, f"--user-data-dir={profile}", f"--screenshot={png}"]
+        command += [f"--window-size={float(width):.0f},{float(height):.0f}", svg.absolute().as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+
+def film(frames: list[Path], out: Path, browser: str) -> None:
+    """An animated GIF of the race, a frame every FRAME_S seconds, the last one held."""
+    from PIL import Image
+
+    pictures = []
+    for frame in frames:
+        png = frame.with_suffix(".png")
+        draw(frame, png, browser)
+        with Image.open(png) as picture:
+            scaled = picture.convert("RGB").resize((picture.width * 5 // 8, picture.height * 5 // 8))
+            pictures.append(scaled.quantize(colors=32, dither=Image.Dither.NONE))
+    durations = [int(FRAME_S * 1000)] * (len(pictures) - 1) + [4000]
+    pictures[0].save(out, save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "screenshots", metavar="FOLDER")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        # Sessions and settings of whoever runs this are neither shown nor touched.
+        os.environ.update(SPEEDTEST_DATA_DIR=f"{home}/data", SPEEDTEST_CONFIG_DIR=f"{home}/config")
+        studio = Studio(options.out)
+        asyncio.run(take(race_at_120x40, (120, 40), studio))
+        asyncio.run(take(race_at_80x24, (80, 24), studio))
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        print("no Chromium on PATH: the SVGs are there, PNGs and the GIF are not made", file=sys.stderr)
+        return 0
+    for svg in sorted(options.out.glob("*.svg")):
+        draw(svg, svg.with_suffix(".png"), browser)
+    film(studio.frames, options.out / "race.gif", browser)
+    shutil.rmtree(options.out / "frames")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
