@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
+from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
@@ -17,8 +20,14 @@ from textual.screen import Screen
 from speedtest_tui.ui.ascii import AsciiFilter
 from speedtest_tui.ui.bridge import Bridge
 from speedtest_tui.ui.commands import dashboard_commands
+from speedtest_tui.ui.messages import SessionClipWanted
 from speedtest_tui.ui.request import Request
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
+from speedtest_tui.ui.web import in_browser
+
+
+LEAVE_S = 2.0
+"""How long leaving in order may take after a signal."""
 
 
 class SpeedtestApp(App[None]):
@@ -56,11 +65,34 @@ class SpeedtestApp(App[None]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, self.exit, None, 128 + number)
+                loop.add_signal_handler(number, self._leave, 128 + number)
+
+    def _leave(self, code: int) -> None:
+        """Leave because a signal says so."""
+        self.exit(return_code=code)
+
+        def insist() -> None:
+            self.dashboard.bridge.close()
+            os._exit(code)
+
+        # Where the terminal is gone, Textual can wait for ever to be rid of its last output.
+        insisting = threading.Timer(LEAVE_S, insist)
+        insisting.daemon = True
+        insisting.start()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         yield from dashboard_commands(self.dashboard)
         yield from super().get_system_commands(screen)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Through the terminal or the browser, and where there is a terminal also through the system's own program."""
+        super().copy_to_clipboard(text)
+        if not in_browser(self):
+            self.dashboard.bridge.copy(text)  # a terminal that does not know OSC 52 ignores it silently
+
+    @on(SessionClipWanted)
+    def _session_clip_wanted(self, message: SessionClipWanted) -> None:
+        self.dashboard.open_clip(message.path)
 
     async def action_help(self) -> None:
         """Explain keys and figures."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -139,6 +140,13 @@ class RaceEnded(Message):
     kept: Kept
     marks: Mapping[str, tuple[Word, ...]] = field(default_factory=dict)
     since: str = ""
+
+
+@dataclass
+class SessionClipWanted(Message):
+    """A person who looks at a session wants its clip on the dashboard."""
+
+    path: Path
 
 
 @dataclass

@@ -47,14 +47,14 @@ class Microphone:
         self._post = post
         self._recorder: Recorder | None = None
         self._player: Player | None = None
+        self._wanted = False
         self._finishing = False
         self._lock = threading.Lock()
 
     @property
     def recording(self) -> bool:
-        """Whether a recording grows, or is being turned into a clip."""
-        recorder = self._recorder
-        return self._finishing or (recorder is not None and recorder.state.phase == "recording")
+        """Whether a recording is about to begin, grows, or is being turned into a clip."""
+        return self._wanted or self._finishing
 
     @property
     def playing(self) -> bool:
@@ -67,11 +67,12 @@ class Microphone:
 
     def record(self, device: str) -> None:
         """Start recording; opens the microphone first where it does not listen yet."""
+        self._wanted = True
         self._in_background("microphone", lambda: self._open(device, begin=True))
 
     def finish(self) -> None:
         """End the recording and turn it into a clip."""
-        if not self._finishing and self._recorder is not None:
+        if not self._finishing:
             self._finishing = True
             self._in_background("recording", self._finish)
 
@@ -127,6 +128,8 @@ class Microphone:
                 self._recorder.start()
 
     def _heard(self, state: RecorderState) -> None:
+        if state.how == "failed":
+            self._wanted = False
         self._post(RecorderChanged(state))
 
     def _finish(self) -> None:
@@ -141,7 +144,7 @@ class Microphone:
             except UserError as error:
                 self._post(RecordingFailed(str(error)))
             finally:
-                self._finishing = False
+                self._finishing = self._wanted = False
                 if recorder is not None:
                     recorder.close()
 

@@ -1,4 +1,4 @@
-"""The look of the screens that open over the dashboard. Regenerate on purpose only: pytest --snapshot-update."""
+"""The look of the screens that open over the dashboard, without it. Regenerate on purpose only."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ import pytest
 import states
 import textual
 from session_files import write_damaged, write_session
+from textual.app import App
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Static
 
-from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.screens.choice import Choice, ChoiceScreen
 from speedtest_tui.ui.screens.confirm import ConfirmScreen
 from speedtest_tui.ui.screens.open_file import OpenFileScreen
 from speedtest_tui.ui.screens.reference import ReferenceScreen
 from speedtest_tui.ui.screens.sessions import SessionsScreen
-
-MakeApp = Callable[..., SpeedtestApp]
 
 pytestmark = pytest.mark.skipif(
     textual.__version__ != "8.2.8", reason="snapshots belong to the Textual version of constraints.txt"
@@ -70,6 +68,8 @@ def opens(screen: Screen[Any], *keys: str, note: str = "", until: Callable[[str]
         await pilot.pause()
         pilot.app.push_screen(screen)
         await pilot.pause()
+        for field in screen.query("Input, TextArea").results():
+            field.cursor_blink = False  # type: ignore[attr-defined]
         async with asyncio.timeout(10):
             while note and not until(str(screen.query_one(note, Static).render())):
                 await pilot.pause(0.01)
@@ -80,9 +80,10 @@ def opens(screen: Screen[Any], *keys: str, note: str = "", until: Callable[[str]
 
 
 @pytest.fixture(params=[(80, 24), (120, 40)], ids=["80x24", "120x40"])
-def look(request: pytest.FixtureRequest, snap_compare: Any, still_app: MakeApp) -> Callable[..., bool]:
-    """Compare what a preparation leads to, at two sizes."""
-    return lambda prepare: bool(snap_compare(still_app(), terminal_size=request.param, run_before=prepare))
+def look(request: pytest.FixtureRequest, snap_compare: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
+    """Compare what a preparation leads to, at two sizes, over an empty application."""
+    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+    return lambda prepare: bool(snap_compare(App[None](), terminal_size=request.param, run_before=prepare))
 
 
 def test_open_file(look: Callable[..., bool], home: Path) -> None:

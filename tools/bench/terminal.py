@@ -62,6 +62,18 @@ class Terminal:
                 raise TimeoutError(f"{marker!r} did not appear within {timeout:g} s; last: {self._seen[-300:]!r}")
         return time.perf_counter() - self.started
 
+    def reply(self, key: str, marker: str, timeout: float) -> float:
+        """Seconds from a key until `marker` is drawn, which must not be drawn otherwise. Raises TimeoutError."""
+        wanted = marker.encode()
+        self._seen = b""
+        begin = time.perf_counter()
+        self.press(key)
+        while wanted not in self._seen:
+            left = begin + timeout - time.perf_counter()
+            if left <= 0 or not self.drain(left):
+                raise TimeoutError(f"{marker!r} did not follow {key!r} within {timeout:g} s")
+        return time.perf_counter() - begin
+
     def drain(self, timeout: float) -> bool:
         """Read what comes within `timeout` seconds, at most one piece; False where the program has ended."""
         if not select.select([self._master], [], [], timeout)[0]:

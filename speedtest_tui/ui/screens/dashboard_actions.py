@@ -182,12 +182,9 @@ class DashboardActions(Screen[None]):
         if self.kept is None:
             self.notify("There are no results to copy yet.", severity="warning")
             return
-        text = to_markdown(self.kept.document)
-        self.app.copy_to_clipboard(text)
+        self.app.copy_to_clipboard(to_markdown(self.kept.document))
         if in_browser(self.app):
             self.notify("The results were copied as Markdown, if the browser allows it.")
-        else:
-            self.bridge.copy(text)  # the terminal may have ignored it, silently
 
     def action_sessions(self) -> None:
         from speedtest_tui.ui.screens.sessions import SessionsScreen

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.content import Content
-from textual.events import Resize
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import DataTable, Static
@@ -24,19 +21,13 @@ from speedtest_tui.core.sessions import store
 from speedtest_tui.core.sessions.compare import Comparison, compare, previous_of
 from speedtest_tui.core.sessions.export import to_markdown
 from speedtest_tui.core.sessions.store import DamagedSession, Session
+from speedtest_tui.ui.messages import SessionClipWanted
 from speedtest_tui.ui.screens.session_text import SessionLine, comparison, damage, details, line_of
 from speedtest_tui.ui.widgets.key_line import KeyLine
-from speedtest_tui.ui.widgets.line_text import fit
+from speedtest_tui.ui.widgets.session_panes import DetailsScroll, SessionsTable
 
 BATCH_S = 0.1
 """What has been read is shown this often: once a session would keep a terminal busy with nothing else."""
-
-
-@dataclass
-class SessionClipWanted(Message):
-    """Posted to the application: load this clip."""
-
-    path: Path
 
 
 @dataclass
@@ -56,42 +47,6 @@ class SessionCompared(Message):
     key: str
     before: Session | None
     comparison: Comparison | None
-
-
-class DetailsScroll(VerticalScroll):
-    """What the highlighted session says; laid out for its width."""
-
-    class WidthChanged(Message):
-        """Lay it out again."""
-
-    def compose(self) -> ComposeResult:
-        yield Static(id="session-text")
-
-    def on_resize(self, event: Resize) -> None:
-        self.post_message(self.WidthChanged())
-
-
-class SessionsTable(DataTable[Text]):
-    """Columns of a fixed width for the width there is."""
-
-    class WidthChanged(Message):
-        """Fill it again."""
-
-    def on_resize(self, event: Resize) -> None:
-        self.post_message(self.WidthChanged())
-
-    def widths(self) -> dict[str, int]:
-        """Cells of each column; the clip's name takes what is left."""
-        room = self.scrollable_content_region.width
-        widths = {"started": 16 if room >= 66 else 11, "clip": 0, "size": 9 if room >= 76 else 0, "fastest": 24}
-        widths["clip"] = max(9, room - 2 - sum(width + 2 for width in widths.values() if width))
-        return {title: width for title, width in widths.items() if width}
-
-    def cells(self, line: SessionLine, widths: dict[str, int]) -> Iterator[Text]:
-        when = line.when[-widths["started"] :] if line.when[:1].isdigit() else line.when
-        texts = {"started": when, "clip": line.clip_name, "size": line.size, "fastest": line.result}
-        for title, width in widths.items():
-            yield Text(fit(texts[title], width), no_wrap=True)
 
 
 class SessionsScreen(Screen[None]):
@@ -170,7 +125,7 @@ class SessionsScreen(Screen[None]):
                 # They come newest first, so that appending leaves what is shown where it is.
                 self._lines = dict(self._fresh)
                 if self._widths:
-                    self._append(iter(message.lines))
+                    self._append(message.lines)
             elif message.last and list(self._lines.items()) != list(self._fresh.items()):
                 self._replace()
             self._tell()
@@ -190,7 +145,7 @@ class SessionsScreen(Screen[None]):
             return None
         return self._lines.get(table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value or "")
 
-    def _append(self, lines: Iterator[SessionLine]) -> None:
+    def _append(self, lines: Iterable[SessionLine]) -> None:
         for line in lines:
             self._table.add_row(*self._table.cells(line, self._widths), key=line.key)
 
@@ -207,7 +162,7 @@ class SessionsScreen(Screen[None]):
         self._widths = table.widths()
         for title, width in self._widths.items():
             table.add_column(title, width=width, key=title)
-        self._append(iter(self._lines.values()))
+        self._append(self._lines.values())
         if table.row_count:
             kept = here is not None and here.key in self._lines
             row = table.get_row_index(here.key) if kept and here else min(row, table.row_count - 1)

@@ -71,7 +71,8 @@ class PickList(OptionList, can_focus=False):
 
     def move(self, how: str) -> None:
         """Move the highlight: cursor_up, cursor_down, page_up, page_down, first or last."""
-        if self.option_count:
+        # Textual 8.2 cannot page through a list that is too narrow to have lines.
+        if self.option_count and self.text_width:
             getattr(self, f"action_{how}")()
 
     def render_line(self, y: int) -> Strip:

@@ -1,0 +1,158 @@
+"""How the dashboard feels: from key to paint, idle and during a race; what it costs while idle; an hour-long clip.
+
+Each figure is compared with the same figure of the same program when nothing happens, in the same run.
+Usage: python tools/bench_ui.py [--keys N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+import wave
+from pathlib import Path
+
+import psutil
+from bench.report import Line, machine, print_lines
+from bench.terminal import Terminal
+
+PROGRAM = Path(sys.executable).parent / "speedtest-tui"
+PATIENCE_S = 300.0
+LATENCY_ABOVE_IDLE_MS = 50.0
+IDLE_SHARE = 0.01
+UI_MB = 120.0
+HOUR_S = 3600
+IDLE_WINDOW_S = 20.0
+SEED = 1
+
+
+def rest(terminal: Terminal, seconds: float) -> None:
+    """Let the program live on for some time, reading what it draws."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        terminal.drain(left)
+
+
+def latencies(terminal: Terminal, runs: int, keys: int) -> list[float]:
+    """Seconds from each of `keys` presses of + and - until the new number of runs is drawn."""
+    pauses = random.Random(SEED)
+    found = []
+    for i in range(keys):
+        key, shown = ("+", runs + 1) if i % 2 == 0 else ("-", runs)
+        found.append(terminal.reply(key, f"runs {shown}", 10.0))
+        rest(terminal, pauses.uniform(0.02, 0.12))  # out of step with the ticks of the bars
+    return found
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def key_to_paint(folder: str, keys: int) -> Line:
+    """The 99th percentile while all backends import, load and run, against the same before a race."""
+    environment = {"SPEEDTEST_DATA_DIR": folder, "SPEEDTEST_CONFIG_DIR": folder}
+    with Terminal([str(PROGRAM), "--audio", str(speech(folder)), "--backends", "parakeet-mlx"], environment) as idle:
+        idle.wait_for("missing-model", PATIENCE_S)
+        rest(idle, 2.0)
+        before = latencies(idle, 5, keys)
+    with Terminal([str(PROGRAM), "--demo", "--runs", "200"], environment) as racing:
+        racing.wait_for("importing", PATIENCE_S)
+        during = latencies(racing, 200, keys)
+        racing.press("\x03")
+    low, high = percentile(before, 0.99) * 1e3, percentile(during, 0.99) * 1e3
+    return Line(
+        what=f"key to paint, 99th percentile of {keys} keys, racing - idle",
+        measured=f"{high:.1f} ms (median {percentile(during, 0.5) * 1e3:.1f})",
+        floor=f"{low:.1f} ms (median {percentile(before, 0.5) * 1e3:.1f})",
+        result=high - low,
+        high=LATENCY_ABOVE_IDLE_MS,
+        form="{:.1f} ms",
+    )
+
+
+def idle_cost(folder: str) -> Line:
+    """Processor share of a dashboard whose race is over."""
+    environment = {"SPEEDTEST_DATA_DIR": folder, "SPEEDTEST_CONFIG_DIR": folder}
+    with Terminal([str(PROGRAM), "--demo", "--backends", "pocketsphinx", "--runs", "1"], environment) as terminal:
+        terminal.wait_for("only one that finished", PATIENCE_S)
+        rest(terminal, 3.0)
+        process = psutil.Process(terminal.process.pid)
+        begin = process.cpu_times()
+        rest(terminal, IDLE_WINDOW_S)
+        end = process.cpu_times()
+    share = (end.user + end.system - begin.user - begin.system) / IDLE_WINDOW_S
+    return Line(
+        what=f"processor while idle, over {IDLE_WINDOW_S:.0f} s",
+        measured=f"{share:.2%} of a core",
+        floor="",
+        result=share * 100,
+        high=IDLE_SHARE * 100,
+        form="{:.2f} %",
+    )
+
+
+def hour_long(folder: str) -> tuple[Line, Line]:
+    """Opening a clip of an hour: memory of the process, and the longest wait for a key meanwhile."""
+    path = Path(folder) / "hour.wav"
+    noise = random.Random(SEED).randbytes(32_000)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        for _ in range(HOUR_S):
+            file.writeframesraw(noise)
+    environment = {"SPEEDTEST_DATA_DIR": folder, "SPEEDTEST_CONFIG_DIR": folder}
+    waits: list[float] = []
+    with Terminal([str(PROGRAM), "--audio", str(path), "--backends", "parakeet-mlx"], environment) as terminal:
+        process = psutil.Process(terminal.process.pid)
+        terminal.wait_for("language", PATIENCE_S)
+        peak = 0
+        begin = time.monotonic()
+        while time.monotonic() - begin < 10.0:
+            waits += latencies(terminal, 5, 2)
+            peak = max(peak, process.memory_info().rss)
+    clip_mb = HOUR_S * 16_000 * 4 / 1e6
+    memory = Line(
+        what="RSS with an hour-long clip, above the clip itself",
+        measured=f"peak {peak / 1e6:.0f} MB",
+        floor=f"clip {clip_mb:.0f} MB",
+        result=peak / 1e6 - clip_mb,
+        high=UI_MB,
+        form="{:.0f} MB",
+    )
+    longest = Line(
+        what=f"longest of {len(waits)} waits for a key while it is read",
+        measured=f"{max(waits) * 1e3:.0f} ms",
+        floor=f"median {percentile(waits, 0.5) * 1e3:.0f} ms",
+        result=max(waits) * 1e3,
+        high=125.0,
+        form="{:.0f} ms",
+    )
+    return memory, longest
+
+
+def speech(folder: str) -> Path:
+    """A second of a file that opens at once."""
+    path = Path(folder) / "second.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(random.Random(SEED).randbytes(32_000))
+    return path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="How the dashboard feels while it works.")
+    parser.add_argument("--keys", type=int, default=300, help="keys to press in each state (default %(default)s)")
+    options = parser.parse_args()
+    before = machine()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            lines = [key_to_paint(folder, options.keys), idle_cost(folder), *hour_long(folder)]
+    except (TimeoutError, RuntimeError) as error:
+        print(f"bench_ui: {error}", file=sys.stderr)
+        return 1
+    return print_lines("the dashboard at work", lines, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
