@@ -25,7 +25,6 @@ from speedtest_tui.ui.request import Request
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
 from speedtest_tui.ui.web import in_browser
 
-
 LEAVE_S = 2.0
 """How long leaving in order may take after a signal."""
 
