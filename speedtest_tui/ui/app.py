@@ -19,7 +19,7 @@ from textual.screen import Screen
 
 from speedtest_tui.ui.ascii import AsciiFilter
 from speedtest_tui.ui.bridge import Bridge
-from speedtest_tui.ui.commands import dashboard_commands
+from speedtest_tui.ui.commands import Palette, dashboard_commands
 from speedtest_tui.ui.messages import SessionClipWanted
 from speedtest_tui.ui.request import Request
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
@@ -82,6 +82,11 @@ class SpeedtestApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         yield from dashboard_commands(self.dashboard)
         yield from super().get_system_commands(screen)
+
+    def action_command_palette(self) -> None:
+        """Offer every command by name."""
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def copy_to_clipboard(self, text: str) -> None:
         """Through the terminal or the browser, and where there is a terminal also through the system's own program."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from functools import partial
 
 from textual.app import SystemCommand
 from textual.binding import Binding
+from textual.command import CommandPalette
 
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
+from speedtest_tui.ui.screens.once import Once
+
+
+class Palette(Once, CommandPalette):
+    """Textual's palette, whose list fails in 8.2 when it is paged before it has been laid out."""
+
+    def _action_command_list(self, action: str) -> None:
+        with contextlib.suppress(KeyError):
+            super()._action_command_list(action)
 
 
 def dashboard_commands(screen: DashboardScreen) -> Iterator[SystemCommand]:

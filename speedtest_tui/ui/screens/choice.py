@@ -16,6 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from speedtest_tui.ui.screens.once import Once
 from speedtest_tui.ui.widgets.line_text import column, printable, wrap
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
 
@@ -35,7 +36,7 @@ class Choice:
     disabled: bool = False
 
 
-class ChoiceScreen(ModalScreen[tuple[str, ...] | None]):
+class ChoiceScreen(Once, ModalScreen[tuple[str, ...] | None]):
     """Returns the keys of what was chosen, in the order of the choices, or None.
 
     chosen: keys that are chosen already

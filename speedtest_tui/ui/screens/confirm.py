@@ -13,10 +13,11 @@ from textual.markup import escape
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from speedtest_tui.ui.screens.once import Once
 from speedtest_tui.ui.widgets.pick_list import key_hint
 
 
-class ConfirmScreen(ModalScreen[bool]):
+class ConfirmScreen(Once, ModalScreen[bool]):
     """Returns whether `yes` was chosen. `yes` and `no` say what happens: "Quit", "Keep recording"."""
 
     CSS_PATH = "confirm.tcss"

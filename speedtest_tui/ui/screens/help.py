@@ -11,6 +11,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from speedtest_tui.ui.screens.once import Once
+
 MEANINGS = (
     ("import", "seconds to import the library"),
     ("load", "seconds until the weights are on the device"),
@@ -23,7 +25,7 @@ MEANINGS = (
 )
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Once, ModalScreen[None]):
     """Lists the keys of the screen below it, in the order of its footer."""
 
     CSS_PATH = "help.tcss"

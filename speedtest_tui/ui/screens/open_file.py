@@ -24,6 +24,7 @@ from textual.widgets.option_list import Option
 
 from speedtest_tui.core import figures
 from speedtest_tui.ui.screens.folder import Entry, Listing, complete, locate, matching, measured, read, short
+from speedtest_tui.ui.screens.once import Once
 from speedtest_tui.ui.widgets.line_text import fit, fit_path, printable, spread
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
 
@@ -98,7 +99,7 @@ def dropped(text: str) -> str | None:
     return None
 
 
-class OpenFileScreen(ModalScreen[Path | None]):
+class OpenFileScreen(Once, ModalScreen[Path | None]):
     """Asks for a file. Returns its path, or None."""
 
     CSS_PATH = "open_file.tcss"

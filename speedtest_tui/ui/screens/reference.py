@@ -12,10 +12,11 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
+from speedtest_tui.ui.screens.once import Once
 from speedtest_tui.ui.widgets.pick_list import key_hint
 
 
-class ReferenceScreen(ModalScreen[str | None]):
+class ReferenceScreen(Once, ModalScreen[str | None]):
     """Returns the text, empty where there is to be none, or None to leave the reference as it is."""
 
     CSS_PATH = "reference.tcss"

@@ -22,6 +22,7 @@ from speedtest_tui.core.sessions.compare import Comparison, compare, previous_of
 from speedtest_tui.core.sessions.export import to_markdown
 from speedtest_tui.core.sessions.store import DamagedSession, Session
 from speedtest_tui.ui.messages import SessionClipWanted
+from speedtest_tui.ui.screens.once import Once
 from speedtest_tui.ui.screens.session_text import SessionLine, comparison, damage, details, line_of
 from speedtest_tui.ui.widgets.key_line import KeyLine
 from speedtest_tui.ui.widgets.session_panes import DetailsScroll, SessionsTable
@@ -49,7 +50,7 @@ class SessionCompared(Message):
     comparison: Comparison | None
 
 
-class SessionsScreen(Screen[None]):
+class SessionsScreen(Once, Screen[None]):
     """A list at the left or at the top, details beside or below it."""
 
     CSS_PATH = "sessions.tcss"

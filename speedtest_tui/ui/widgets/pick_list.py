@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from rich.segment import Segment
@@ -36,10 +37,12 @@ MOVES: tuple[Binding, ...] = (
 class PickList(OptionList, can_focus=False):
     """Marks its highlighted entry with a bar as well as a tint, because not every terminal shows the tint."""
 
+    # The least width: Textual 8.2 cannot draw options in no cells at all.
     DEFAULT_CSS = """
     PickList {
         border: none;
         padding: 0;
+        min-width: 8;
         background: transparent;
         scrollbar-size: 0 1;
         scrollbar-gutter: stable;
@@ -71,8 +74,8 @@ class PickList(OptionList, can_focus=False):
 
     def move(self, how: str) -> None:
         """Move the highlight: cursor_up, cursor_down, page_up, page_down, first or last."""
-        # Textual 8.2 cannot page through a list that is too narrow to have lines.
-        if self.option_count and self.text_width:
+        # Textual 8.2 cannot page through a list that has options but no lines yet.
+        with contextlib.suppress(KeyError):
             getattr(self, f"action_{how}")()
 
     def render_line(self, y: int) -> Strip:
