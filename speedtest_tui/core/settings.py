@@ -6,7 +6,6 @@ its default taken; the file is never overwritten while it cannot be read.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -104,6 +103,10 @@ READERS: dict[str, Callable[[Any], Any]] = {
 def load() -> Reading:
     """Read the file; a missing one is no problem."""
     path = config_file()
+    if not path.exists():
+        return Reading(Settings())
+    import tomllib
+
     try:
         with path.open("rb") as file:
             content = tomllib.load(file)

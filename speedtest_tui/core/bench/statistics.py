@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 RESAMPLES = 2_000
 """Enough for a stable 95 % interval of a median: its bootstrap values are few, so more change no digit shown."""
@@ -23,6 +21,9 @@ class Interval:
 
 
 def _medians(samples: Sequence[float], seed: int) -> list[float]:
+    import random
+    from statistics import median
+
     draw = random.Random(seed)
     return [median(draw.choices(samples, k=len(samples))) for _ in range(RESAMPLES)]
 
@@ -40,6 +41,8 @@ def median_interval(samples: Sequence[float]) -> Interval | None:
     """
     if len(samples) < 2:
         return None
+    from statistics import median
+
     return _percentile_interval(median(samples), _medians(samples, 0))
 
 
@@ -50,6 +53,8 @@ def ratio_interval(slower: Sequence[float], faster: Sequence[float]) -> Interval
     """
     if len(slower) < 2 or len(faster) < 2:
         return None
+    from statistics import median
+
     ratios = [a / b for a, b in zip(_medians(slower, 1), _medians(faster, 2), strict=True)]
     return _percentile_interval(median(slower) / median(faster), ratios)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -122,6 +123,8 @@ class DashboardScreen(DashboardSound):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        gc.freeze()
+        gc.enable()
         if self.request.audio is not None or self.request.demo:
             self.bridge.load(self.request.audio)
         else:
