@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from backends.catalogue import SIZES
 from backends.registry import BUILT_IN
-from speedtest_tui.cli import DEMO_RUNS, EXIT_OK, backend_names
+from speedtest_tui.cli import DEMO_RUNS, EXIT_OK, backend_names, complain
 from speedtest_tui.core.bench.plan import Plan, choose
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.settings import Settings, load
@@ -34,6 +34,8 @@ def dashboard(options: argparse.Namespace) -> int:
         app.run()
     finally:
         app.dashboard.bridge.close()
+    if app.failure:
+        complain(app.failure)
     return app.return_code or EXIT_OK
 
 

@@ -46,6 +46,8 @@ class SpeedtestApp(App[None]):
     ) -> None:
         super().__init__()
         self._ascii = AsciiFilter(request.ascii_only)
+        self.failure = ""
+        """Why the program had to stop, in one line, where it did."""
         self.dashboard = DashboardScreen(request, make_bridge, clock)
 
     def get_default_screen(self) -> Screen[None]:
@@ -82,6 +84,23 @@ class SpeedtestApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         yield from dashboard_commands(self.dashboard)
         yield from super().get_system_commands(screen)
+
+    def _fatal_error(self) -> None:
+        """Instead of a traceback on the screen: keep it in a file, and say in one line where."""
+        import traceback
+
+        from speedtest_tui.core.caches.locations import sessions_folder
+
+        log = sessions_folder().parent / "crash.log"
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(traceback.format_exc(), encoding="utf-8")
+            where = f"please report it with {log}"
+        except OSError:
+            where = "please report it"
+        self.bell()
+        self.failure = f"it failed and had to stop: {where}"
+        self.panic()
 
     def action_command_palette(self) -> None:
         """Offer every command by name."""

@@ -11,6 +11,7 @@ import textual
 from textual.pilot import Pilot
 
 from speedtest_tui.ui.app import SpeedtestApp
+from speedtest_tui.ui.messages import RecorderChanged
 
 MakeApp = Callable[..., SpeedtestApp]
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
-STATES = {"loading": states.loading, "running": states.running, "finished": states.finished}
+STATES = {"running": states.running, "finished": states.finished, "loading": states.loading}
 
 
 def shows(name: str | None, keys: tuple[str, ...] = (), theme: str = "textual-dark") -> Any:
@@ -28,7 +29,10 @@ def shows(name: str | None, keys: tuple[str, ...] = (), theme: str = "textual-da
         assert isinstance(app, SpeedtestApp)
         app.theme = theme
         await pilot.pause()
-        if name:
+        if name == "recording":
+            app.dashboard.clip = None
+            app.dashboard.post_message(RecorderChanged(states.GROWING))
+        elif name:
             app.dashboard.bridge.show(STATES[name]())  # type: ignore[attr-defined]
         await pilot.pause()
         await pilot.press(*keys)
@@ -38,21 +42,26 @@ def shows(name: str | None, keys: tuple[str, ...] = (), theme: str = "textual-da
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("name", list(STATES))
-def test_states(snap_compare: Any, still_app: MakeApp, name: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("name", ["recording", "running", "finished", None], ids=lambda name: name or "idle")
+def test_states(snap_compare: Any, still_app: MakeApp, name: str | None, size: tuple[int, int]) -> None:
     assert snap_compare(still_app(), terminal_size=size, run_before=shows(name))
 
 
-def test_idle(snap_compare: Any, still_app: MakeApp) -> None:
-    assert snap_compare(still_app(), terminal_size=(120, 40), run_before=shows(None))
+def test_loading(snap_compare: Any, still_app: MakeApp) -> None:
+    assert snap_compare(still_app(), terminal_size=(120, 40), run_before=shows("loading"))
+
+
+def test_side_by_side(snap_compare: Any, still_app: MakeApp) -> None:
+    assert snap_compare(still_app(), terminal_size=(120, 40), run_before=shows("finished", ("a",)))
 
 
 def test_small(snap_compare: Any, still_app: MakeApp) -> None:
     assert snap_compare(still_app(), terminal_size=(60, 15), run_before=shows("finished"))
 
 
-def test_help(snap_compare: Any, still_app: MakeApp) -> None:
-    assert snap_compare(still_app(), terminal_size=(80, 24), run_before=shows("finished", ("question_mark",)))
+@pytest.mark.parametrize("size", SIZES[:2], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_help(snap_compare: Any, still_app: MakeApp, size: tuple[int, int]) -> None:
+    assert snap_compare(still_app(), terminal_size=size, run_before=shows("finished", ("question_mark",)))
 
 
 @pytest.mark.parametrize("theme", ["textual-light", "ansi-dark"])

@@ -14,6 +14,7 @@ from textual.message import Message
 from backends.base import BackendEntry, Loaded, ModelSpec, Transcription
 from backends.registry import BUILT_IN
 from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.audio.recorder import RecorderState
 from speedtest_tui.core.bench.plan import Plan
 from speedtest_tui.core.bench.row import RaceSnapshot, Row, RowError
 from speedtest_tui.core.bench.verdict import judge, rank, verdict
@@ -150,6 +151,13 @@ def document_of(snapshot: RaceSnapshot) -> dict[str, Any]:
 def ended(snapshot: RaceSnapshot, folder: Path | None = None) -> RaceEnded:
     """What the engine says when a race is over."""
     return RaceEnded(snapshot, Kept(document_of(snapshot), folder), marks_of(snapshot), SINCE)
+
+
+HEARD = RecorderState(
+    "armed", peak_db=-20.0, rms_db=-31.5, device="USB Mic", rate=48_000.0, channels=1, trace=(0.1, 0.5) * 20
+)
+GROWING = replace(HEARD, phase="recording", seconds=3.42, peak_db=-5.1, clipped=3)
+"""What a recorder says before and during a recording."""
 
 
 class StillMicrophone:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 import states
 from textual.binding import Binding
 from textual.widgets import Static
 
+from speedtest_tui.core.settings import Reading, Settings
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.messages import BackendsKnown, ClipRefused
 from speedtest_tui.ui.screens.help import HelpScreen
@@ -285,3 +288,59 @@ async def test_y_copies_the_results_as_markdown(still_app: MakeApp) -> None:
         await pilot.pause()
         assert bridge_of(app).asked[-1].startswith("copy **mlx-whisper is 1.33")
         assert app.clipboard.startswith("**mlx-whisper is 1.33")
+
+
+async def test_a_shows_transcripts_side_by_side_then_each_alone(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        bridge_of(app).show(states.finished())
+        await pilot.pause()
+        lines = list(app.screen.query(TranscriptLine))
+        await pilot.press("a")
+        await pilot.pause()
+        assert len({line.region.y for line in lines}) == 1
+        assert len({line.region.x for line in lines}) == len(lines)
+        for index, line in enumerate(lines):
+            await pilot.press("a")
+            await pilot.pause()
+            assert [other for other in lines if other.display] == [line], index
+        await pilot.press("a")
+        await pilot.pause()
+        assert all(line.display for line in lines)
+        assert len({line.region.y for line in lines}) == len(lines)
+
+
+async def test_any_key_can_be_bound_anew(still_app: MakeApp) -> None:
+    app = still_app(reading=Reading(Settings(keys={"more-runs": "f5,ctrl+up", "nothing-of-this-name": "f6"})))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        await pilot.press("f5", "ctrl+up", "plus")
+        assert app.dashboard.plan.runs == 5
+
+
+async def test_settings_that_are_broken_are_named_and_a_theme_is_remembered(still_app: MakeApp) -> None:
+    app = still_app(reading=Reading(Settings(theme="nord"), ("config.toml: runs should be a number",)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert app.theme == "nord"
+        assert [notice.message for notice in app._notifications] == ["config.toml: runs should be a number"]
+        app.theme = "gruvbox"
+        await pilot.pause()
+        assert app.dashboard.memory.settings.theme == "gruvbox"
+
+
+async def test_a_failure_of_the_program_is_one_line_and_a_file(
+    still_app: MakeApp, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = still_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        try:
+            raise ValueError("the cause")
+        except ValueError:
+            app._fatal_error()
+    log = tmp_path / "data" / "crash.log"
+    assert "the cause" in log.read_text(encoding="utf-8")
+    assert app.failure == f"it failed and had to stop: please report it with {log}"
+    assert "Traceback" not in capsys.readouterr().err

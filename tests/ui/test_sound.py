@@ -31,11 +31,6 @@ from speedtest_tui.ui.widgets.key_line import KeyLine
 
 MakeApp = Callable[..., SpeedtestApp]
 
-HEARD = RecorderState(
-    "armed", peak_db=-20.0, rms_db=-31.5, device="USB Mic", rate=48_000.0, channels=1, trace=(0.1, 0.5) * 20
-)
-GROWING = replace(HEARD, phase="recording", seconds=3.42, peak_db=-5.1, clipped=3)
-
 
 class Take:
     """Stands for a recording on disk: notes whether it was discarded."""
@@ -67,7 +62,7 @@ async def post(app: SpeedtestApp, pilot: Any, *messages: Any) -> None:
 async def test_without_a_clip_the_microphone_listens_and_shows_its_level(still_app: MakeApp) -> None:
     app = still_app(demo=False)
     async with app.run_test(size=(120, 40)) as pilot:
-        await post(app, pilot, RecorderChanged(HEARD))
+        await post(app, pilot, RecorderChanged(states.HEARD))
         assert asked(app)[:2] == ["microphone listen", "microphone look_for_leftovers"]
         assert text(app, "name").startswith("○ listening   USB Mic · 48 kHz")
         assert "−31.5 dB   peak −20.0 dB" in text(app, "level")
@@ -87,7 +82,7 @@ async def test_a_key_records_and_the_same_key_takes_the_clip(still_app: MakeApp,
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         await pilot.press(key)
-        await post(app, pilot, RecorderChanged(GROWING))
+        await post(app, pilot, RecorderChanged(states.GROWING))
         assert text(app, "name").startswith("● REC 3.4 s")
         assert "3 samples clipped" in text(app, "level")
         assert str(app.dashboard.query_one(ClipPane).border_subtitle).startswith("REC 3.4 s")
@@ -107,8 +102,8 @@ async def test_a_recording_that_ends_by_itself_is_taken(still_app: MakeApp) -> N
     app = still_app(demo=False)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("r")
-        lost = replace(GROWING, phase="lost", how="lost", reason="the microphone is gone")
-        await post(app, pilot, RecorderChanged(GROWING), RecorderChanged(lost))
+        lost = replace(states.GROWING, phase="lost", how="lost", reason="the microphone is gone")
+        await post(app, pilot, RecorderChanged(states.GROWING), RecorderChanged(lost))
         assert asked(app)[-1] == "microphone finish"
 
 

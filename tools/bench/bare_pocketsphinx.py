@@ -24,6 +24,7 @@ for _ in sys.stdin:
     decoder.start_utt()
     decoder.process_raw(pcm, no_search=False, full_utt=True)
     decoder.end_utt()
-    text = decoder.hyp().hypstr if decoder.hyp() else ""
+    hypothesis = decoder.hyp()
+    text = hypothesis.hypstr if hypothesis else ""
     seconds = time.perf_counter() - begin
     print(json.dumps({"seconds": seconds, "text": text.strip()}), flush=True)

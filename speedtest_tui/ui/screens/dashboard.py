@@ -77,6 +77,8 @@ class DashboardScreen(DashboardSound):
         _key("t", "reference", "reference", "reference", "Type or paste what is really said"),
         _key("l", "language", "language", "language", "Choose the language of the clip"),
         _key("n", "new", "new", "new", "Begin anew: no clip, no results"),
+        _key("a", "arrange", "arrange", "arrange", "Transcripts below one another, side by side, or one alone"),
+        _key("w", "changes", "what changed", "changes", "The newest session against the one before it"),
         _key("x", "trim", "trim", "trim", "Take silence off the clip, or put it back"),
         _key("d", "devices", "devices", "devices", "Choose the microphone"),
         _key("m", "maximise", "maximise", "maximise", "Give the focused pane the whole screen, or take it back"),
@@ -113,7 +115,7 @@ class DashboardScreen(DashboardSound):
                     yield ClipPane()
                     yield ModelsPane()
                 yield RacePane(self._waiting_rows(), self.plan.runs)
-                yield TranscriptPane(id="transcripts")
+                yield TranscriptPane()
             yield DetailsPane()
         yield KeyLine()
 
@@ -150,7 +152,7 @@ class DashboardScreen(DashboardSound):
             return self.clip is not None and self.clip.trim is not None
         if action == "cancel":
             return self.under_way or self.maximized is not None
-        if action == "copy":
+        if action in ("copy", "changes"):
             return self.kept is not None
         return True
 

@@ -12,6 +12,7 @@ from textual.widget import Widget
 
 from speedtest_tui.core.bench.plan import MAX_RUNS
 from speedtest_tui.ui.web import in_browser
+from speedtest_tui.ui.widgets.transcript_pane import TranscriptPane
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry
@@ -190,6 +191,16 @@ class DashboardActions(Screen[None]):
         from speedtest_tui.ui.screens.sessions import SessionsScreen
 
         self.app.push_screen(SessionsScreen())
+
+    def action_changes(self) -> None:
+        """Compare the newest session with the one before it on the same clip or plan."""
+        from speedtest_tui.ui.screens.sessions import SessionsScreen
+
+        self.app.push_screen(SessionsScreen(compare=True))
+
+    def action_arrange(self) -> None:
+        """Show transcripts one below the other, side by side, or one alone."""
+        self.query_one(TranscriptPane).next_view()
 
     def action_maximise(self) -> None:
         """Give the focused pane the whole screen, or take it back."""

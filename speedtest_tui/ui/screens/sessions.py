@@ -66,8 +66,10 @@ class SessionsScreen(Once, Screen[None]):
         Binding("escape", "back", "back", id="session-back", tooltip="Back by one step, at last to the dashboard"),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, compare: bool = False) -> None:
+        """compare: begin with the newest session against the one before it"""
         super().__init__()
+        self._compare_newest = compare
         self._lines: dict[str, SessionLine] = {}
         self._fresh: dict[str, SessionLine] = {}
         self._reading = 0
@@ -120,6 +122,9 @@ class SessionsScreen(Once, Screen[None]):
             return
         self._fresh |= {line.key: line for line in message.lines}
         self._busy = not message.last
+        if message.last and self._compare_newest:
+            self._compare_newest = False
+            self.call_after_refresh(self.action_compare)
         self._problem = message.problem
         with self.app.batch_update():
             if self._streaming:

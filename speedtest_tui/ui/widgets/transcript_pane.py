@@ -79,6 +79,19 @@ class TranscriptPane(VerticalScroll):
 
     BORDER_TITLE = "Transcripts"
     ALLOW_MAXIMIZE = True
+    DEFAULT_CSS = """
+    TranscriptPane.-columns {
+        layout: horizontal;
+        TranscriptLine { layout: vertical; width: 1fr; min-width: 20; padding-right: 2; }
+        TranscriptLine .name, TranscriptLine .text, TranscriptLine .wer { width: 100%; height: auto; }
+        TranscriptLine .wer { text-align: left; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="transcripts")
+        self._alone: int | None = None
+        """Which line is shown alone; None shows all."""
 
     def compose(self) -> ComposeResult:
         yield Static("Each backend's text appears here after its first transcription.", id="no-text")
@@ -93,3 +106,26 @@ class TranscriptPane(VerticalScroll):
         for line in lines[len(contents) :]:
             line.remove()
         self.mount_all(TranscriptLine(*content) for content in contents[len(lines) :])
+        if self._alone is not None:
+            self.call_after_refresh(self._show_view)
+
+    def next_view(self) -> None:
+        """Go on to the next arrangement: below one another, side by side, each alone in turn."""
+        count = len(self.query(TranscriptLine))
+        if self._alone is None and not self.has_class("-columns"):
+            self.add_class("-columns")
+        elif self._alone is None:
+            self.remove_class("-columns")
+            self._alone = 0
+        else:
+            self._alone += 1
+        if self._alone is not None and self._alone >= count:
+            self._alone = None
+        self._show_view()
+
+    def _show_view(self) -> None:
+        lines = list(self.query(TranscriptLine))
+        for index, line in enumerate(lines):
+            line.display = self._alone is None or index == self._alone
+        alone = f"{self._alone + 1} of {len(lines)}" if self._alone is not None else None
+        self.border_subtitle = "side by side" if self.has_class("-columns") else alone
