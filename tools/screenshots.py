@@ -23,9 +23,11 @@ from speedtest_tui.core.bench.plan import Plan
 from speedtest_tui.core.bench.row import RaceSnapshot
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.request import Request
+from speedtest_tui.ui.widgets.clip_pane import ClipPane
 
 PATIENCE_S = 300.0
 FRAME_S = 0.5
+RECORDED_S = 6.0
 CELL_WIDTH, CELL_HEIGHT = 12.2, 24.4
 """Of the SVGs that Textual exports, in pixels."""
 
@@ -98,9 +100,24 @@ async def race_at_80x24(app: SpeedtestApp, pilot: Pilot[None], studio: Studio) -
     studio.save(app, "small-60x15")
 
 
-async def take(shot: Shot, size: tuple[int, int], studio: Studio) -> None:
-    """Open the demo at a size and let a shot be taken of it."""
-    app = SpeedtestApp(Request(Plan(BUILT_IN, runs=3), demo=True, autostart=True))
+async def recording_at_120x40(app: SpeedtestApp, pilot: Pilot[None], studio: Studio) -> None:
+    """A recording under way; needs a microphone that hears something."""
+    await pilot.press("r")
+    await asyncio.sleep(RECORDED_S)
+    name = app.dashboard.query_one(ClipPane).border_title
+    if name == "Recording":
+        studio.save(app, "recording")
+    else:
+        print("no microphone: recording.svg is not made", file=sys.stderr)
+    await pilot.press("r")
+    async with asyncio.timeout(PATIENCE_S):
+        while app.dashboard.bridge.microphone.recording:
+            await asyncio.sleep(0.1)
+
+
+async def take(shot: Shot, size: tuple[int, int], studio: Studio, *, demo: bool = True) -> None:
+    """Open the dashboard at a size and let a shot be taken of it."""
+    app = SpeedtestApp(Request(Plan(BUILT_IN, runs=3), demo=demo, autostart=demo))
     async with app.run_test(size=size) as pilot:
         await shot(app, pilot, studio)
     app.dashboard.bridge.close()
@@ -141,6 +158,7 @@ def main() -> int:
         studio = Studio(options.out)
         asyncio.run(take(race_at_120x40, (120, 40), studio))
         asyncio.run(take(race_at_80x24, (80, 24), studio))
+        asyncio.run(take(recording_at_120x40, (120, 40), studio, demo=False))
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         print("no Chromium on PATH: the SVGs are there, PNGs and the GIF are not made", file=sys.stderr)

@@ -5,6 +5,7 @@ Everything heavy is imported here, in threads, after the first frame. Nothing he
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,7 +56,10 @@ def headline_since(kept: Kept) -> str:
     if not isinstance(session, store.Session) or session.document["state"] != "done":
         return ""
     previous = previous_of(session, store.sessions())
-    return f"since {previous.name}: {compare(previous.document, session.document).headline}" if previous else ""
+    if previous is None:
+        return ""
+    began = datetime.datetime.fromisoformat(previous.document["started"]).astimezone()
+    return f"since {began:%Y-%m-%d %H:%M}: {compare(previous.document, session.document).headline}"
 
 
 class Bridge:

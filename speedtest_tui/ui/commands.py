@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator
 from functools import partial
 
+from textual import work
 from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.command import CommandPalette
@@ -15,7 +17,14 @@ from speedtest_tui.ui.screens.once import Once
 
 
 class Palette(Once, CommandPalette):
-    """Textual's palette, whose list fails in 8.2 when it is paged before it has been laid out."""
+    """Textual's palette, without two failures of 8.2 that would end the program.
+
+    Its list cannot be paged before it has been laid out, and its search fails when it is closed meanwhile.
+    """
+
+    _gather_commands = work(exclusive=True, group=CommandPalette._GATHER_COMMANDS_GROUP, exit_on_error=False)(
+        inspect.unwrap(CommandPalette._gather_commands)
+    )
 
     def _action_command_list(self, action: str) -> None:
         with contextlib.suppress(KeyError):

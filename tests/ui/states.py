@@ -36,7 +36,7 @@ from speedtest_tui.ui.messages import (
 from speedtest_tui.ui.request import Request
 
 NOW = 1000.0
-SINCE = "since 20261119T201500: mlx-whisper 1.2× (1.1 to 1.3) faster; all others the same"
+SINCE = "since 2026-11-19 20:15: mlx-whisper 1.2× (1.1 to 1.3) faster; all others the same"
 MACHINE = "Apple M4 Pro · 14 cores · 24 GB · macOS 26.1"
 TEXT = "which is the fastest transcription on my mac"
 PLAN = Plan(BUILT_IN, runs=3)

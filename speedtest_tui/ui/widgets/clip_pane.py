@@ -23,6 +23,9 @@ LEVELS = " ▁▂▃▄▅▆▇█"
 FLOOR_DB = -48.0
 """What an empty cell stands for; room noise lies below it."""
 
+SILENCE_DB = -120.0
+"""What `core.audio.level` reports for nothing but zeros."""
+
 METER_CELLS = 24
 TOO_LOUD_DB = -1.0
 NO_CLIP = "No clip: r records, o opens a file, enter races the built-in one."
@@ -165,5 +168,5 @@ class ClipPane(Vertical, can_focus=True):
 
 
 def decibels(value: float) -> str:
-    """A level with its unit and a proper minus, one decimal."""
-    return "−∞ dB" if value == float("-inf") else f"{value:.1f} dB".replace("-", "−")
+    """A level with its unit and a proper minus, one decimal; digital silence has no level."""
+    return "−∞ dB" if value <= SILENCE_DB else f"{value:.1f} dB".replace("-", "−")
