@@ -101,7 +101,8 @@ def hour_long(folder: str) -> tuple[Line, Line]:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         for _ in range(HOUR_S):
             file.writeframesraw(noise)
-    environment = {"SPEEDTEST_DATA_DIR": folder, "SPEEDTEST_CONFIG_DIR": folder}
+    # Of its own: what + and - changed before is remembered.
+    environment = {"SPEEDTEST_DATA_DIR": folder, "SPEEDTEST_CONFIG_DIR": f"{folder}/hour"}
     waits: list[float] = []
     with Terminal([str(PROGRAM), "--audio", str(path), "--backends", "parakeet-mlx"], environment) as terminal:
         process = psutil.Process(terminal.process.pid)

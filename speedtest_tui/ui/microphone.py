@@ -6,6 +6,7 @@ What really records and plays are child processes; what blocks here, blocks in t
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.trim import Trim
 
 
+LISTEN_S, LISTEN_DB = 0.25, 3.0
+"""While it only listens, the level is drawn at most so often, and where it has changed by so much."""
+
+
 def view_of(clip: Clip, recording: Recording | None = None, trim: Trim | None = None) -> ClipView:
     """A clip with what the screen shows of it. Reads every sample: not for the screen's thread."""
     from speedtest_tui.core.audio.envelope import envelope
@@ -49,6 +54,7 @@ class Microphone:
         self._player: Player | None = None
         self._wanted = False
         self._finishing = False
+        self._shown = (float("-inf"), float("-inf"))
         self._lock = threading.Lock()
 
     @property
@@ -122,6 +128,7 @@ class Microphone:
             if self._recorder is None or self._recorder.state.over:
                 if self._recorder is not None:
                     self._recorder.close()
+                self._shown = (float("-inf"), float("-inf"))
                 self._recorder = Recorder(self._heard, device=device or None)
                 self._recorder.arm()
             if begin:
@@ -130,7 +137,18 @@ class Microphone:
     def _heard(self, state: RecorderState) -> None:
         if state.how == "failed":
             self._wanted = False
+        if state.phase == "armed" and not self._worth_showing(state):
+            return
         self._post(RecorderChanged(state))
+
+    def _worth_showing(self, state: RecorderState) -> bool:
+        """Whether what is heard before a recording has changed enough: an idle dashboard must cost next to nothing."""
+        now, level = time.monotonic(), state.rms_db
+        shown_at, shown_level = self._shown
+        if now - shown_at < LISTEN_S or abs(level - shown_level) < LISTEN_DB:
+            return False
+        self._shown = (now, level)
+        return True
 
     def _finish(self) -> None:
         from speedtest_tui.core.errors import UserError

@@ -40,4 +40,8 @@ class Clip:
 
     def sha256(self) -> str:
         """Hash of the little-endian float32 samples, in lower-case hex."""
-        return hashlib.sha256(self.samples.astype("<f4", copy=False).tobytes()).hexdigest()
+        return hashlib.sha256(self.data()).hexdigest()
+
+    def data(self) -> memoryview:
+        """The samples as little-endian float32 bytes, without a copy: an hour of them is 230 MB."""
+        return self.samples.astype("<f4", order="C", copy=False).data.cast("B")

@@ -58,8 +58,7 @@ class Player:
             return
         self._state = replace(self._state, phase="opening", seconds=begin_s)
         with tempfile.TemporaryFile() as file:
-            # Written through a view: a clip of an hour is not copied in memory.
-            file.write(self._clip.samples.astype("<f4", order="C", copy=False).data)
+            file.write(self._clip.data())
             file.flush()
             descriptor = os.dup(file.fileno())
         # The child's own number for it: `pass_fds` keeps the number.

@@ -292,6 +292,6 @@ class Race(threading.Thread):
     def _shared_clip(self) -> Iterator[int]:
         """The clip's samples in a nameless file whose descriptor children inherit: nothing is ever left of it."""
         with tempfile.TemporaryFile() as file:
-            file.write(self.clip.samples.astype("<f4", copy=False).tobytes())
+            file.write(self.clip.data())
             file.flush()
             yield file.fileno()

@@ -16,7 +16,7 @@ from speedtest_tui.ui.screens.once import Once
 MEANINGS = (
     ("import", "seconds to import the library"),
     ("load", "seconds until the weights are on the device"),
-    ("first", "seconds of the first transcription; kernels compile in it, so it never counts as a run"),
+    ("first", "seconds of the first transcription, in which kernels compile: no run"),
     ("run", "bars on one scale; the shortest is the fastest"),
     ("median ±95 %", "of the timed runs, with half its bootstrap interval"),
     ("RTFx", "seconds of audio per second of work: more is faster"),
@@ -46,7 +46,7 @@ class HelpScreen(Once, ModalScreen[None]):
     def _text(self) -> Content:
         parts: list[Content | tuple[str, str] | str] = [("Keys\n", "bold")]
         for binding in self._shown:
-            key = binding.key_display or self.app.get_key_display(binding)
+            key = (binding.key_display or self.app.get_key_display(binding)).replace(",", " ")
             parts += [(f"  {key:<13}", "$accent"), f"{binding.tooltip}\n"]
         parts += [(f"  {'ctrl+p':<13}", "$accent"), "Every command by name, and the themes\n", ("\nFigures\n", "bold")]
         for title, meaning in MEANINGS:
