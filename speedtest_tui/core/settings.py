@@ -16,6 +16,7 @@ from speedtest_tui.core.bench.plan import DEFAULT_RUNS, MAX_RUNS
 from speedtest_tui.core.caches.locations import config_file
 
 RECENT_KEPT = 20
+MAX_SILENCE_S = 600.0
 
 HEADER = """\
 # Settings of speedtest-tui. The dashboard changes them as you use it; comments and what it does not know are kept.
@@ -36,6 +37,8 @@ class Settings:
     device: str = ""
     listen: bool = True
     """Whether the microphone is open while the dashboard waits for a recording, so that no first word is lost."""
+    silence_stop: float = 0.0
+    """Seconds of silence after which a recording stops by itself; 0 is never."""
     recent: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,6 +83,12 @@ def _runs(value: Any) -> int:
     return value
 
 
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_SILENCE_S:
+        raise ValueError(f"should be a number of seconds from 0 to {MAX_SILENCE_S:g}")
+    return float(value)
+
+
 def _keys(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(key, str) and key for key in value.values()):
         raise ValueError("should name keys as texts")
@@ -95,6 +104,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "backends": _strings,
     "device": _string,
     "listen": _switch,
+    "silence_stop": _seconds,
     "recent": _strings,
     "keys": _keys,
 }

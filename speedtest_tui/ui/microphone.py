@@ -67,14 +67,17 @@ class Microphone:
         player = self._player
         return player is not None and not player.state.over
 
-    def listen(self, device: str) -> None:
+    def listen(self, device: str, silence_s: float) -> None:
         """Open the microphone, so that the half second before the key that starts a recording is kept."""
-        self._in_background("microphone", lambda: self._open(device, begin=False))
+        self._in_background("microphone", lambda: self._open(device, silence_s, begin=False))
 
-    def record(self, device: str) -> None:
-        """Start recording; opens the microphone first where it does not listen yet."""
+    def record(self, device: str, silence_s: float) -> None:
+        """Start recording; opens the microphone first where it does not listen yet.
+
+        silence_s: seconds of silence that end the recording; 0 is never
+        """
         self._wanted = True
-        self._in_background("microphone", lambda: self._open(device, begin=True))
+        self._in_background("microphone", lambda: self._open(device, silence_s, begin=True))
 
     def finish(self) -> None:
         """End the recording and turn it into a clip."""
@@ -121,7 +124,7 @@ class Microphone:
 
         threading.Thread(target=guarded, name=name, daemon=True).start()
 
-    def _open(self, device: str, *, begin: bool) -> None:
+    def _open(self, device: str, silence_s: float, *, begin: bool) -> None:
         from speedtest_tui.core.audio.recorder import Recorder
 
         with self._lock:
@@ -129,7 +132,7 @@ class Microphone:
                 if self._recorder is not None:
                     self._recorder.close()
                 self._shown = (float("-inf"), float("-inf"))
-                self._recorder = Recorder(self._heard, device=device or None)
+                self._recorder = Recorder(self._heard, device=device or None, silence_s=silence_s or None)
                 self._recorder.arm()
             if begin:
                 self._recorder.start()

@@ -27,7 +27,7 @@ def test_no_file_means_defaults_and_no_complaint() -> None:
 
 
 def test_what_is_saved_is_read_again(file: Path) -> None:
-    full = Settings("nord", True, "tiny", 9, "de", ("mlx-whisper",), "USB Mic", False, ("/a b/ü.wav",))
+    full = Settings("nord", True, "tiny", 9, "de", ("mlx-whisper",), "USB Mic", False, 2.5, ("/a b/ü.wav",))
     settings.save(full)
     assert settings.load() == settings.Reading(full)
     settings.save(Settings())
@@ -64,6 +64,7 @@ def test_a_broken_file_is_named_and_left_alone(file: Path) -> None:
         ("runs = true", "runs should be"),
         ('runs = "5"', "runs should be"),
         ("theme = 3", "theme should be a text"),
+        ("silence_stop = -1", "silence_stop should be a number of seconds from 0 to 600"),
         ("ascii = 1", "ascii should be true or false"),
         ("recent = [1]", "recent should be a list of texts"),
         ("keys = 1", "keys should name keys as texts"),

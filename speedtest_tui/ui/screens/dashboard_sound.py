@@ -21,7 +21,8 @@ class DashboardSound(DashboardActions):
         """There is no clip: say what to press, and keep the microphone open so that no first word is lost."""
         self.query_one(ClipPane).clear()
         if self.memory.settings.listen and not in_browser(self.app):
-            self.bridge.microphone.listen(self.memory.settings.device)
+            settings = self.memory.settings
+            self.bridge.microphone.listen(settings.device, settings.silence_stop)
 
     def action_record(self) -> None:
         """Start a recording, or end the one that grows."""
@@ -42,7 +43,8 @@ class DashboardSound(DashboardActions):
             self._record()
 
     def _record(self) -> None:
-        self.forget_recording(lambda: self.bridge.microphone.record(self.memory.settings.device))
+        settings = self.memory.settings
+        self.forget_recording(lambda: self.bridge.microphone.record(settings.device, settings.silence_stop))
 
     def action_play(self) -> None:
         """Play the clip, or stop playing it."""
