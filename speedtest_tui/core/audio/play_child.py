@@ -9,18 +9,15 @@ Events:    playing(device) · position(seconds) · finished · failed(message, h
 
 from __future__ import annotations
 
-import os
 import queue
-import sys
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from backends.base import SAMPLE_RATE
 from speedtest_tui.core.audio.devices import silent_stderr
+from speedtest_tui.core.audio.sound_child import run
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.event_pipe import EventPipe, read_commands
-from speedtest_tui.core.lifeline import die_with_parent
+from speedtest_tui.core.event_pipe import EventPipe
 
 if TYPE_CHECKING:
     from backends.base import Samples
@@ -91,21 +88,5 @@ def play(pipe: EventPipe, commands: queue.SimpleQueue[dict[str, Any]]) -> None:
     pipe.send("finished")
 
 
-def main() -> None:
-    die_with_parent()
-    pipe = EventPipe()
-    commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=read_commands, args=(commands,), name="commands", daemon=True).start()
-    code = 0
-    try:
-        play(pipe, commands)
-    except UserError as error:
-        pipe.send("failed", message=error.what, hint=error.todo)
-        code = 2
-    # As in record_child: PortAudio may hang when it closes streams at the interpreter's end.
-    sys.stderr.flush()
-    os._exit(code)
-
-
 if __name__ == "__main__":
-    main()
+    run(play)

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from speedtest_tui.core.audio.devices import choose_device, input_devices
+from speedtest_tui.core.audio.sound_child import run
 from speedtest_tui.core.audio.take import Opened, Take
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.event_pipe import EventPipe, read_commands
-from speedtest_tui.core.lifeline import die_with_parent
+from speedtest_tui.core.event_pipe import EventPipe
 
 TICK_S = 0.05
 REPORT_HZ = 12
@@ -153,21 +153,5 @@ def record(pipe: EventPipe, commands: queue.SimpleQueue[dict[str, Any]]) -> None
     pipe.send("ended", how=take.ended.how, reason=take.ended.reason, path=path[0] if path else "")
 
 
-def main() -> None:
-    die_with_parent()
-    pipe = EventPipe()
-    commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=read_commands, args=(commands,), name="commands", daemon=True).start()
-    code = 0
-    try:
-        record(pipe, commands)
-    except UserError as error:
-        pipe.send("failed", message=error.what, hint=error.todo)
-        code = 2
-    # Not through the interpreter's end: there PortAudio closes its streams, which hangs where a device is gone.
-    sys.stderr.flush()
-    os._exit(code)
-
-
 if __name__ == "__main__":
-    main()
+    run(record)

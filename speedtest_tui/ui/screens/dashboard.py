@@ -106,6 +106,7 @@ class DashboardScreen(DashboardSound):
         self._timer: Timer | None = None
         self._waiting_for = {"clip", "backends"}
         self._raced_runs = request.plan.runs
+        self._looked_up: tuple[tuple[BackendEntry, ...], str] | None = None
 
     def compose(self) -> ComposeResult:
         yield StatusLine(self.plan)
@@ -235,7 +236,10 @@ class DashboardScreen(DashboardSound):
             self.query_one(RacePane).wait(self._waiting_rows(), self.plan.runs)
             self.query_one(TranscriptPane).show((), NO_MARKS)
             self.query_one(StatusLine).show_race(None, self.plan)
-        self.bridge.look_up(self.entries, self.plan.size)
+        wanted = (self.entries, self.plan.size)
+        if wanted != self._looked_up:
+            self._looked_up = wanted
+            self.bridge.look_up(*wanted)
         self.refresh_bindings()
 
     def _rows_differ(self, snapshot: RaceSnapshot) -> bool:
