@@ -10,21 +10,23 @@ import sys
 import threading
 from collections.abc import Sequence
 
-OFFLINE_ENVIRONMENT = {
-    "HF_HUB_OFFLINE": "1",  # a benchmark can never start a download
+CHILD_ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "PYTHONFAULTHANDLER": "1",  # a segfault leaves a reason on stderr
     "PYTHONIOENCODING": "utf-8",
 }
+OFFLINE_ENVIRONMENT = {**CHILD_ENVIRONMENT, "HF_HUB_OFFLINE": "1"}  # a benchmark can never start a download
 
 KILL_AFTER_S = 0.5
 """How long a child may take to end after SIGTERM; ours has no handler, so this only matters to what it started."""
 
 
-def launch(module: str, *arguments: str, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+def launch(module: str, *arguments: str, pass_fds: Sequence[int] = (), online: bool = False) -> subprocess.Popen[bytes]:
     """Start `python -m module arguments...`, unbuffered pipes on all three standard streams.
+
+    online: whether the child may use the network; what the user's own HF_HUB_OFFLINE forbids stays forbidden
 
     The child leads a process group of its own, so that a Ctrl-C at the terminal does not reach it and that what it
     starts can be ended with it. `-P` keeps the working folder off its import path. Raises OSError.
@@ -37,7 +39,7 @@ def launch(module: str, *arguments: str, pass_fds: Sequence[int] = ()) -> subpro
         bufsize=0,
         start_new_session=True,
         pass_fds=pass_fds,
-        env={**os.environ, **OFFLINE_ENVIRONMENT},
+        env={**os.environ, **(CHILD_ENVIRONMENT if online else OFFLINE_ENVIRONMENT)},
     )
 
 

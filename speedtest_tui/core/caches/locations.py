@@ -61,6 +61,26 @@ def spool_folder() -> Path:
     return _data_folder() / "recordings"
 
 
+def checksums_file() -> Path:
+    """Which files have been hashed, and what came of it."""
+    return _data_folder() / "checksums.json"
+
+
+def verifications_file() -> Path:
+    """Which models have been loaded, and what came of it."""
+    return _data_folder() / "verifications.json"
+
+
+def trash_folder() -> Path:
+    """What repairs replaced or removed, until it is emptied."""
+    return _data_folder() / "trash"
+
+
+def converted_folder() -> Path:
+    """Models that this program converted."""
+    return local_cache() / "converted"
+
+
 def config_file() -> Path:
     """The settings: below SPEEDTEST_CONFIG_DIR or the platform's folder for configuration."""
     if named := _from_environment("SPEEDTEST_CONFIG_DIR"):
