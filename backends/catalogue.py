@@ -123,3 +123,20 @@ PARAKEET_MLX = {
 POCKETSPHINX = dict.fromkeys(
     SIZES, ModelSpec("bundled", "pocketsphinx/en-us", variant="GMM, one model for every size", english_only=True)
 )
+
+BY_BACKEND = {
+    "mlx-whisper": MLX_WHISPER,
+    "parakeet-mlx": PARAKEET_MLX,
+    "whisper-mps": WHISPER_MPS,
+    "transformers": TRANSFORMERS,
+    "pocketsphinx": POCKETSPHINX,
+}
+
+
+def sizes_of(spec: ModelSpec) -> tuple[str, str]:
+    """The built-in backend and the first of its sizes that mean a model, be it as a fallback; ("", "") for none."""
+    for backend, models in BY_BACKEND.items():
+        for size, known in models.items():
+            if spec in (known, known.fallback):
+                return backend, size
+    return "", ""

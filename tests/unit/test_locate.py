@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
+from by_hand import CHECKPOINT, COMMIT, FILES, GOOD, SPEC, archive, payload, put
 
-from backends.base import BackendEntry, Location, ModelSpec, RequiredFile
-from backends.catalogue import openai_checkpoint
+from backends.base import BackendEntry, Location, ModelSpec
+from backends.catalogue import MLX_WHISPER, openai_checkpoint
 from speedtest_tui.core.bench.entrants import Entrant, prepare
 from speedtest_tui.core.caches.locate import NotFound, locate
 
-FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
-SPEC = ModelSpec("hub", "org/name", FILES)
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SIZE = sum(map(len, GOOD.values()))
 
 
 @pytest.fixture
@@ -22,21 +22,6 @@ def hub(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty Hugging Face cache."""
     monkeypatch.setenv("HF_HUB_CACHE", str(places / "hub"))
     return places / "hub"
-
-
-def put(cache: Path, repository: str = "org/name", commit: str = COMMIT, ref: bool = True) -> Path:
-    """Lay out a repository as huggingface_hub does: blobs, links to them, a ref. Returns the snapshot."""
-    folder = cache / f"models--{repository.replace('/', '--')}"
-    snapshot = folder / "snapshots" / commit
-    snapshot.mkdir(parents=True)
-    (folder / "blobs").mkdir(exist_ok=True)
-    for name, content in (("config.json", b"{}"), ("weights.safetensors", b"x" * 100)):
-        (folder / "blobs" / f"of-{name}").write_bytes(content)
-        (snapshot / name).symlink_to(Path("../../blobs") / f"of-{name}")
-    if ref:
-        (folder / "refs").mkdir(exist_ok=True)
-        (folder / "refs" / "main").write_text(commit)
-    return snapshot
 
 
 def problem(spec: ModelSpec = SPEC) -> str:
@@ -48,18 +33,17 @@ def problem(spec: ModelSpec = SPEC) -> str:
 
 def test_complete(hub: Path) -> None:
     snapshot = put(hub)
-    assert locate(SPEC) == Location(snapshot, COMMIT, "hf", 102)
+    assert locate(SPEC) == Location(snapshot, COMMIT, "hf", SIZE)
 
 
 @pytest.mark.parametrize("below", ["models", "models/hub"])
 def test_in_the_local_cache(places: Path, hub: Path, below: str) -> None:
     snapshot = put(places / below)
-    assert locate(SPEC) == Location(snapshot, COMMIT, "local", 102)
+    assert locate(SPEC) == Location(snapshot, COMMIT, "local", SIZE)
 
 
 def test_an_accepted_other_name(hub: Path) -> None:
-    snapshot = put(hub)
-    (snapshot / "weights.safetensors").rename(snapshot / "weights.npz")
+    put(hub, {"config.json": b"{}", "weights.npz": archive("a.npy")})
     assert isinstance(locate(SPEC), Location)
 
 
@@ -78,12 +62,14 @@ def test_a_broken_link(hub: Path) -> None:
 
 
 def test_an_empty_file(hub: Path) -> None:
-    (put(hub) / "weights.safetensors").write_bytes(b"")
+    payload(put(hub) / "weights.safetensors").write_bytes(b"")
     assert "weights.safetensors is empty" in problem()
 
 
 def test_a_pointer_to_a_large_file(hub: Path) -> None:
-    (put(hub) / "weights.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    payload(put(hub) / "weights.safetensors").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+    )
     assert "is a pointer to a large file" in problem()
 
 
@@ -91,7 +77,7 @@ def test_a_folder_where_a_file_belongs(hub: Path) -> None:
     snapshot = put(hub)
     (snapshot / "config.json").unlink()
     (snapshot / "config.json").mkdir()
-    assert "config.json cannot be read" in problem()
+    assert "config.json is a folder" in problem()
 
 
 def test_a_whole_copy_beside_a_damaged_one(places: Path, hub: Path) -> None:
@@ -102,17 +88,22 @@ def test_a_whole_copy_beside_a_damaged_one(places: Path, hub: Path) -> None:
     assert (found.path, found.cache) == (snapshot, "local")
 
 
-def test_without_a_ref_the_only_snapshot_counts(hub: Path) -> None:
-    put(hub, ref=False)
+def test_without_a_ref_the_only_snapshot_counts_and_of_several_the_newest(hub: Path) -> None:
+    first = put(hub, ref=False)
     assert isinstance(locate(SPEC), Location)
-    put(hub, commit="f" * 40, ref=False)
-    assert "has no snapshot" in problem()
+    newest = put(hub, commit="f" * 40, ref=False)
+    os.utime(first, (1_000_000, 1_000_000))
+    found = locate(SPEC)
+    assert isinstance(found, Location)
+    assert found.path == newest
 
 
-def test_a_ref_to_a_snapshot_that_is_gone(hub: Path) -> None:
-    put(hub)
+def test_a_ref_to_a_snapshot_that_is_gone_does_not_hide_a_whole_one(hub: Path) -> None:
+    snapshot = put(hub)
     (hub / "models--org--name" / "refs" / "main").write_text("f" * 40)
-    assert "has no snapshot" in problem()
+    found = locate(SPEC)
+    assert isinstance(found, Location)
+    assert found.path == snapshot
 
 
 def test_a_pinned_revision_ignores_the_ref(hub: Path) -> None:
@@ -121,18 +112,19 @@ def test_a_pinned_revision_ignores_the_ref(hub: Path) -> None:
     found = locate(ModelSpec("hub", "org/name", FILES, revision="a" * 40))
     assert isinstance(found, Location)
     assert found.path == pinned
-    assert "has no snapshot" in problem(ModelSpec("hub", "org/name", FILES, revision="b" * 40))
+    assert "is incomplete" in problem(ModelSpec("hub", "org/name", FILES, revision="b" * 40))
 
 
 @pytest.mark.parametrize("ref", ["../../../../outside", "..", ".", "/", "", "outside/../..", "\x00"])
 def test_a_ref_cannot_lead_elsewhere(places: Path, hub: Path, ref: str) -> None:
-    put(hub)
-    outside = put(places, "outside/outside")
+    snapshot = put(hub)
+    outside = put(places, repository="outside/outside")
     for name in ("config.json", "weights.safetensors"):
         (hub / "models--org--name" / name).write_bytes(b"planted")
     (hub / "models--org--name" / "refs" / "main").write_text(ref.replace("outside", str(outside)))
     found = locate(SPEC)
-    assert isinstance(found, NotFound), found
+    assert isinstance(found, Location)
+    assert found.path == snapshot
 
 
 def test_a_ref_that_is_no_text(hub: Path) -> None:
@@ -146,16 +138,16 @@ def test_a_ref_that_is_no_text(hub: Path) -> None:
 def test_openai_checkpoints(places: Path, where: str) -> None:
     cache = places / ("models" if where == "local" else "home/.cache/whisper")
     cache.mkdir(parents=True)
-    (cache / "large-v3.pt").write_bytes(b"weights")
+    (cache / "large-v3.pt").write_bytes(CHECKPOINT)
     found = locate(openai_checkpoint("large"))
-    assert found == Location(cache / "large-v3.pt", "e5b1a55b89c1", where, 7)
+    assert found == Location(cache / "large-v3.pt", "e5b1a55b89c1", where, len(CHECKPOINT))
 
 
 def test_openai_checkpoints_that_are_not_there(places: Path) -> None:
     assert problem(openai_checkpoint("tiny")) == "tiny.pt is not on this machine"
     (places / "models").mkdir()
     (places / "models" / "tiny.pt").touch()
-    assert "tiny.pt is unusable: tiny.pt is empty" in problem(openai_checkpoint("tiny"))
+    assert "tiny.pt is damaged (local cache: tiny.pt is empty)" in problem(openai_checkpoint("tiny"))
 
 
 def test_bundled_models_need_no_place() -> None:
@@ -181,3 +173,25 @@ def test_the_fallback_is_used_and_said(hub: Path, monkeypatch: pytest.MonkeyPatc
     assert isinstance(found, Entrant)
     assert (found.spec, found.location.path) == (SPEC, snapshot)
     assert found.warnings == ("ran org/name because org/name-q4 is not on this machine",)
+
+
+def test_what_to_do_is_a_command_that_can_be_typed(hub: Path) -> None:
+    tiny = MLX_WHISPER["tiny"]
+    found = locate(tiny)
+    assert isinstance(found, NotFound)
+    assert found.hint == "fetch it: `speedtest-tui download --size tiny --backends mlx-whisper`"
+    assert tiny.fallback is not None
+    payload(put(hub, repository=tiny.fallback.source) / "config.json").write_bytes(b"{")
+    found = locate(tiny.fallback)
+    assert isinstance(found, NotFound)
+    assert found.reason == f"{tiny.fallback.source} is damaged (HF cache: config.json is not valid JSON)"
+    assert found.hint == "mend it: `speedtest-tui repair --size tiny --backends mlx-whisper`"
+    assert locate(SPEC).hint == "fetch it: `speedtest-tui download`"  # a third party's: what to type is not known here
+
+
+def test_every_cache_with_something_in_it_is_named(places: Path, hub: Path) -> None:
+    (put(hub) / "config.json").unlink()
+    payload(put(places / "models") / "config.json").unlink()
+    said = problem()
+    assert said.startswith("org/name is incomplete (HF cache: 1 of 2 files, ")
+    assert said.endswith(": config.json is missing; local cache: config.json is a broken link)")

@@ -1,0 +1,179 @@
+"""Hashes of models' files against what manifests, blob names and the catalogue say, and what follows from them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from by_hand import CHECKPOINT, GOOD, SPEC, flip, payload, put, sha256
+
+from backends.base import BackendEntry, ModelSpec, RequiredFile
+from speedtest_tui.core.caches import checked, hashing
+from speedtest_tui.core.caches.checksum import checksum, with_hash, without_hash
+from speedtest_tui.core.caches.locations import checksums_file
+from speedtest_tui.core.caches.states import Fault, ModelReport
+from speedtest_tui.core.caches.survey import report
+
+ENTRY = BackendEntry("toy", "toys.well:Well")
+WEIGHTS = "weights.safetensors"
+
+
+@pytest.fixture
+def hub(places: Path) -> Path:
+    return places / "home" / ".cache" / "huggingface" / "hub"
+
+
+def look(spec: ModelSpec = SPEC) -> ModelReport:
+    return report(ENTRY, spec, ("tiny",))
+
+
+def compare(reports: Sequence[ModelReport]) -> tuple[Fault, ...]:
+    return checksum(reports, lambda done, total: None, threading.Event())
+
+
+@pytest.mark.parametrize("manifest", [False, True])
+def test_whole_files_match(hub: Path, manifest: bool) -> None:
+    snapshot = put(hub, manifest=manifest)
+    assert compare([look()]) == ()
+    assert [checked.verdict(snapshot / name) for name in GOOD] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("manifest", [False, True])
+@pytest.mark.parametrize(("name", "hashed"), [(WEIGHTS, "sha256"), ("config.json", "git sha1")])
+def test_wrong_bytes_of_the_right_size(hub: Path, manifest: bool, name: str, hashed: str) -> None:
+    files = {**GOOD, "config.json": b'{"a":"b"} '}
+    snapshot = put(hub, files, manifest=manifest)
+    flip(snapshot / name)
+    if name == "config.json":
+        payload(snapshot / name).write_bytes(b'{"a":"c"} ')
+    before = look()
+    assert before.state("hf").state == "complete"
+    (fault,) = compare([before])
+    assert (fault.kind, fault.path, fault.name) == ("corrupt", snapshot / name, name)
+    assert fault.detail == f"{name} does not match its {hashed}"
+    after = look().state("hf")
+    assert (after.state, after.detail, after.faults) == ("damaged", fault.detail, (fault,))
+    assert look().location is None
+
+
+def test_a_mended_file_is_fine_again(hub: Path) -> None:
+    weights = put(hub) / WEIGHTS
+    flip(weights)
+    compare([look()])
+    flip(weights)
+    os.utime(weights)
+    assert look().state("hf").state == "complete"
+    assert compare([look()]) == ()
+    flip(weights)
+    os.utime(weights, (1_000, 1_000))
+    assert [fault.name for fault in compare([look()])] == [WEIGHTS]
+
+
+def test_a_file_found_corrupt_is_compared_again_when_asked(hub: Path) -> None:
+    weights = put(hub) / WEIGHTS
+    status = weights.stat()
+    checked.remember([checked.Checked(weights, status.st_size, status.st_mtime_ns, "0" * 64, ok=False)])
+    assert look().state("hf").state == "damaged"
+    assert compare([look()]) == ()
+    assert look().state("hf").state == "complete"
+
+
+def test_the_payload_in_the_shared_store_is_compared_with_the_name_of_the_first_hop(hub: Path) -> None:
+    snapshot = put(hub)
+    blob = payload(snapshot / WEIGHTS)
+    shared = hub / "blobs" / "ab" / ("ab" * 32)
+    shared.parent.mkdir(parents=True)
+    (hub / "blobs" / ".huggingface-shared-blobs").write_text("1\n")
+    blob.rename(shared)
+    blob.symlink_to(os.path.relpath(shared, blob.parent))
+    assert compare([look()]) == ()
+    flip(shared)
+    (fault,) = compare([look()])
+    assert fault.path == snapshot / WEIGHTS
+
+
+def test_checkpoints_are_compared_with_the_catalogue(places: Path) -> None:
+    path = places / "models" / "toy.pt"
+    path.parent.mkdir()
+    path.write_bytes(CHECKPOINT)
+    url = f"https://example.invalid/{sha256(CHECKPOINT)}/toy.pt"
+    good = ModelSpec("openai", url, (RequiredFile(("toy.pt",), sha256(CHECKPOINT)),))
+    assert compare([look(good)]) == ()
+    other = replace(good, files=(RequiredFile(("toy.pt",), "0" * 64),))
+    (fault,) = compare([look(other)])
+    assert (fault.path, fault.kind) == (path, "corrupt")
+
+
+def test_files_without_a_known_hash_are_said(places: Path) -> None:
+    folder = places / "models" / "org--name"
+    folder.mkdir(parents=True)
+    for name, data in GOOD.items():
+        (folder / name).write_bytes(data)
+    assert compare([look()]) == ()
+    assert [file.name for file in without_hash([look()])] == ["config.json", WEIGHTS]
+    assert with_hash([look()]) == ()
+
+
+def test_what_is_missing_or_broken_is_left_to_others(hub: Path) -> None:
+    snapshot = put(hub, manifest=True)
+    payload(snapshot / "config.json").unlink()
+    payload(snapshot / WEIGHTS).write_bytes(b"short")
+    assert with_hash([look()]) == ()
+    assert compare([look()]) == ()
+
+
+def test_a_payload_that_two_models_share_is_read_once(hub: Path, places: Path) -> None:
+    put(hub)
+    both = [look(), look(replace(SPEC, variant="other"))]
+    assert len(with_hash(both)) == 2
+    told: list[tuple[int, int]] = []
+    checksum(both, lambda done, total: told.append((done, total)), threading.Event())
+    assert told[-1] == (sum(map(len, GOOD.values())),) * 2
+
+
+def test_the_fallback_is_compared_too(hub: Path) -> None:
+    flip(put(hub, repository="org/plain") / WEIGHTS)
+    spec = ModelSpec("hub", "org/quantised", SPEC.files, fallback=replace(SPEC, source="org/plain"))
+    (fault,) = compare([look(spec)])
+    assert "models--org--plain" in str(fault.path)
+
+
+def test_the_built_in_model_is_compared_with_its_own_notes(places: Path, unpacked: object) -> None:
+    import shutil
+
+    from backends.catalogue import MLX_WHISPER
+
+    source: Path = unpacked("mlx")  # type: ignore[operator]
+    folder = places / "models" / "embedded" / source.parent.name / "mlx"
+    shutil.copytree(source, folder)
+    assert compare([look(MLX_WHISPER["nano"])]) == ()
+    flip(folder / WEIGHTS)
+    (fault,) = compare([look(MLX_WHISPER["nano"])])
+    assert fault.path == folder / WEIGHTS
+    assert look(MLX_WHISPER["nano"]).state("local").state == "damaged"
+    assert look(MLX_WHISPER["nano"]).usable  # it is unpacked anew
+
+
+def test_cancelling_remembers_nothing_false(hub: Path) -> None:
+    put(hub)
+    cancelled = threading.Event()
+    cancelled.set()
+    assert checksum([look()], lambda done, total: None, cancelled) == ()
+    assert not checksums_file().exists()
+
+
+def test_a_file_that_cannot_be_read_is_a_fault(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = put(hub)
+
+    def fail(self: object, job: hashing.HashJob, buffer: memoryview) -> str:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(hashing._Work, "_digest", fail)
+    faults = compare([look()])
+    assert {fault.kind for fault in faults} == {"unreadable"}
+    assert faults[0].detail == "config.json cannot be read: input/output error"
+    assert checked.verdict(snapshot / WEIGHTS) is None
