@@ -1,0 +1,228 @@
+"""`speedtest-tui repair` on a home in which everything is damaged: the plan, the repair, nothing left, and back."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import damage
+import pytest
+from damaged_home import Home, build
+from downloading import add_model
+from handmade import hub_cache
+from misbehaviour import Stall
+from repos import MLX, Kit
+from server import HubServer
+from test_repair import WEIGHTS
+
+from speedtest_tui.cli import Parser
+from speedtest_tui.commands import repair, repair_print
+from speedtest_tui.core.caches import locations, materialise
+from speedtest_tui.core.caches.examine import examine
+from speedtest_tui.core.caches.repair import trash
+from speedtest_tui.core.caches.repair.apply import Application
+from speedtest_tui.core.errors import UserError
+
+Run = Callable[..., tuple[int, str]]
+Ask = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command, in this process: its exit code, and what it printed on standard output."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process has handlers of its own
+    parser = Parser()
+    repair.add_parser(parser.add_subparsers(parser_class=Parser))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        options: argparse.Namespace = parser.parse_args(["repair", *arguments])
+        code = options.command(options)
+        return code, capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def ask(run: Run) -> Ask:
+    """The same with --json."""
+
+    def ask(*arguments: str) -> tuple[int, dict[str, Any]]:
+        code, text = run(*arguments, "--json")
+        return code, json.loads(text)
+
+    return ask
+
+
+@pytest.fixture
+def home(places: Path, hub: HubServer, kit: Kit, online: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Home:
+    """The damaged home, in use."""
+    made = build(places / "home", hub, kit)
+    for name, value in made.environment(hub).items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+@pytest.mark.timeout(175)
+def test_everything_that_can_be_mended_is_and_nothing_is_lost(home: Home, run: Run, ask: Ask) -> None:
+    code, plan = ask("--all", "--checksum")
+    assert code == 1
+    assert plan["applied"] is None
+    assert {step["kind"] for step in plan["plan"]} == {"relink", "adopt", "write-ref", "resume", "fetch"}
+    code, done = ask("--all", "--apply")
+    assert [(step["what"], step["message"]) for step in done["applied"]["steps"] if step["state"] != "done"] == []
+    assert (code, done["applied"]["state"]) == (0, "done")
+    assert {model["state"] for model in done["applied"]["models"]} == {"complete"}
+    assert len(done["applied"]["models"]) >= len(home.damaged)
+    code, again = ask("--all", "--checksum")
+    assert (code, again["plan"]) == (0, [])
+    found = [folder / change.kept for entry in trash.entries() for folder, change in entry.changes if change.kept]
+    contents = {path.read_bytes() for path in found if path.is_file() and not path.is_symlink()}
+    assert set(home.payloads) <= contents
+    assert (home.folder / "outside").read_bytes() == b"nobody's business"
+    code, text = run("--undo", done["applied"]["undo"])
+    assert code == 0
+    assert "changes taken back" in text
+    assert ask("--all")[0] == 1
+
+
+@pytest.fixture
+def damaged(hub: HubServer, online: dict[str, str], places: Path) -> Path:
+    """One model of mlx-whisper whose weights are cut short. Returns their blob."""
+    commit = add_model(hub, WEIGHTS, MLX)
+    files = {"config.json": b'{"model_type": "whisper"}', "weights.safetensors": WEIGHTS}
+    made = hub_cache(locations.hf_cache(), MLX, files, commit=commit)
+    damage.truncate(made.blob("weights.safetensors"))
+    return made.blob("weights.safetensors")
+
+
+def test_the_plan_in_words_changes_nothing(damaged: Path, run: Run) -> None:
+    before = damaged.read_bytes()
+    code, text = run("--size", "tiny", "--backends", "mlx-whisper")
+    assert code == 1
+    assert f"Fetch weights.safetensors of {MLX} again: 1 MB." in text
+    assert "1 step, 1 MB to download; nothing is deleted" in text
+    assert " free" in text.splitlines()[-1]
+    assert damaged.read_bytes() == before
+    assert not locations.trash_folder().exists()
+
+
+def test_applied_it_says_what_came_of_it_and_how_to_go_back(damaged: Path, run: Run) -> None:
+    before = damaged.read_bytes()
+    code, text = run("--size", "tiny", "--backends", "mlx-whisper", "--apply")
+    assert code == 0
+    assert f"✓ fetch weights.safetensors of {MLX} again" in text
+    assert f"{MLX} is complete" in text
+    assert damaged.read_bytes() == WEIGHTS
+    assert run("--size", "tiny", "--backends", "mlx-whisper")[0] == 0
+    (entry,) = trash.entries()
+    assert f"repair --undo {entry.id}" in text
+    assert entry.id in run("--trash")[1]
+    code, text = run("--undo")
+    assert (code, damaged.read_bytes()) == (0, before)
+    code, text = run("--empty-trash")
+    assert (code, text) == (0, "1 MB freed.\n")
+    assert run("--trash") == (0, "The trash is empty: no repair has replaced anything.\n")
+
+
+def test_what_cannot_be_fetched_makes_the_exit_code_1(damaged: Path, hub: HubServer, ask: Ask) -> None:
+    before = damaged.read_bytes()
+    hub.close()
+    code, done = ask("--size", "tiny", "--backends", "mlx-whisper", "--apply")
+    assert (code, done["applied"]["state"], done["applied"]["undo"]) == (1, "failed", None)
+    assert damaged.read_bytes() == before
+
+
+def test_a_missing_model_is_no_fault(places: Path, run: Run) -> None:
+    code, text = run("--size", "base", "--backends", "mlx-whisper")
+    assert code == 0
+    assert "speedtest-tui download --size base --backends mlx-whisper" in text
+    assert "Nothing needs repair." in text
+
+
+def test_equal_files_are_merged_when_asked_for(places: Path, ask: Ask) -> None:
+    files = {"config.json": b"{}", "weights.safetensors": WEIGHTS}
+    first, second = (hub_cache(root, "a/b", files) for root in (locations.hf_cache(), locations.local_cache()))
+    assert ask("--all")[1]["plan"] == []
+    code, done = ask("--all", "--merge-duplicates", "--apply")
+    assert (code, [step["kind"] for step in done["applied"]["steps"]]) == (0, ["merge"])
+    assert first.blob("weights.safetensors").samefile(second.blob("weights.safetensors"))
+    assert ask("--all", "--merge-duplicates")[1]["plan"] == []
+
+
+def test_foreign_files_go_to_the_trash_when_asked_for(places: Path, ask: Ask) -> None:
+    locations.hf_cache().mkdir(parents=True)
+    notes = damage.foreign_file(locations.hf_cache())
+    code, plan = ask("--all")
+    assert (code, plan["plan"], [step["kind"] for step in plan["offered"]]) == (0, [], ["trash"])
+    assert ask("--all", "--tidy", "--apply")[0] == 0
+    assert not notes.exists()
+    assert ask("--undo")[0] == 0
+    assert notes.exists()
+
+
+def test_a_model_is_copied_to_another_cache(places: Path, ask: Ask) -> None:
+    from backends.catalogue import MLX_WHISPER
+
+    hub_cache(locations.hf_cache(), MLX, {"config.json": b"{}", "weights.safetensors": WEIGHTS})
+    code, plan = ask("--copy", MLX, "--to", "local")
+    assert (code, [step["kind"] for step in plan["plan"]]) == (1, ["copy"])
+    assert ask("--copy", MLX, "--to", "local", "--apply")[0] == 0
+    fallback = MLX_WHISPER["tiny"].fallback
+    assert fallback is not None
+    assert examine(fallback, "local").state == "complete"
+
+
+def test_a_damaged_built_in_model_is_unpacked_again(places: Path, ask: Ask) -> None:
+    folder = materialise.materialise("mlx", locations.local_cache())
+    damage.truncate(folder / "weights.safetensors")
+    damaged = (folder / "weights.safetensors").read_bytes()
+    code, done = ask("--size", "nano", "--backends", "mlx-whisper", "--apply")
+    assert (code, [step["kind"] for step in done["applied"]["steps"]]) == (0, ["unpack"])
+    assert materialise.find("mlx", locations.local_cache()) == folder
+    assert ask("--size", "nano", "--backends", "mlx-whisper")[1]["plan"] == []
+    assert ask("--undo")[0] == 0
+    assert (folder / "weights.safetensors").read_bytes() == damaged
+
+
+def test_interrupted_it_ends_with_130_and_goes_on_the_next_time(
+    damaged: Path, hub: HubServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.misbehave("*weights.safetensors", Stall(400_000), times=1)
+
+    def interrupted(_: Application) -> None:
+        assert hub.wait(lambda server: server.stalled)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(repair_print, "watch", interrupted)
+    assert run("--size", "tiny", "--backends", "mlx-whisper", "--apply")[0] == 130
+    hub.release()
+    assert damaged.read_bytes() != WEIGHTS
+    monkeypatch.setattr(repair_print, "watch", lambda application: application.join())
+    assert run("--size", "tiny", "--backends", "mlx-whisper", "--apply")[0] == 0
+    assert damaged.read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--copy", "a/b"), "--to"),
+        (("--to", "hf"), "--to"),
+        (("--verify",), "--apply"),
+        (("--symlinks",), "--merge-duplicates"),
+        (("--timeout", "0"), "more than 0"),
+        (("--size", "gigantic"), "choose from"),
+        (("--backends", "nobody"), "nobody"),
+        (("--copy", "a/b", "--to", "hf"), "no cache but hf has a/b"),
+        (("--undo", "never"), "no repair is called never"),
+        (("--undo",), "nothing to undo"),
+        (("--undo", "--trash"), "not allowed"),
+    ],
+)
+def test_wrong_usage_is_one_line(places: Path, run: Run, arguments: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UserError, match=words) as error:
+        run(*arguments)
+    assert "\n" not in str(error.value)

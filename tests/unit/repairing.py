@@ -1,0 +1,52 @@
+"""What tests of repairs share: the look at the caches that a plan is made of, and an application to its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from backends.base import BackendEntry, ModelSpec
+from speedtest_tui.core.caches.repair.apply import Application, Progress
+from speedtest_tui.core.caches.repair.plan import plan
+from speedtest_tui.core.caches.repair.step import Plan, Step
+from speedtest_tui.core.caches.repair.trash import FALLBACK
+from speedtest_tui.core.caches.scan import scan
+from speedtest_tui.core.caches.states import ModelReport
+from speedtest_tui.core.caches.survey import report
+
+ENTRY = BackendEntry("mlx-whisper", "backends.mlx_whisper:MlxWhisper", "this program")
+
+
+def reports(*specs: ModelSpec) -> list[ModelReport]:
+    """How some models stand."""
+    return [report(ENTRY, spec, ("tiny",)) for spec in specs]
+
+
+def planned(*specs: ModelSpec) -> Plan:
+    """The plan for some models and for everything in the caches."""
+    return plan(reports(*specs), list(scan()))
+
+
+def apply(steps: Sequence[Step], *specs: ModelSpec) -> Progress:
+    """Take steps, as the command does: with a second plan for what they leave."""
+    application = Application(steps, replan=lambda: planned(*specs).chosen)
+    application.start()
+    application.join()
+    return application.snapshot
+
+
+def picture(*roots: Path) -> dict[str, str]:
+    """All that lies in some folders but the trash: files by their content, links by their text."""
+    found = {}
+    for root in roots:
+        for folder, folders, files in os.walk(root):
+            if FALLBACK in folders:
+                folders.remove(FALLBACK)
+            for name in (*folders, *files):
+                path = Path(folder, name)
+                if path.is_symlink():
+                    found[str(path)] = f"-> {path.readlink()}"
+                elif path.is_file() and path.suffix != ".lock":
+                    found[str(path)] = path.read_bytes().hex()[:400]
+    return found

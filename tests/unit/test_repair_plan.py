@@ -1,0 +1,306 @@
+"""The plan of a repair: which steps for which damage, in words and bytes, and nothing where nothing is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+from by_hand import CHECKPOINT, FILES, GOOD, SPEC, flip, git_sha1, payload, put, sha256
+from repairing import planned, reports
+
+from backends.base import ModelSpec, RequiredFile
+from speedtest_tui.core.caches import checked, layout, locations
+from speedtest_tui.core.caches.inventory import Duplicate
+from speedtest_tui.core.caches.repair.copying import plan_copy
+from speedtest_tui.core.caches.repair.plan import plan
+from speedtest_tui.core.caches.repair.step import bytes_to_fetch
+from speedtest_tui.core.caches.scan import scan
+from speedtest_tui.core.errors import UserError
+
+WEIGHTS = "weights.safetensors"
+OPENAI = ModelSpec(
+    "openai", f"https://host/{sha256(CHECKPOINT)}/tiny.pt", (RequiredFile(("tiny.pt",), sha256(CHECKPOINT)),)
+)
+
+
+@pytest.fixture
+def hf(places: Path) -> Path:
+    """The HF cache, empty."""
+    locations.hf_cache().mkdir(parents=True)
+    return locations.hf_cache()
+
+
+def kinds(*specs: ModelSpec) -> list[str]:
+    return [step.kind for step in planned(*specs).chosen]
+
+
+def mlx_weights(names: tuple[str, ...] = (), width: int = 3) -> bytes:
+    """A safetensors file with the names that mlx-whisper reads, or others."""
+    names = names or ("encoder.conv1.weight", "decoder.token_embedding.weight", "encoder.blocks.0.mlp1.weight")
+    entry = {"dtype": "F16", "shape": [1, width, 1], "data_offsets": [0, 2 * width]}
+    header = json.dumps(dict.fromkeys(names, entry)).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(2 * width)
+
+
+def test_nothing_for_a_whole_model(hf: Path) -> None:
+    put(hf, manifest=True)
+    found = planned(SPEC)
+    assert (found.steps, found.notes) == ((), ())
+
+
+def test_a_missing_model_is_no_fault_and_the_note_names_the_command(hf: Path) -> None:
+    found = planned(SPEC)
+    assert found.steps == ()
+    (note,) = found.notes
+    assert (note.sentence, note.todo) == (
+        "org/name is not on this machine",
+        "speedtest-tui download --size tiny --backends mlx-whisper",
+    )
+
+
+def test_a_partial_model_is_resumed_at_its_commit(hf: Path) -> None:
+    snapshot = put(hf, manifest=True, leave_out=(WEIGHTS,))
+    whole = GOOD[WEIGHTS]
+    (snapshot.parents[1] / "blobs" / f"{sha256(whole)}.0badc0de.incomplete").write_bytes(whole[:50])
+    (step,) = planned(SPEC).chosen
+    assert (step.kind, step.fetch_bytes) == ("resume", len(whole) - 50)
+    assert step.what == f"resume org/name: {len(whole) - 50} bytes"
+    assert step.request is not None
+    assert (step.request.revision, step.request.root, step.request.again) == (snapshot.name, hf, ())
+    assert step.request.fallback is not None
+    assert step.request.fallback.revision == ""
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "pointer", "hash"])
+def test_a_damaged_file_is_fetched_again_and_named(hf: Path, damage: str) -> None:
+    snapshot = put(hf, manifest=True)
+    blob = payload(snapshot / WEIGHTS)
+    if damage == "hash":
+        flip(snapshot / WEIGHTS)
+        status = blob.stat()
+        checked.remember([checked.Checked(blob, status.st_size, status.st_mtime_ns, "0" * 64, False)])
+    else:
+        blob.write_bytes({"cut": GOOD[WEIGHTS][:40], "empty": b"", "pointer": b"version https://git-lfs\n"}[damage])
+    (step,) = planned(SPEC).chosen
+    size = len(GOOD[WEIGHTS])
+    assert (step.kind, step.what) == ("fetch", f"fetch {WEIGHTS} of org/name again: {size} bytes")
+    assert step.fetch_bytes == size
+    assert step.request is not None
+    assert step.request.again == (WEIGHTS,)
+    assert step.replaces == (snapshot / WEIGHTS, blob)
+
+
+def test_of_a_damaged_shared_payload_the_payload_itself_is_replaced(hf: Path) -> None:
+    snapshot = put(hf, manifest=True)
+    blob = payload(snapshot / WEIGHTS)
+    store = layout.shared_blob(hf, "ab" * 32)
+    store.parent.mkdir(parents=True)
+    (hf / "blobs" / layout.SHARED_MARKER).write_text("1\n")
+    store.write_bytes(b"cut")
+    blob.unlink()
+    blob.symlink_to(os.path.relpath(store, blob.parent))
+    (step,) = planned(SPEC).chosen
+    assert (step.kind, step.replaces) == ("fetch", (snapshot / WEIGHTS, blob, store))
+
+
+def test_what_is_whole_in_another_cache_is_not_fetched(hf: Path) -> None:
+    damaged = put(hf, manifest=True)
+    payload(damaged / WEIGHTS).write_bytes(b"")
+    whole = put(locations.local_cache(), manifest=True)
+    (step,) = planned(SPEC).chosen
+    assert (step.kind, step.fetch_bytes) == ("relink", 0)
+    assert step.target == whole.parents[1] / "blobs" / sha256(GOOD[WEIGHTS])
+    assert "from the local cache" in step.what
+
+
+def test_a_copy_that_is_known_to_be_damaged_is_not_used(hf: Path) -> None:
+    payload(put(hf, manifest=True) / WEIGHTS).write_bytes(b"")
+    other = payload(put(locations.local_cache(), manifest=True) / WEIGHTS)
+    status = other.stat()
+    checked.remember([checked.Checked(other, status.st_size, status.st_mtime_ns, "0" * 64, False)])
+    assert {step.kind for step in planned(SPEC).chosen if step.cache == "hf"} == {"fetch"}
+
+
+def test_a_file_whose_blob_is_there_is_linked(hf: Path) -> None:
+    snapshot = put(hf, manifest=True)
+    (snapshot / WEIGHTS).unlink()
+    (step,) = planned(SPEC).chosen
+    assert (step.kind, step.path, step.fetch_bytes) == ("relink", snapshot / WEIGHTS, 0)
+    assert step.target == snapshot.parents[1] / "blobs" / sha256(GOOD[WEIGHTS])
+
+
+def test_a_link_that_leads_to_where_the_cache_was_is_made_again(hf: Path) -> None:
+    snapshot = put(hf, manifest=True)
+    link = snapshot / WEIGHTS
+    name = link.readlink().name
+    link.unlink()
+    link.symlink_to(f"/nowhere/models--org--name/blobs/{name}")
+    (step,) = planned(SPEC).chosen
+    assert (step.kind, step.target) == ("relink", snapshot.parents[1] / "blobs" / name)
+
+
+def test_a_broken_link_without_its_content_is_fetched(hf: Path) -> None:
+    snapshot = put(hf, manifest=True)
+    payload(snapshot / WEIGHTS).unlink()
+    (step,) = planned(SPEC).chosen
+    assert step.kind == "fetch"
+    assert step.request is not None
+    assert step.request.again == (WEIGHTS,)
+
+
+def test_weights_under_another_name_are_adopted_where_they_fit(hf: Path) -> None:
+    snapshot = put(hf, {"config.json": b"{}", "model.safetensors": mlx_weights()})
+    (step,) = planned(SPEC).chosen
+    assert (step.kind, step.path.name) == ("adopt", WEIGHTS)
+    assert step.target == snapshot / "model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (mlx_weights(("model.encoder.layers.0.self_attn.q_proj.weight",)), "transformers' names"),
+        (mlx_weights(("encoder.conv1.weight", "encoder.blocks.0.mlp.0.weight")), "not Whisper as MLX keeps it"),
+        (mlx_weights(width=80), "PyTorch's order"),
+    ],
+)
+def test_weights_of_another_layout_get_a_note_and_no_step(hf: Path, data: bytes, words: str) -> None:
+    put(hf, {"config.json": b"{}", "model.safetensors": data})
+    spec = ModelSpec("hub", "org/name", FILES, fallback=ModelSpec("hub", "org/plain", FILES))
+    found = planned(spec)
+    assert found.steps == ()
+    (note,) = (note for note in found.notes if note.model == "org/name")
+    assert words in note.sentence
+    assert "org/plain" in note.todo
+
+
+@pytest.mark.parametrize(
+    "ref", [None, "", "0123456789ab", "../../..", "f" * 40, "0123456789abcdef0123456789abcdef01234567\n"]
+)
+def test_a_bad_ref_gets_the_only_whole_snapshot(hf: Path, ref: str | None) -> None:
+    snapshot = put(hf, manifest=True)
+    main = snapshot.parents[1] / "refs" / "main"
+    main.unlink() if ref is None else main.write_text(ref)
+    (step,) = planned(SPEC).chosen
+    assert (step.kind, step.path, step.text) == ("write-ref", main, snapshot.name)
+
+
+def test_a_half_written_ref_says_which_of_two_snapshots_it_means(hf: Path) -> None:
+    put(hf, ref=False)
+    shutil.copytree(put(hf, repository="b/c"), hf / "models--org--name" / "snapshots" / ("e" * 40), symlinks=True)
+    (hf / "models--org--name" / "refs").mkdir()
+    (hf / "models--org--name" / "refs" / "main").write_text("e" * 12)
+    (step,) = planned(SPEC).chosen
+    assert (step.kind, step.text) == ("write-ref", "e" * 40)
+
+
+def test_a_repository_that_no_backend_wants_is_tidied_too(hf: Path) -> None:
+    snapshot = put(hf, repository="some/body", ref=False)
+    blobs = snapshot.parents[1] / "blobs"
+    (blobs / f"{sha256(GOOD[WEIGHTS])}.0badc0de.incomplete").write_bytes(b"part")
+    lock = hf / ".locks" / "models--gone--long-ago" / f"{'a' * 40}.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    assert sorted(kinds(SPEC)) == ["clear-lock", "clear-partial", "write-ref"]
+
+
+def test_foreign_files_are_offered_for_the_trash_and_not_chosen(hf: Path) -> None:
+    (hf / "notes.txt").write_text("mine")
+    found = planned(SPEC)
+    assert found.chosen == ()
+    (step,) = found.offered
+    assert (step.kind, step.path) == ("trash", hf / "notes.txt")
+
+
+def test_a_partial_that_a_download_will_continue_is_kept_until_then(hf: Path) -> None:
+    snapshot = put(hf, manifest=True, leave_out=(WEIGHTS,))
+    blobs, whole = snapshot.parents[1] / "blobs", GOOD[WEIGHTS]
+    (blobs / f"{sha256(whole)}.00000001.incomplete").write_bytes(whole[:50])
+    (blobs / f"{sha256(whole)}.00000002.incomplete").write_bytes(whole[:20])
+    resume, clear = planned(SPEC).chosen
+    assert (resume.kind, clear.kind) == ("resume", "clear-partial")
+    assert clear.path.name.endswith(".00000002.incomplete")
+
+
+def test_a_checkpoint_is_fetched_again_into_the_cache_where_it_lies(places: Path) -> None:
+    cache = locations.whisper_cache()
+    cache.mkdir(parents=True)
+    (cache / "tiny.pt").write_bytes(CHECKPOINT[:100])
+    (step,) = planned(OPENAI).chosen
+    assert (step.kind, step.cache, step.root) == ("fetch", "whisper", cache)
+    assert step.replaces == (cache / "tiny.pt",)
+    assert step.request is not None
+    assert (step.request.kind, step.request.source, step.request.again) == ("openai", OPENAI.source, ("tiny.pt",))
+
+
+def test_a_damaged_checkpoint_that_is_whole_elsewhere_is_not_fetched(places: Path) -> None:
+    for cache, data in ((locations.whisper_cache(), CHECKPOINT[:100]), (locations.local_cache(), CHECKPOINT)):
+        cache.mkdir(parents=True)
+        (cache / "tiny.pt").write_bytes(data)
+    (step,) = planned(OPENAI).chosen
+    assert (step.kind, step.target) == ("relink", locations.local_cache() / "tiny.pt")
+
+
+def test_a_damaged_plain_folder_is_made_good_in_the_hubs_layout(places: Path) -> None:
+    folder = locations.local_cache() / "org--name"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_bytes(GOOD["config.json"])
+    (folder / WEIGHTS).write_bytes(GOOD[WEIGHTS][:40])
+    (step,) = planned(SPEC).chosen
+    assert (step.kind, step.cache, step.replaces) == ("fetch", "local", ())
+    assert step.request is not None
+    assert step.request.root == locations.local_cache()
+    assert str(folder) in step.what
+
+
+def test_two_backends_that_need_one_model_make_one_download(hf: Path) -> None:
+    snapshot = put(hf, manifest=True)
+    payload(snapshot / WEIGHTS).write_bytes(b"")
+    payload(snapshot / "config.json").write_bytes(b"")
+    other = ModelSpec("hub", "org/name", (RequiredFile(("config.json",)),))
+    (step,) = planned(SPEC, other).chosen
+    assert step.request is not None
+    assert set(step.request.again) == {"config.json", WEIGHTS}
+    assert bytes_to_fetch([step]) == (len(GOOD[WEIGHTS]) + len(GOOD["config.json"]), True)
+
+
+def test_names_and_links_that_leave_the_cache_change_nothing_outside(hf: Path, places: Path) -> None:
+    snapshot = put(hf, manifest=True)
+    (places / "secret").write_bytes(GOOD[WEIGHTS])
+    (snapshot / WEIGHTS).unlink()
+    (snapshot / WEIGHTS).symlink_to(places / "secret")
+    for step in planned(SPEC).steps:
+        assert layout.is_within(step.path, hf)
+        assert all(layout.is_within(path, hf) for path in step.replaces)
+        assert step.target is None or layout.is_within(step.target, hf)
+
+
+def test_duplicates_are_offered_and_linked_only_within_a_file_system(hf: Path, places: Path) -> None:
+    first = payload(put(hf) / WEIGHTS)
+    second = payload(put(locations.local_cache()) / WEIGHTS)
+    same = Duplicate((first, second), 72, 72, sha256(GOOD[WEIGHTS]))
+    found = plan(reports(SPEC), list(scan()), [same])
+    assert found.chosen == ()
+    (step,) = found.offered
+    assert (step.kind, step.path, step.target, step.free_bytes) == ("merge", second, first, 72)
+    assert "once the trash is emptied" in step.what
+
+
+def test_copying_needs_a_model_and_a_place_for_it(hf: Path) -> None:
+    put(hf)
+    stored = list(scan())
+    step = plan_copy("org/name", "local", stored)
+    assert (step.kind, step.path) == ("copy", locations.local_cache() / "models--org--name")
+    for name, to in (("org/name", "whisper"), ("org/name", "hf"), ("no/body", "local")):
+        with pytest.raises(UserError):
+            plan_copy(name, to, stored)  # type: ignore[arg-type]
+
+
+def test_git_hashes_are_understood_as_well(hf: Path) -> None:
+    snapshot = put(hf, manifest=True)
+    (snapshot / "config.json").unlink()
+    (step,) = planned(SPEC).chosen
+    assert (step.kind, step.text) == ("relink", git_sha1(GOOD["config.json"]))

@@ -1,0 +1,175 @@
+"""The trash: what changes keep, where they keep it, and what emptying deletes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from speedtest_tui.core.caches import locations
+from speedtest_tui.core.caches.repair import changes as changes_module
+from speedtest_tui.core.caches.repair import trash
+from speedtest_tui.core.caches.repair.changes import Changes, Escape
+
+
+@pytest.fixture
+def root(places: Path) -> Path:
+    folder = locations.hf_cache()
+    folder.mkdir(parents=True)
+    return folder
+
+
+def kept(entry: trash.Entry) -> list[str]:
+    """What the trash keeps, as text."""
+    return [(folder / change.kept).read_text() for folder, change in entry.changes if change.kept]
+
+
+def test_what_is_replaced_and_removed_is_kept_with_its_journal(root: Path) -> None:
+    (root / "a").write_text("old")
+    (root / "b").write_text("gone")
+    made = Changes("a test")
+    made.write(root / "a", root, "new")
+    made.remove(root / "b", root)
+    assert ((root / "a").read_text(), (root / "b").exists()) == ("new", False)
+    (entry,) = trash.entries()
+    assert (entry.what, entry.undone, kept(entry)) == ("a test", False, ["old", "gone"])
+    assert entry.folders == (locations.trash_folder() / made.id,)
+    assert entry.bytes == len("old") + len("gone")
+    written = json.loads((entry.folders[0] / "journal.json").read_text())
+    assert [one["path"] for one in written["changes"]] == [str(root / "a"), str(root / "b")]
+
+
+def test_a_change_leaves_nothing_beside_the_file(root: Path) -> None:
+    (root / "a").write_text("old")
+    made = Changes("a test")
+    made.link(root / "a", root, "elsewhere")
+    made.write(root / "refs" / "main", root, "abc")
+    assert sorted(path.name for path in root.rglob("*")) == ["a", "main", "refs"]
+    assert not list(locations.trash_folder().rglob(".new-*"))
+
+
+def test_on_another_file_system_the_trash_is_in_the_cache(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "a").write_text("old")
+    real = os.link
+
+    def across(source: Path, target: Path, **options: bool) -> None:
+        if locations.trash_folder() in Path(target).parents:
+            raise OSError(errno.EXDEV, "other file system")
+        real(source, target, **options)
+
+    monkeypatch.setattr(changes_module.os, "link", across)
+    made = Changes("a test")
+    made.write(root / "a", root, "new")
+    (entry,) = trash.entries()
+    assert entry.folders == (root / trash.FALLBACK / made.id,)
+    assert (kept(entry), (root / "a").read_text()) == (["old"], "new")
+    assert not (locations.trash_folder() / made.id).exists()
+
+
+def test_without_hard_links_the_old_file_is_moved(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "a").write_text("old")
+
+    def none(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOTSUP, "no hard links here")
+
+    monkeypatch.setattr(changes_module.os, "link", none)
+    Changes("a test").write(root / "a", root, "new")
+    assert (kept(trash.entries()[0]), (root / "a").read_text()) == (["old"], "new")
+
+
+def test_a_change_that_fails_leaves_the_file_and_no_entry(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "a").write_text("old")
+    real = Path.replace
+
+    def refused(self: Path, target: Path) -> Path:
+        if Path(target) == root / "a":
+            raise OSError(errno.EROFS, "read-only")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", refused)
+    made = Changes("a test")
+    with pytest.raises(OSError, match="read-only"):
+        made.write(root / "a", root, "new")
+    assert (root / "a").read_text() == "old"
+    assert (trash.entries(), made.made) == ((), False)
+
+
+@pytest.mark.parametrize("path", ["../out", "x/../../out", "inside/link/out", "."])
+def test_nothing_outside_the_cache_is_changed(root: Path, places: Path, path: str) -> None:
+    (places / "elsewhere").mkdir()
+    (root / "inside").mkdir()
+    (root / "inside" / "link").symlink_to(places / "elsewhere")
+    made = Changes("a test")
+    for change in (lambda p: made.write(p, root, "x"), lambda p: made.link(p, root, "x"), lambda p: made.keep(p, root)):
+        with pytest.raises(Escape, match="nothing was changed"):
+            change(root / path)
+    assert trash.entries() == ()
+    assert list((places / "elsewhere").iterdir()) == []
+
+
+def test_a_repository_that_is_a_link_itself_is_its_owners_wish(root: Path, places: Path) -> None:
+    big = places / "big" / "models--a--b" / "refs"
+    big.mkdir(parents=True)
+    (root / "models--a--b").symlink_to(big.parent)
+    Changes("a test").write(root / "models--a--b" / "refs" / "main", root, "abc")
+    assert (big / "main").read_text() == "abc"
+
+
+def test_emptying_deletes_all_and_tells_the_bytes(root: Path) -> None:
+    (root / "a").write_text("12345")
+    (root / "folder").mkdir()
+    (root / "folder" / "b").write_text("123")
+    (root / "folder").chmod(0o500)
+    (root / "shared").write_text("still has a name")
+    os.link(root / "shared", root / "second")
+    made = Changes("a test")
+    made.remove(root / "a", root)
+    made.remove(root / "folder", root)
+    made.remove(root / "second", root)
+    assert trash.empty() == 8
+    assert list(locations.trash_folder().iterdir()) == []
+    assert (root / "shared").read_text() == "still has a name"
+    assert trash.entries() == ()
+
+
+def test_a_killed_emptying_is_finished_by_the_next(root: Path) -> None:
+    (root / "a").write_text("12345")
+    made = Changes("a test")
+    made.remove(root / "a", root)
+    folder = locations.trash_folder() / made.id
+    folder.rename(folder.with_name(trash.EMPTYING + made.id))
+    assert trash.entries() == ()
+    trash.empty()
+    assert list(locations.trash_folder().iterdir()) == []
+
+
+def test_a_journal_that_came_with_a_disk_speaks_of_its_own_cache_only(root: Path, places: Path) -> None:
+    (places / "victim").write_text("mine")
+    folder = root / trash.FALLBACK / "20260101-000000-000000-abcd"
+    folder.mkdir(parents=True)
+    (folder / "0001-x").write_text("theirs")
+    change = {
+        "number": 1,
+        "path": str(places / "victim"),
+        "root": str(places),
+        "kept": "0001-x",
+        "link": "",
+        "folder": False,
+    }
+    book = {"format": 1, "what": "", "started": "", "undoes": "", "undone": False, "changes": [change]}
+    (folder / "journal.json").write_text(json.dumps(book))
+    assert trash.entries() == ()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2}', '{"format": 1, "changes": 3}'])
+def test_a_damaged_journal_hides_its_entry_and_deletes_nothing(root: Path, content: str) -> None:
+    (root / "a").write_text("old")
+    made = Changes("a test")
+    made.remove(root / "a", root)
+    folder = locations.trash_folder() / made.id
+    (folder / "journal.json").write_text(content)
+    assert trash.entries() == ()
+    assert len(list(folder.iterdir())) == 2
