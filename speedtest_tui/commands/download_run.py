@@ -1,0 +1,169 @@
+"""What `speedtest-tui download` does: find out what is missing, fetch it, say what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from backends.catalogue import SIZES
+from backends.registry import entries
+from speedtest_tui.cli import EXIT_CANCELLED, EXIT_FAILED, EXIT_OK, backend_names, complain
+from speedtest_tui.commands import download_progress
+from speedtest_tui.core.bench.plan import choose
+from speedtest_tui.core.caches.amounts import amount
+from speedtest_tui.core.caches.download.describe import titled
+from speedtest_tui.core.caches.download.queue import Downloads
+from speedtest_tui.core.caches.download.request import DownloadRow, Patience, Request, request_for
+from speedtest_tui.core.caches.states import CACHES, CacheState, ModelReport
+from speedtest_tui.core.caches.survey import survey
+from speedtest_tui.core.errors import UserError
+
+if TYPE_CHECKING:
+    from backends.base import BackendEntry
+
+REPLACED = ("corrupt", "truncated", "empty", "lfs-pointer")
+"""Faults of files that are there and must be fetched all the same."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model that somebody wants: for which backends, and what fetches it, or why nothing needs to."""
+
+    backends: tuple[str, ...]
+    source: str
+    request: Request | None
+    reason: str = ""
+    ok: bool = True
+
+
+def download(options: argparse.Namespace) -> int:
+    """Fetch. 0: everything asked for is there; 1: something failed; 130: cancelled, and what was fetched is kept."""
+    for ended in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C: the children are ended, what was fetched is kept, and what happened is said.
+        signal.signal(ended, signal.default_int_handler)
+    stall = options.timeout
+    if stall is not None and not (math.isfinite(stall) and stall > 0):
+        raise UserError(f"--timeout {stall:g}", "give a number of seconds above 0")
+    names = backend_names(options.backends)
+    asked = wanted(choose(names, entries()), options.size, options.to, named=names is not None)
+    if not asked:
+        raise UserError(f"no installed backend has a model of size {options.size!r}", f"choose from {', '.join(SIZES)}")
+    if stall is not None:
+        asked = [replace(one, request=_patient(one.request, stall)) for one in asked]
+    downloads = Downloads()
+    for one in asked:
+        if one.request:
+            downloads.add(one.request)
+        else:
+            print(f"{'✓' if one.ok else '✗'} {one.source}: {one.reason}", file=sys.stderr)
+    try:
+        download_progress.watch(downloads)
+    except KeyboardInterrupt:
+        downloads.cancel_all()
+        downloads.join()
+    rows = downloads.rows
+    if options.json:
+        print(json.dumps(document(asked, rows), indent=2, ensure_ascii=False))
+    else:
+        for row in rows:
+            print(titled(row) + (f" in {row.path}" if row.path else ""))
+    if any(row.state == "cancelled" for row in rows):
+        complain("cancelled; the same command continues where it was")
+        return EXIT_CANCELLED
+    return EXIT_OK if all(one.ok and (not one.request or _served(one.request, rows)) for one in asked) else EXIT_FAILED
+
+
+def wanted(chosen: Sequence[BackendEntry], size: str, to: str | None, *, named: bool) -> list[Asked]:
+    """What is to be fetched for some backends, each model once.
+
+    named: they were named one by one, so that one that is not installed counts, too
+    Raises UserError where a named backend has no model of that size.
+    """
+    found: dict[str, Asked] = {}
+    for report in survey(chosen, (size,)):
+        spec = report.spec
+        if spec is None:
+            if named:
+                raise UserError(f"{report.backend} {report.unavailable}", "choose another size or backend")
+            continue
+        if report.unavailable and not named:
+            continue
+        one = _asked(report, to)
+        earlier = found.get(spec.source)
+        found[spec.source] = replace(one, backends=(*earlier.backends, *one.backends)) if earlier else one
+    return list(found.values())
+
+
+def _asked(report: ModelReport, to: str | None) -> Asked:
+    spec = report.spec
+    assert spec is not None
+    backends = (report.backend,)
+    if spec.missing_reason:
+        return Asked(backends, spec.source, None, spec.missing_reason, ok=False)
+    request = request_for(spec, "local" if to == "local" else "hf")
+    if request is None:
+        return Asked(backends, spec.source, None, "comes with the program, there is nothing to fetch")
+    # Without a wish for one cache, a model that is whole in any of them is there.
+    for cache in (request.cache,) if to else CACHES:
+        state = report.state(cache)
+        if state.state == "complete":
+            where = f"already complete in the {cache} cache ({amount(state.bytes)})"
+            return Asked(backends, spec.source, None, where)
+    return Asked(backends, spec.source, replace(request, again=_again(report.state(request.cache))))
+
+
+def _again(state: CacheState) -> tuple[str, ...]:
+    return tuple(file.name for file in state.files if file.fault and file.fault.kind in REPLACED)
+
+
+def _patient(request: Request | None, stall_s: float) -> Request | None:
+    if request is None:
+        return None
+    return replace(request, patience=Patience(stall_s=stall_s), fallback=_patient(request.fallback, stall_s))
+
+
+def _served(request: Request, rows: Sequence[DownloadRow]) -> bool:
+    """Whether a model, or the one that stands in for it, is there now."""
+    row = next(row for row in rows if row.request.source == request.source)
+    if row.state == "done" or request.fallback is None:
+        return row.state == "done"
+    return any(other.request.source == request.fallback.source and other.state == "done" for other in rows)
+
+
+def document(asked: Sequence[Asked], rows: Sequence[DownloadRow]) -> dict[str, Any]:
+    """What happened, for programs. Bytes and seconds throughout."""
+    users = {one.request.source: list(one.backends) for one in asked if one.request}
+    users |= {one.request.fallback.source: list(one.backends) for one in asked if one.request and one.request.fallback}
+    skipped = [
+        {"source": one.source, "backends": list(one.backends), "ok": one.ok, "reason": one.reason}
+        for one in asked
+        if one.request is None
+    ]
+    return {
+        "schema": 1,
+        "downloads": [{"backends": users.get(row.request.source, []), **_fields(row)} for row in rows],
+        "skipped": skipped,
+    }
+
+
+def _fields(row: DownloadRow) -> dict[str, Any]:
+    problem = row.problem
+    return {
+        "source": row.request.source,
+        "cache": row.request.cache,
+        "state": row.state,
+        "bytes": row.bytes,
+        "total": row.total,
+        "fetched": row.fetched,
+        "path": str(row.path) if row.path else None,
+        "revision": row.revision,
+        "instead_because": row.request.reason or None,
+        "note": row.note,
+        "error": {"kind": problem.kind, "message": problem.what, "hint": problem.todo} if problem else None,
+    }

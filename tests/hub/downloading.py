@@ -1,0 +1,172 @@
+"""Running downloads in tests: in this process, where every event can be seen, or in children, that can be killed."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contents import Content
+from server import HubServer
+
+from backends.base import RequiredFile
+from speedtest_tui.core.caches.download.failures import Failure, explain
+from speedtest_tui.core.caches.download.progress import Progress
+from speedtest_tui.core.caches.download.request import Patience, Request
+
+REPOSITORY = "org/model"
+FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
+CONFIG = b'{"model_type": "whisper"}'
+HURRIED = Patience(stall_s=0.5, attempts=4, first_wait_s=0.0, longest_wait_s=0.0, lock_s=1.0)
+WEIGHTS = 3_000_000
+
+
+def weights(size: int = WEIGHTS, seed: int = 1) -> bytes:
+    """Bytes that no two places of a file have in common."""
+    return random.Random(seed).randbytes(size)
+
+
+def add_model(hub: HubServer, data: bytes | Path, name: str = REPOSITORY, **more: bytes) -> str:
+    """Serve a model: a small configuration, large weights, and what else is given. Returns the commit."""
+    files = {"config.json": CONFIG, "weights.safetensors": data, **more}
+    return hub.add_repo(name, files, lfs={"weights.safetensors"})
+
+
+def request(root: Path, source: str = REPOSITORY, **fields: Any) -> Request:
+    """A request for it that loses patience soon."""
+    return replace(Request("hub", source, "", FILES, "hf", root, patience=HURRIED), **fields)
+
+
+@dataclass
+class Log:
+    """What a download in this process told, and how it ended."""
+
+    path: Path | None = None
+    failure: Failure | None = None
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def send(self, event: str, **fields: Any) -> None:
+        """As EventPipe.send."""
+        self.events.append((event, fields))
+
+    @property
+    def notes(self) -> str:
+        """All remarks."""
+        return "\n".join(fields["text"] for event, fields in self.events if event == "note")
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last figures."""
+        return next(fields for event, fields in reversed(self.events) if event == "progress")
+
+    @property
+    def kind(self) -> str:
+        """Of the failure."""
+        return self.failure.kind if self.failure else ""
+
+
+def fetch(wanted: Request, send: Callable[..., None] | None = None) -> Log:
+    """Download in this process, as the child does."""
+    from speedtest_tui.core.caches.download.hub import fetch_repository
+    from speedtest_tui.core.caches.download.openai import fetch_checkpoint
+
+    log = Log()
+    progress = Progress(send or log.send)
+    try:
+        fetched = (fetch_repository if wanted.kind == "hub" else fetch_checkpoint)(wanted, progress)
+        log.path = fetched.path
+        progress.end(path=fetched.path)
+    except Exception as error:
+        log.failure = explain(error, wanted.source)
+    return log
+
+
+def gets(hub: HubServer, name: str = "weights.safetensors") -> list[tuple[int, int]]:
+    """(first byte asked for, status) of every GET for a file that was answered with bytes or refused by the CDN."""
+    return [
+        (request.start, request.status)
+        for request in hub.requests
+        if request.method == "GET" and request.path.endswith(name) and request.status not in (302, 0)
+    ]
+
+
+def folder(root: Path, source: str = REPOSITORY) -> Path:
+    """Where a repository lies."""
+    return root / f"models--{source.replace('/', '--')}"
+
+
+def partial(root: Path, data: bytes, source: str = REPOSITORY) -> Path:
+    """The unfinished download of a large file."""
+    return folder(root, source) / "blobs" / f"{hashlib.sha256(data).hexdigest()}.incomplete"
+
+
+def left_over(root: Path) -> Iterator[Path]:
+    """Everything in a cache that is neither a blob, a link, a list nor a ref: nothing should be after a success."""
+    for path in root.rglob("*"):
+        if path.is_file() and (
+            path.suffix in (".incomplete", ".new", ".partial", ".tmp")
+            or (path.name[0] == "." and path.name != ".gitattributes")
+        ):
+            yield path
+
+
+def assert_complete(root: Path, data: bytes, commit: str, source: str = REPOSITORY) -> None:
+    """The layout that huggingface_hub makes, with these contents."""
+    place = folder(root, source)
+    snapshot = place / "snapshots" / commit
+    assert (snapshot / "weights.safetensors").read_bytes() == data
+    assert (snapshot / "config.json").read_bytes() == CONFIG
+    assert (snapshot / "weights.safetensors").readlink().as_posix() == f"../../blobs/{Content(data, True).etag}"
+    assert (snapshot / "config.json").readlink().as_posix() == f"../../blobs/{Content(CONFIG).etag}"
+    assert (place / "refs" / "main").read_text() == commit
+    assert not list(left_over(root))
+
+
+def point_to(endpoint: str, patch: pytest.MonkeyPatch) -> None:
+    """As HF_ENDPOINT does before huggingface_hub is imported."""
+    from huggingface_hub import constants
+
+    patch.setattr(constants, "ENDPOINT", endpoint)
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+
+
+@pytest.fixture
+def here(online: dict[str, str], hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let huggingface_hub in this process use the hub, whenever it was imported."""
+    from huggingface_hub.utils import close_session
+
+    point_to(hub.url, monkeypatch)
+    yield
+    close_session()
+
+
+def served(hub: HubServer) -> bool:
+    """Whether a part of the large file is being sent."""
+    return any(entry.path.startswith("/lfs/") for entry in hub.requests)
+
+
+def large_bytes(hub: HubServer) -> int:
+    """Bytes of large files that the hub has sent, without the words of redirects."""
+    return sum(entry.sent for entry in hub.requests if entry.path.startswith("/lfs/"))
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait for something that a file system does not tell."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        threading.Event().wait(0.01)

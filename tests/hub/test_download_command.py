@@ -1,0 +1,134 @@
+"""`speedtest-tui download` from its options to what it prints, against the local hub."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from downloading import CONFIG, add_model, folder, weights
+from misbehaviour import Status
+from server import HubServer
+
+from speedtest_tui.cli import Parser
+from speedtest_tui.commands import download
+from speedtest_tui.core.errors import UserError
+
+PLAIN, QUANTISED = "mlx-community/whisper-tiny-mlx", "mlx-community/whisper-tiny-mlx-q4"
+HF = "openai/whisper-tiny"
+DATA = weights(200_000)
+
+
+def run(*arguments: str) -> int:
+    """The exit code."""
+    parser = Parser(prog="speedtest-tui")
+    download.add_parser(parser.add_subparsers(parser_class=Parser))
+    options = parser.parse_args(["download", *arguments])
+    assert isinstance(options, argparse.Namespace)
+    code = options.command(options)
+    assert isinstance(code, int)
+    return code
+
+
+@pytest.fixture(autouse=True)
+def _keep_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+
+
+def add_transformers(hub: HubServer) -> None:
+    """What the catalogue wants of it, and a large file that nobody here reads."""
+    names = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json")
+    files = dict.fromkeys(names, CONFIG)
+    hub.add_repo(HF, {**files, "model.safetensors": safetensors(), "flax_model.msgpack": bytes(9 << 20)},
+                 lfs={"model.safetensors", "flax_model.msgpack"})  # fmt: skip
+
+
+def safetensors() -> bytes:
+    """The smallest file that holds a tensor."""
+    header = b'{"x":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}   '
+    return len(header).to_bytes(8, "little") + header + bytes(8)
+
+
+def test_a_model_is_fetched_and_then_is_complete(
+    hub: HubServer, online: dict[str, str], places: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_transformers(hub)
+    assert run("--size", "tiny", "--backends", "transformers") == 0
+    root = places / "home/.cache/huggingface/hub"
+    said = capsys.readouterr()
+    assert f"{HF}: done" in said.out
+    assert str(folder(root, HF)) in said.out
+    assert f"{HF}: fetching into {root}" in said.err
+    assert hub.bytes_sent("flax_model.msgpack") == 0
+    hub.forget()
+    assert run("--size", "tiny", "--backends", "transformers") == 0
+    assert "already complete in the hf cache" in capsys.readouterr().err
+    assert not hub.requests
+
+
+def test_the_local_cache_and_json(
+    hub: HubServer, online: dict[str, str], places: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_transformers(hub)
+    assert run("--size", "tiny", "--backends", "transformers", "--to", "local", "--json") == 0
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    (row,) = document["downloads"]
+    assert row["state"] == "done"
+    assert row["backends"] == ["transformers"]
+    assert row["error"] is None
+    assert Path(row["path"]).is_relative_to(places / "models")
+    assert run("--size", "tiny", "--backends", "transformers", "--to", "local", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["downloads"] == []
+    assert document["skipped"][0]["ok"]
+
+
+def test_the_plain_weights_instead_of_the_quantised_ones(
+    hub: HubServer, online: dict[str, str], places: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_model(hub, safetensors(), PLAIN)
+    assert run("--size", "tiny", "--backends", "mlx-whisper") == 0
+    said = capsys.readouterr()
+    assert f"{QUANTISED} is not on the hub, or is private; fetching {PLAIN} instead" in said.out
+    assert f"{PLAIN}: done" in said.out
+    assert f"{PLAIN}: in place of {QUANTISED}" in said.err
+
+
+def test_a_failure_says_what_to_do(
+    hub: HubServer, online: dict[str, str], places: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_transformers(hub)
+    hub.misbehave("*/resolve/*", Status(403, error_code="GatedRepo"))
+    assert run("--size", "tiny", "--backends", "transformers") == 1
+    assert "hf auth login" in capsys.readouterr().out
+
+
+def test_what_comes_with_the_program_needs_no_download(
+    online: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--size", "nano", "--backends", "transformers,pocketsphinx") == 0
+    assert capsys.readouterr().err.count("nothing to fetch") == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--size", "huge"), ("--backends", "none"), ("--to", "moon"), ("--timeout", "-1"), ("--timeout", "nan")],
+)
+def test_what_cannot_be_meant_is_refused(online: dict[str, str], arguments: tuple[str, ...]) -> None:
+    with pytest.raises(UserError):
+        run(*arguments)
+
+
+def test_ctrl_c_keeps_what_was_fetched(
+    hub: HubServer, online: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_transformers(hub)
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("speedtest_tui.commands.download_progress.watch", interrupted)
+    assert run("--size", "tiny", "--backends", "transformers") == 130
+    assert "continues where it was" in capsys.readouterr().err
