@@ -11,6 +11,7 @@ from pathlib import Path
 
 from backends.catalogue import SIZES
 from speedtest_tui import __version__
+from speedtest_tui.commands import check_models, download, repair
 from speedtest_tui.core.errors import UserError
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CANCELLED = 0, 1, 2, 130
@@ -87,6 +88,8 @@ def build_parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="JSON on standard output")
     doctor.set_defaults(command=_doctor)
 
+    for command in (check_models, download, repair):
+        command.add_parser(commands)
     _add_serve(commands)
     _add_sessions(commands)
     return parser

@@ -23,11 +23,16 @@ from speedtest_tui.core.bench.plan import Plan
 from speedtest_tui.core.bench.row import RaceSnapshot
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.request import Request
+from speedtest_tui.ui.screens.caches import CachesScreen
 from speedtest_tui.ui.widgets.clip_pane import ClipPane
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "hub")]
+from server import HubServer  # noqa: E402
 
 PATIENCE_S = 300.0
 FRAME_S = 0.5
 RECORDED_S = 6.0
+REPAIRED_STEPS = 12
 CELL_WIDTH, CELL_HEIGHT = 12.2, 24.4
 """Of the SVGs that Textual exports, in pixels."""
 
@@ -115,6 +120,38 @@ async def recording_at_120x40(app: SpeedtestApp, pilot: Pilot[None], studio: Stu
             await asyncio.sleep(0.1)
 
 
+async def caches_under_repair(app: SpeedtestApp, pilot: Pilot[None], studio: Studio) -> None:
+    """The caches of a damaged home: what is wrong, the repair under way, and what came of it."""
+    await pilot.press("c")
+    screen = app.screen
+    assert isinstance(screen, CachesScreen)
+    async with asyncio.timeout(PATIENCE_S):
+        while not screen.models:
+            await asyncio.sleep(0.1)
+    await pilot.pause()
+    studio.save(app, "caches")
+    await pilot.press("a")
+    caretaker = app.dashboard.bridge.caretaker
+    shown = False
+    async with asyncio.timeout(PATIENCE_S):
+        while caretaker.view is None or not caretaker.view.over:
+            done = sum(row.state == "done" for row in caretaker.view.rows) if caretaker.view else 0
+            if done >= REPAIRED_STEPS and not shown:
+                studio.save(app, "caches-repairing")
+                shown = True
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(1.0)
+    studio.save(app, "caches-repaired")
+
+
+def damaged_home(folder: Path, hub: HubServer) -> dict[str, str]:
+    """The home that the tests repair, below a folder; returns what to set for it."""
+    from damaged_home import build
+    from repos import Kit
+
+    return build(folder / "home", hub, Kit(folder / "kit")).environment(hub)
+
+
 async def take(shot: Shot, size: tuple[int, int], studio: Studio, *, demo: bool = True) -> None:
     """Open the dashboard at a size and let a shot be taken of it."""
     app = SpeedtestApp(Request(Plan(BUILT_IN, runs=3), demo=demo, autostart=demo))
@@ -159,6 +196,9 @@ def main() -> int:
         asyncio.run(take(race_at_120x40, (120, 40), studio))
         asyncio.run(take(race_at_80x24, (80, 24), studio))
         asyncio.run(take(recording_at_120x40, (120, 40), studio, demo=False))
+    with tempfile.TemporaryDirectory() as folder, HubServer() as hub:
+        os.environ.update(damaged_home(Path(folder), hub))
+        asyncio.run(take(caches_under_repair, (120, 40), studio))
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         print("no Chromium on PATH: the SVGs are there, PNGs and the GIF are not made", file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from speedtest_tui.ui.caretaker import Caretaker
 from speedtest_tui.ui.messages import (
     BackendsKnown,
     ClipReady,
@@ -68,6 +69,7 @@ class Bridge:
     def __init__(self, post: Callable[[Message], object]) -> None:
         self._post = post
         self.microphone = Microphone(post)
+        self.caretaker = Caretaker(post)
         self._race: Race | None = None
         self._starting: threading.Thread | None = None
         self._closed = threading.Event()
@@ -108,6 +110,7 @@ class Bridge:
         """Cancel what runs and wait until it has been kept, QUIT_S at most. Blocks: call it when the screen is gone."""
         self._closed.set()
         self.microphone.close()
+        self.caretaker.close()
         if self._starting is not None:
             self._starting.join(QUIT_S)
         self.cancel()
@@ -146,9 +149,9 @@ class Bridge:
         self._post(ClipReady(view_of(clip)))
 
     def _look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
-        from speedtest_tui.core.caches.overview import overview
+        from speedtest_tui.core.caches.survey import survey
 
-        self._post(ModelsKnown(size, overview(entries, size)))
+        self._post(ModelsKnown(size, tuple(survey(entries, (size,), self._closed))))
 
     def _copy(self, text: str) -> None:
         from speedtest_tui.core.clipboard import copy

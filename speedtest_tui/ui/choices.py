@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from backends.base import BackendEntry
 from backends.catalogue import SIZES
 from speedtest_tui.core import figures
-from speedtest_tui.core.caches.overview import ModelState
+from speedtest_tui.core.caches import wording
+from speedtest_tui.core.caches.states import ModelReport
 from speedtest_tui.core.languages import LANGUAGES
 from speedtest_tui.ui.screens.choice import Choice
 
@@ -38,12 +39,56 @@ def languages() -> tuple[Choice, ...]:
     )
 
 
-def backends(entries: Sequence[BackendEntry], states: Sequence[ModelState]) -> tuple[Choice, ...]:
+def backends(entries: Sequence[BackendEntry], reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
     """All backends with what is known of their models."""
-    known = {state.backend: state for state in states}
+    known = {report.backend: report for report in reports}
+    return tuple(
+        Choice(entry.name, entry.name, _standing(known[entry.name]) if entry.name in known else "") for entry in entries
+    )
+
+
+def _standing(report: ModelReport) -> str:
+    if report.unavailable:
+        return report.unavailable
+    name = wording.model_name(report)
+    if report.spec is None or report.spec.missing_reason:
+        return f"{name} · {report.spec.missing_reason}" if report.spec else name
+    if report.spec.kind == "bundled":
+        return f"{name} · comes with its library"
+    state = wording.nearest(report)
+    size = f", {figures.megabytes(state.bytes / 1e6)}" if state.state == "complete" else ""
+    return f"{name} · {wording.long(state)[0]}{size}"
+
+
+def to_verify(reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
+    """Models that could be loaded; those that could not are shown, but cannot be chosen."""
     choices = []
-    for entry in entries:
-        state = known.get(entry.name)
-        size = f", {figures.megabytes(state.bytes / 1e6)}" if state and state.bytes else ""
-        choices.append(Choice(entry.name, entry.name, f"{state.model} · {state.where}{size}" if state else ""))
+    for report in reports:
+        if report.spec is None or report.unavailable:
+            continue
+        state, _ = wording.long(wording.nearest(report))
+        loads, _ = wording.loads(report)
+        note = f"{report.verified.message}" if report.verified and not report.verified.stale else ""
+        detail = " · ".join(filter(None, (wording.model_name(report), note or (loads if report.verified else state))))
+        choices.append(Choice(key_of(report), report.backend, detail, disabled=not report.usable))
     return tuple(choices)
+
+
+def to_download(reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
+    """Models that are not whole anywhere; those that are need no download."""
+    choices = []
+    for report in reports:
+        if report.spec is None or report.unavailable or report.spec.kind not in ("hub", "openai"):
+            continue
+        state = wording.nearest(report)
+        whole = state.state == "complete"
+        detail = f"{wording.model_name(report)} · {wording.long(state)[0]}"
+        if state.state == "partial" and state.detail:
+            detail = f"{wording.model_name(report)} · {state.detail}"
+        choices.append(Choice(key_of(report), report.backend, detail, disabled=whole))
+    return tuple(choices)
+
+
+def key_of(report: ModelReport) -> str:
+    """What a choice of this model is called."""
+    return f"{report.backend} {report.size}"

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.recording import Recording
     from speedtest_tui.core.audio.trim import Trim
     from speedtest_tui.core.bench.row import RaceSnapshot
-    from speedtest_tui.core.caches.overview import ModelState
+    from speedtest_tui.core.caches.states import ModelReport
+    from speedtest_tui.core.caches.stock import Stock
     from speedtest_tui.core.sessions.keeper import Kept
+    from speedtest_tui.ui.jobs import JobView
 
 
 @dataclass
@@ -42,7 +44,7 @@ class ModelsKnown(Message):
     """Every backend's model has been looked up for a size."""
 
     size: str
-    states: tuple[ModelState, ...]
+    reports: tuple[ModelReport, ...]
 
 
 @dataclass(frozen=True)
@@ -161,3 +163,21 @@ class TaskFailed(Message):
     """Something in the background went wrong that nobody foresaw."""
 
     what: str
+
+
+@dataclass
+class StockTaken(Message):
+    """The caches have been looked at, as far as that has come. `trash_bytes` lie in the trash."""
+
+    stock: Stock
+    trash_bytes: int = 0
+
+
+@dataclass
+class JobChanged(Message):
+    """Work on models has moved on, or is over. A newer one replaces an older one that still waits."""
+
+    view: JobView
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, JobChanged) and not message.view.over

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import cache_states
 import pytest
 import states
 import textual
@@ -45,6 +46,35 @@ def shows(name: str | None, keys: tuple[str, ...] = (), theme: str = "textual-da
 @pytest.mark.parametrize("name", ["recording", "running", "finished", None], ids=lambda name: name or "idle")
 def test_states(snap_compare: Any, still_app: MakeApp, name: str | None, size: tuple[int, int]) -> None:
     assert snap_compare(still_app(), terminal_size=size, run_before=shows(name))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_caches(snap_compare: Any, still_app: MakeApp, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/caches")
+
+    async def prepare(pilot: Pilot[None]) -> None:
+        caretaker: Any = pilot.app.dashboard.bridge.caretaker  # type: ignore[attr-defined]
+        caretaker.stock = cache_states.STOCK
+        await pilot.pause()
+        await pilot.press("c")
+        await pilot.pause()
+        caretaker.show(cache_states.REPAIRING)
+        await pilot.pause()
+        await pilot.press("down")
+        await pilot.pause()
+
+    assert snap_compare(still_app(), terminal_size=size, run_before=prepare)
+
+
+def test_downloading(snap_compare: Any, still_app: MakeApp) -> None:
+    async def prepare(pilot: Pilot[None]) -> None:
+        app: Any = pilot.app
+        await pilot.pause()
+        app.dashboard.change_plan(size="small")
+        app.dashboard.bridge.caretaker.show(cache_states.DOWNLOADING)
+        await pilot.pause()
+
+    assert snap_compare(still_app(), terminal_size=(120, 40), run_before=prepare)
 
 
 def test_loading(snap_compare: Any, still_app: MakeApp) -> None:

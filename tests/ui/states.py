@@ -11,27 +11,31 @@ from typing import Any
 import numpy as np
 from textual.message import Message
 
-from backends.base import BackendEntry, Loaded, ModelSpec, Transcription
-from backends.registry import BUILT_IN
+from backends.base import BackendEntry, Loaded, Location, ModelSpec, Transcription
+from backends.registry import BUILT_IN, create
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.recorder import RecorderState
 from speedtest_tui.core.bench.plan import Plan
 from speedtest_tui.core.bench.row import RaceSnapshot, Row, RowError
 from speedtest_tui.core.bench.verdict import judge, rank, verdict
-from speedtest_tui.core.caches.overview import ModelState
+from speedtest_tui.core.caches.states import CacheName, CacheState, ModelReport, Verification
+from speedtest_tui.core.caches.stock import Stock
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.sessions.document import build
 from speedtest_tui.core.sessions.keeper import Kept
 from speedtest_tui.ui.bridge import marks_of
+from speedtest_tui.ui.jobs import JobView
 from speedtest_tui.ui.messages import (
     BackendsKnown,
     ClipReady,
     ClipView,
     Copied,
+    JobChanged,
     MachineKnown,
     ModelsKnown,
     RaceChanged,
     RaceEnded,
+    StockTaken,
 )
 from speedtest_tui.ui.request import Request
 
@@ -40,13 +44,45 @@ SINCE = "since 2026-11-19 20:15: mlx-whisper 1.2× (1.1 to 1.3) faster; all othe
 MACHINE = "Apple M4 Pro · 14 cores · 24 GB · macOS 26.1"
 TEXT = "which is the fastest transcription on my mac"
 PLAN = Plan(BUILT_IN, runs=3)
-MODELS = (
-    ModelState("mlx-whisper", "nano", True, "local cache", 11_200_000),
-    ModelState("parakeet-mlx", "nano", False, "no weights yet"),
-    ModelState("whisper-mps", "nano", True, "built in"),
-    ModelState("transformers", "nano", True, "local cache", 13_200_000),
-    ModelState("pocketsphinx", "en-us", True, "its library"),
+NOT_HERE = CacheState("missing")
+NOWHERE = CacheState("not-applicable")
+WHOLE = Location(Path("/models/x"), "0123", "hf", 139_000_000)
+
+
+def model_report(
+    backend: str,
+    size: str,
+    *,
+    hf: CacheState = NOWHERE,
+    local: CacheState = NOT_HERE,
+    whisper: CacheState = NOWHERE,
+    verified: Verification | None = None,
+) -> ModelReport:
+    """How a backend's model of the catalogue stands, said by hand."""
+    entry = next(entry for entry in BUILT_IN if entry.name == backend)
+    states: tuple[tuple[CacheName, CacheState], ...] = (("hf", hf), ("local", local), ("whisper", whisper))
+    whole = any(state.state == "complete" for _, state in states)
+    spec = create(entry.reference).model(size)
+    usable = whole or (spec is not None and spec.kind == "bundled")
+    return ModelReport(backend, size, spec, states, (size,), WHOLE if usable else None, verified)
+
+
+LOADED = Verification(True, "loads and transcribes", "/models/x", 0.42, "f", "2026-11-20T12:00:00+00:00")
+NANO = (
+    model_report("mlx-whisper", "nano", local=CacheState("complete", 11_200_000, 11_200_000), verified=LOADED),
+    model_report("parakeet-mlx", "nano"),
+    model_report("whisper-mps", "nano", local=CacheState("complete", 12_100_000, 12_100_000)),
+    model_report("transformers", "nano", local=CacheState("damaged", 13_200_000, 13_200_000)),
+    model_report("pocketsphinx", "nano", local=NOWHERE, verified=LOADED),
 )
+SMALL = (
+    model_report("mlx-whisper", "small", hf=NOT_HERE, local=CacheState("complete", 139_000_000), verified=LOADED),
+    model_report("parakeet-mlx", "small", hf=CacheState("complete", 1_240_000_000), verified=LOADED),
+    model_report("whisper-mps", "small", local=CacheState("partial", 178_000_000, 483_000_000)),
+    model_report("transformers", "small", hf=CacheState("complete", 967_000_000), verified=replace(LOADED, stale=True)),
+    model_report("pocketsphinx", "small", local=NOWHERE),
+)
+MODELS = {"nano": NANO, "small": SMALL}
 
 
 def clip_view(**facts: Any) -> ClipView:
@@ -179,6 +215,41 @@ class StillMicrophone:
         return note
 
 
+class StillCaretaker:
+    """Stands for the caretaker in the same way."""
+
+    def __init__(self, post: Callable[[Message], object], asked: list[str]) -> None:
+        self._posts = [post]
+        self._asked = asked
+        self.busy = False
+        self.view: JobView | None = None
+        self.stock = Stock(done=True)
+
+    def attach(self, post: Callable[[Message], object]) -> None:
+        self._posts.append(post)
+
+    def detach(self, post: Callable[[Message], object]) -> None:
+        self._posts.remove(post)
+
+    def look(self, entries: Sequence[BackendEntry]) -> None:
+        self._asked.append("look")
+        for post in self._posts:
+            post(StockTaken(self.stock))
+
+    def show(self, view: JobView) -> None:
+        """Report this state of a job as the real one would."""
+        self.view, self.busy = view, not view.over
+        for post in self._posts:
+            post(JobChanged(view))
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def note(*arguments: object) -> None:
+            what = arguments[0] if arguments and isinstance(arguments[0], Sequence) else ()
+            self._asked.append(f"{name} {len(what)}".removesuffix(" 0"))
+
+        return note
+
+
 class StillBridge:
     """Stands for the bridge: notes what it was asked for and does none of it; the test posts the messages."""
 
@@ -187,6 +258,7 @@ class StillBridge:
         self.asked: list[str] = []
         self.racing = False
         self.microphone = StillMicrophone(self.asked)
+        self.caretaker = StillCaretaker(post, self.asked)
 
     def look_around(self) -> None:
         self.asked.append("look_around")
@@ -199,7 +271,7 @@ class StillBridge:
 
     def look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
         self.asked.append(f"look_up {size}")
-        self.post(ModelsKnown(size, MODELS))
+        self.post(ModelsKnown(size, MODELS.get(size, NANO)))
 
     def copy(self, text: str) -> None:
         self.asked.append(f"copy {text}")

@@ -156,7 +156,7 @@ async def test_a_microphone_is_chosen_and_remembered(still_app: MakeApp) -> None
     app = still_app(demo=False)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        await pilot.press("d")
+        await pilot.press("i")
         assert asked(app)[-1] == "microphone look_for_devices"
         devices = tuple(InputDevice(name, 1, 48_000.0, "Core Audio", False, i) for i, name in enumerate(("A", "B")))
         await post(app, pilot, DevicesKnown(DeviceReport(devices)))

@@ -14,7 +14,6 @@ from backends.registry import BUILT_IN
 from speedtest_tui.core.bench.entrants import find
 from speedtest_tui.core.caches import verifications
 from speedtest_tui.core.caches.fingerprint import fingerprint, libraries
-from speedtest_tui.core.caches.overview import overview
 from speedtest_tui.core.caches.problems import can_run, of_report
 from speedtest_tui.core.caches.states import ModelReport, Verification
 from speedtest_tui.core.caches.survey import survey
@@ -196,18 +195,6 @@ def test_what_loading_said_is_shown_and_stale_when_a_file_changes(hub: Path) -> 
     assert report.verified is not None
     assert report.verified.stale
     assert can_run(report)
-
-
-def test_the_overview_of_the_dashboard(hub: Path) -> None:
-    (put(hub, repository=TINY) / "config.json").unlink()
-    lines = {line.backend: (line.model, line.found, line.where) for line in overview(BUILT_IN, "tiny")}
-    assert lines["mlx-whisper"] == ("whisper-tiny-mlx-q4", False, "incomplete")
-    assert lines["transformers"] == ("whisper-tiny", False, "missing")
-    assert lines["pocketsphinx"] == ("en-us", True, "its library")
-    nano = {line.backend: (line.model, line.found, line.where) for line in overview(BUILT_IN, "nano")}
-    assert nano["mlx-whisper"] == ("nano", True, "built in")
-    assert nano["parakeet-mlx"] == ("parakeet-nano", False, "no weights yet")
-    assert {line.where for line in overview([ENTRIES["mlx-whisper"]], "huge")} == {"no huge model"}
 
 
 def test_no_look_needs_the_network_or_changes_a_thing(hub: Path, places: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from speedtest_tui.ui.messages import (
     ClipRefused,
     ClipView,
     Copied,
+    JobChanged,
     MachineKnown,
     ModelsKnown,
     RaceChanged,
@@ -42,7 +43,7 @@ from speedtest_tui.ui.widgets.transcript_pane import TranscriptPane
 if TYPE_CHECKING:
     from backends.base import BackendEntry
     from speedtest_tui.core.accuracy.words import Word
-    from speedtest_tui.core.caches.overview import ModelState
+    from speedtest_tui.core.caches.states import ModelReport
     from speedtest_tui.core.sessions.keeper import Kept
 
 NO_MARKS: Mapping[str, tuple[Word, ...]] = {}
@@ -68,9 +69,12 @@ class DashboardScreen(DashboardSound):
         _key("enter", "race", "run", "race", "Race the chosen backends on the clip"),
         _key("o", "open", "open", "open", "Open an audio or video file"),
         _key("s", "size", "size", "size", "Choose the model size"),
+        _key("c", "caches", "caches", "caches", "Models on this machine: what is wrong, and mending it"),
         _key("y", "copy", "copy", "copy", "Copy the results as Markdown"),
         _key("S", "sessions", "sessions", "sessions", "Finished races, and how they compare", display="S"),
         _key("b", "backends", "backends", "backends", "Choose which backends race"),
+        _key("d", "download", "download", "download", "Fetch models of this size, or go on fetching"),
+        _key("v", "verify", "verify", "verify", "Load models of this size and let them hear a tone"),
         _key("p", "play", "play", "play", "Play the clip, or stop playing"),
         _key("plus,equals_sign", "runs(1)", "more runs", "more-runs", "One run more", show=False, display="+"),
         _key("minus", "runs(-1)", "fewer runs", "fewer-runs", "One run less", show=False, display="-"),
@@ -80,7 +84,7 @@ class DashboardScreen(DashboardSound):
         _key("a", "arrange", "arrange", "arrange", "Transcripts below one another, side by side, or one alone"),
         _key("w", "changes", "what changed", "changes", "The newest session against the one before it"),
         _key("x", "trim", "trim", "trim", "Take silence off the clip, or put it back"),
-        _key("d", "devices", "devices", "devices", "Choose the microphone"),
+        _key("i", "devices", "input", "devices", "Choose the microphone"),
         _key("m", "maximise", "maximise", "maximise", "Give the focused pane the whole screen, or take it back"),
         _key("question_mark", "app.help", "help", "help", "Keys, and what the figures mean", display="?"),
         _key("q", "leave", "quit", "quit", "Leave; asks only while something is under way"),
@@ -98,7 +102,7 @@ class DashboardScreen(DashboardSound):
         self.entries: tuple[BackendEntry, ...] = request.plan.backends
         self.bridge = make_bridge(self.post_message)
         self.memory = Memory(request.reading, lambda what: self.post_message(TaskFailed(what)))
-        self.models: tuple[ModelState, ...] = ()
+        self.models: tuple[ModelReport, ...] = ()
         self.clip: ClipView | None = None
         self.snapshot: RaceSnapshot | None = None
         self.kept: Kept | None = None
@@ -152,7 +156,7 @@ class DashboardScreen(DashboardSound):
         if action == "trim":
             return self.clip is not None and self.clip.trim is not None
         if action == "cancel":
-            return self.under_way or self.maximized is not None
+            return self.under_way or self.maximized is not None or self.caretaker.busy
         if action in ("copy", "changes"):
             return self.kept is not None
         return True
@@ -177,8 +181,24 @@ class DashboardScreen(DashboardSound):
     @on(ModelsKnown)
     def _models_known(self, message: ModelsKnown) -> None:
         if message.size == self.plan.size:
-            self.models = message.states
-            self.query_one(ModelsPane).show(message.states)
+            self.models = message.reports
+            self.query_one(ModelsPane).show(message.reports)
+
+    @on(JobChanged)
+    def _job_changed(self, message: JobChanged) -> None:
+        self.query_one(ModelsPane).show_job(message.view)
+        self.query_one(StatusLine).show_job(message.view)
+        if message.view.over:
+            self.bridge.look_up(self.entries, self.plan.size)
+            if self.app.screen is self:
+                view = message.view
+                self.notify(
+                    view.sentence,
+                    title=view.title,
+                    severity="warning" if view.problem else "information",
+                    markup=False,
+                )
+        self.refresh_bindings()
 
     @on(ClipReady)
     def _clip_ready(self, message: ClipReady) -> None:

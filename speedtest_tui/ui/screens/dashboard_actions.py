@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textual.screen import Screen
 from textual.widget import Widget
 
 from speedtest_tui.core.bench.plan import MAX_RUNS
+from speedtest_tui.ui.screens.model_actions import ModelActions
 from speedtest_tui.ui.web import in_browser
 from speedtest_tui.ui.widgets.transcript_pane import TranscriptPane
 
@@ -19,21 +19,22 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.recording import Recording
     from speedtest_tui.core.bench.plan import Plan
     from speedtest_tui.core.bench.row import RaceSnapshot
-    from speedtest_tui.core.caches.overview import ModelState
+    from speedtest_tui.core.caches.states import ModelReport
     from speedtest_tui.core.sessions.keeper import Kept
     from speedtest_tui.ui.bridge import Bridge
+    from speedtest_tui.ui.caretaker import Caretaker
     from speedtest_tui.ui.memory import Memory
     from speedtest_tui.ui.messages import ClipView
 
 
-class DashboardActions(Screen[None]):
+class DashboardActions(ModelActions):
     """The actions behind the dashboard's bindings. Screens that ask are imported when they are first needed."""
 
     bridge: Bridge
     memory: Memory
     plan: Plan
     entries: tuple[BackendEntry, ...]
-    models: tuple[ModelState, ...]
+    models: tuple[ModelReport, ...]
     clip: ClipView | None
     snapshot: RaceSnapshot | None
     kept: Kept | None
@@ -52,6 +53,10 @@ class DashboardActions(Screen[None]):
         """Go on once a recording that is in no session yet may be let go; `DashboardSound` knows how."""
         raise NotImplementedError
 
+    @property
+    def caretaker(self) -> Caretaker:
+        return self.bridge.caretaker
+
     def complain(self, sentence: str, title: str) -> None:
         """Say what went wrong, as it is: no markup."""
         self.notify(sentence, title=title, severity="error", timeout=15, markup=False)
@@ -64,9 +69,22 @@ class DashboardActions(Screen[None]):
     # The race.
 
     def action_race(self) -> None:
-        """Start a race on the clip."""
+        """Start a race on the clip; asks first where work on models would slow it."""
         if self.under_way or self.bridge.microphone.recording:
             return
+        if not self.caretaker.busy:
+            self._race()
+            return
+        from speedtest_tui.ui.screens.confirm import ConfirmScreen
+
+        def answered(yes: bool | None) -> None:
+            if yes and not self.under_way:
+                self._race()
+
+        question = "Work on models is under way. It takes time from the race, and the figures would show it."
+        self.app.push_screen(ConfirmScreen(question, "Race all the same", "Wait"), answered)
+
+    def _race(self) -> None:
         if self.clip is None:
             self.race_when_ready = True
             self.bridge.load(None)
@@ -79,6 +97,8 @@ class DashboardActions(Screen[None]):
         """Cancel the race, or give a maximised pane back its place."""
         if self.under_way:
             self.bridge.cancel()
+        elif self.caretaker.busy:
+            self.caretaker.cancel()
         elif self.maximized:
             self.minimize()
 
@@ -174,6 +194,14 @@ class DashboardActions(Screen[None]):
         else:
             self.forget_recording(self.clear)
 
+    # The models.
+
+    def action_caches(self) -> None:
+        """What is wrong with the caches, and what lies in them."""
+        from speedtest_tui.ui.screens.caches import CachesScreen
+
+        self.app.push_screen(CachesScreen(self.caretaker, self.entries, lambda: self.under_way))
+
     # What was measured.
 
     def action_copy(self) -> None:
@@ -224,6 +252,9 @@ class DashboardActions(Screen[None]):
         if self.bridge.microphone.recording:
             question = "A recording is under way. What came so far stays on disk and is offered at the next start."
             self.app.push_screen(ConfirmScreen(question, "Quit", "Go on recording"), answered)
+        elif self.caretaker.busy:
+            question = "Work on models is under way. Quitting cancels it; what was fetched so far stays."
+            self.app.push_screen(ConfirmScreen(question, "Quit", "Go on"), answered)
         elif self.under_way:
             question = "A race is under way. Quitting cancels it; what was measured so far is kept."
             self.app.push_screen(ConfirmScreen(question, "Quit", "Go on racing"), answered)

@@ -13,7 +13,7 @@ from speedtest_tui.ui.widgets.clip_pane import ClipPane
 
 
 class DashboardSound(DashboardActions):
-    """What r, x, p and d do, and what the sound system reports."""
+    """What r, x, p and i do, and what the sound system reports."""
 
     _choosing_device = False
 

@@ -6,8 +6,10 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 from textual.widget import Widget
 
+from speedtest_tui.core import figures
 from speedtest_tui.core.bench.plan import Plan
 from speedtest_tui.core.bench.row import RaceSnapshot
+from speedtest_tui.ui.jobs import JobView
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_NEEDS_YOU, STYLE_NOW, Span
 
 TITLE = "speedtest-tui"
@@ -32,6 +34,23 @@ def state_of(snapshot: RaceSnapshot | None, runs: int) -> Span:
     return ("▶ loading" if snapshot.state == "racing" else "▶ preparing"), STYLE_NOW
 
 
+VERBS = {
+    "verify": "verifying",
+    "checksum": "hashing",
+    "download": "downloading",
+    "repair": "repairing",
+    "undo": "undoing",
+    "trash": "emptying",
+}
+
+
+def job_state(view: JobView) -> Span:
+    """Work on models in two or three words: "▶ downloading 61 %"."""
+    at_work = [row.share for row in view.rows if row.state == "running"]
+    share = f" {figures.percent(at_work[0])}" if at_work and at_work[0] is not None else ""
+    return f"▶ {VERBS[view.kind]}{share}", STYLE_NOW
+
+
 class StatusLine(Widget):
     """Gives up the machine's details before the plan, and the plan before the state, where width is short."""
 
@@ -42,6 +61,7 @@ class StatusLine(Widget):
         self._plan = plan
         self._machine = ""
         self._snapshot: RaceSnapshot | None = None
+        self._job: JobView | None = None
 
     def show_machine(self, sentence: str) -> None:
         self._machine = sentence
@@ -53,9 +73,18 @@ class StatusLine(Widget):
         if changed:
             self.refresh()
 
+    def show_job(self, view: JobView) -> None:
+        """Work on models is said where the race's state stands, unless there is a race."""
+        self._job = None if view.over else view
+        self.refresh()
+
+    def _state(self) -> Span:
+        racing = self._snapshot is not None and not self._snapshot.ended
+        return job_state(self._job) if self._job and not racing else state_of(self._snapshot, self._plan.runs)
+
     def render(self) -> Content:
         width = self.size.width - 2
-        state, style = state_of(self._snapshot, self._plan.runs)
+        state, style = self._state()
         plan = f"size {self._plan.size}   runs {self._plan.runs}   language {self._plan.language or 'auto'}   "
         if cell_len(TITLE + plan + state) + 8 > width:
             plan = f"{self._plan.size} · {self._plan.runs} runs   "

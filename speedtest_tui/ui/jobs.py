@@ -1,0 +1,42 @@
+"""Long work on models as a screen shows it: frozen rows that a background thread hands out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+JobKind = Literal["verify", "checksum", "download", "repair", "undo", "trash"]
+JobState = Literal["waiting", "running", "done", "failed", "cancelled", "skipped"]
+
+ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled", "skipped")
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """One model, file or step of a job.
+
+    backends: whose models it concerns; the dashboard shows it in their lines
+    text: what it is about
+    share: from 0 to 1, None where unknown
+    figures: "183 of 305 MB, 42 MB/s, 3 s left"
+    message: how it ended, with what to do where it failed
+    """
+
+    text: str
+    state: JobState = "waiting"
+    share: float | None = None
+    figures: str = ""
+    message: str = ""
+    backends: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A whole job. `sentence` says how it ended, `problem` whether that deserves attention."""
+
+    kind: JobKind
+    title: str
+    rows: tuple[JobRow, ...] = ()
+    over: bool = False
+    sentence: str = ""
+    problem: bool = False

@@ -1,0 +1,111 @@
+"""One look at damaged caches, said by hand, for the screen that shows it."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+from states import NANO, SMALL, model_report
+
+from backends.catalogue import openai_checkpoint
+from speedtest_tui.core.caches.inventory import CacheUse, Stored
+from speedtest_tui.core.caches.repair.step import Note, Plan, Step
+from speedtest_tui.core.caches.states import CacheState, Fault
+from speedtest_tui.core.caches.stock import Stock
+from speedtest_tui.ui.jobs import JobRow, JobView
+
+HF = Path("/caches/hub")
+LOCAL = Path("/caches/models")
+WHISPER = Path("/caches/whisper")
+
+RESUME = Step(
+    "resume",
+    "resume small.pt: 305 MB",
+    LOCAL / "small.pt",
+    LOCAL,
+    "local",
+    model=openai_checkpoint("small").source,
+    fetch_bytes=305_000_000,
+)
+FETCH = Step(
+    "fetch",
+    "fetch model.safetensors of openai/whisper-medium again: 3.1 GB",
+    HF / "models--openai--whisper-medium",
+    HF,
+    "hf",
+    model="openai/whisper-medium",
+    fetch_bytes=3_100_000_000,
+)
+ADOPT = Step(
+    "adopt",
+    "link weights.safetensors to model.safetensors, which mlx-whisper can read, in mlx-community/whisper-base-mlx",
+    HF / "models--mlx-community--whisper-base-mlx",
+    HF,
+    "hf",
+    model="mlx-community/whisper-base-mlx",
+)
+MERGE = Step(
+    "merge",
+    "keep small.pt of the local cache, let that of the whisper cache be a second name: frees 483 MB",
+    WHISPER / "small.pt",
+    WHISPER,
+    "whisper",
+    model="small.pt",
+    free_bytes=483_000_000,
+    optional=True,
+)
+STEPS = (ADOPT, RESUME, FETCH, MERGE)
+NOTE = Note("org/odd", "hf", "org/odd has an unreadable folder", "give yourself the right to read it")
+
+DAMAGED = (
+    model_report("transformers", "medium", hf=CacheState("damaged", 1, detail="model.safetensors is cut short")),
+    model_report("mlx-whisper", "base", hf=CacheState("wrong-layout", 1, detail="there is only model.safetensors")),
+)
+WHEN = datetime.datetime(2026, 11, 2, 12).timestamp()
+STORED = (
+    Stored("hf", HF, HF / "models--a--b", "openai/whisper-medium", "hub", "model", bytes=3_100_000_000, modified=WHEN),
+    Stored("local", LOCAL, LOCAL / "small.pt", "small.pt", "checkpoint", bytes=178_000_000, modified=WHEN),
+    Stored(
+        "hf",
+        HF,
+        HF / "notes.txt",
+        "notes.txt",
+        "foreign",
+        bytes=12,
+        faults=(Fault("foreign", HF / "notes.txt", "notes.txt does not belong here"),),
+    ),
+)
+USES = (
+    CacheUse("hf", HF, True, 14_200_000_000, 212_000_000_000, 12),
+    CacheUse("local", LOCAL, True, 3_100_000_000, 212_000_000_000, 4),
+    CacheUse("whisper", WHISPER, False, 0, 212_000_000_000, 0),
+)
+STOCK = Stock(STORED, USES, (*SMALL, *NANO, *DAMAGED), Plan(STEPS, (NOTE,)), (), done=True)
+CLEAN = Stock(STORED[:2], USES, SMALL, Plan(), (), done=True)
+
+REPAIRING = JobView(
+    "repair",
+    "Repair",
+    (
+        JobRow("whisper-base-mlx: link weights.safetensors to model.safetensors", "done"),
+        JobRow("small.pt: resume: 305 MB", "running", 0.61, "183 of 305 MB, 42 MB/s, 3.0 s left"),
+        JobRow("whisper-medium: fetch model.safetensors again: 3.1 GB"),
+    ),
+)
+DOWNLOADING = JobView(
+    "download",
+    "Download",
+    (JobRow("small.pt", "running", 0.61, "294 of 483 MB, 42 MB/s, 4.5 s left", backends=("whisper-mps",)),),
+)
+REPAIRED = JobView(
+    "repair",
+    "Repair",
+    (
+        JobRow("whisper-base-mlx: link weights.safetensors to model.safetensors", "done"),
+        JobRow("small.pt: resume: 305 MB", "failed", message="the hub cannot be reached: go online, then repair again"),
+        JobRow("check mlx-whisper whisper-base-mlx", "done", message="✓ complete, loads and transcribes, in 0.42 s"),
+    ),
+    over=True,
+    sentence="1 done, 1 failed: the hub cannot be reached: go online, then repair again",
+    problem=True,
+)

@@ -1,0 +1,224 @@
+"""The cache screen: what is listed, selected, planned and asked for, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cache_states
+import states
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from speedtest_tui.core.caches.repair.step import Plan
+from speedtest_tui.core.caches.stock import Stock
+from speedtest_tui.ui.app import SpeedtestApp
+from speedtest_tui.ui.screens.caches import CachesScreen
+from speedtest_tui.ui.screens.confirm import ConfirmScreen
+from speedtest_tui.ui.widgets.cache_table import CacheTable
+from speedtest_tui.ui.widgets.job_pane import JobPane
+
+MakeApp = Callable[..., SpeedtestApp]
+
+
+class Opened:
+    """The screen, opened over the dashboard by its key."""
+
+    def __init__(self, app: SpeedtestApp, pilot: Pilot[None]) -> None:
+        self.app, self.pilot = app, pilot
+
+    @property
+    def screen(self) -> CachesScreen:
+        screen = self.app.screen
+        assert isinstance(screen, CachesScreen)
+        return screen
+
+    @property
+    def caretaker(self) -> Any:
+        return self.app.dashboard.bridge.caretaker
+
+    @property
+    def asked(self) -> list[str]:
+        return self.app.dashboard.bridge.asked  # type: ignore[attr-defined,no-any-return]
+
+    def text(self, selector: str) -> str:
+        return str(self.screen.query_one(selector, Static).render())
+
+    def rows(self, name: str = "#caches-problems") -> list[list[str]]:
+        table = self.screen.query_one(name, CacheTable)
+        return [[str(cell).strip() for cell in table.get_row_at(at)] for at in range(table.row_count)]
+
+    async def take(self, stock: Stock) -> None:
+        """Let the caretaker report another look."""
+        self.caretaker.stock = stock
+        self.caretaker.look(())
+        await self.pilot.pause()
+
+
+async def opened(app: SpeedtestApp, pilot: Pilot[None], stock: Stock = cache_states.STOCK) -> Opened:
+    await pilot.pause()
+    one = Opened(app, pilot)
+    one.caretaker.stock = stock
+    await pilot.press("c")
+    await pilot.pause()
+    await pilot.pause()
+    return one
+
+
+async def test_problems_are_listed_with_their_fix(still_app: MakeApp) -> None:
+    async with still_app().run_test(size=(140, 40)) as pilot:
+        one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
+        rows = one.rows()
+        assert [row[0] for row in rows] == ["[x]", "[x]", "[x]", "[ ]", ""]  # offered, and what nothing mends
+        assert rows[1][1:3] == ["◐ partial", "small.pt"]
+        assert rows[1][-1] == "resume small.pt: 305 MB"
+        assert "fetch model.safetensors again: 3.1 GB" in rows[2][-1]
+        assert rows[4][2:] == ["odd", "HF", "give yourself the right to read it"]
+        assert "4 problems · 3.4 GB to fetch" in one.text("#caches-status").replace("3.40", "3.4")
+        assert "14.2 GB" in one.text("#caches-use") and "not there" in one.text("#caches-use")
+
+
+async def test_nothing_wrong_says_so(still_app: MakeApp) -> None:
+    async with still_app().run_test(size=(120, 40)) as pilot:
+        one = await opened(pilot.app, pilot, cache_states.CLEAN)  # type: ignore[arg-type]
+        assert "✓ no problems" in one.text("#caches-status")
+        assert "Nothing needs mending" in one.text("#caches-detail")
+        await pilot.press("a", "enter", "space")  # nothing to do: nothing happens
+        assert one.asked.count("repair") == 0
+
+
+async def test_selecting_changes_what_is_planned_and_applied(still_app: MakeApp) -> None:
+    async with still_app().run_test(size=(120, 40)) as pilot:
+        one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
+        await pilot.press("space", "enter")
+        await pilot.pause()
+        pane = one.screen.query_one(JobPane)
+        assert "2 steps, 3.4" in str(pane.border_title) and "nothing deleted" in str(pane.border_title)
+        assert "repair" not in " ".join(one.asked)
+        await pilot.press("a")
+        assert "repair 2" in one.asked
+
+
+async def test_a_new_look_keeps_cursor_and_selection(still_app: MakeApp) -> None:
+    async with still_app().run_test(size=(120, 40)) as pilot:
+        one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
+        await pilot.press("down", "down", "space")
+        table = one.screen.query_one("#caches-problems", CacheTable)
+        here = table.here
+        plan = Plan(cache_states.STEPS[1:], (cache_states.NOTE,))  # the first one has been mended
+        await one.take(Stock(reports=cache_states.STOCK.reports, plan=plan, done=True))
+        await pilot.pause()
+        assert table.here == here
+        assert [row[0] for row in one.rows()] == ["[x]", "[ ]", "[ ]", ""]
+
+
+async def test_a_look_that_is_still_growing_replaces_nothing(still_app: MakeApp) -> None:
+    async with still_app().run_test(size=(120, 40)) as pilot:
+        one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
+        await one.take(Stock())
+        assert len(one.rows()) == 5
+
+
+async def test_everything_that_lies_there(still_app: MakeApp) -> None:
+    async with still_app().run_test(size=(140, 40)) as pilot:
+        one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
+        await pilot.press("l")
+        await pilot.pause()
+        rows = one.rows("#caches-stored")
+        assert [row[0] for row in rows] == ["openai/whisper-medium", "small.pt", "✗ notes.txt"]
+        assert rows[0][4:] == ["3.1 GB", "2026-11-02"]
+        await pilot.press("down", "down")
+        await pilot.pause()
+        assert "does not belong here" in one.text("#caches-detail")
+        await pilot.press("escape")
+        await pilot.pause()
+        assert len(one.rows()) == 5
+
+
+async def test_a_job_is_shown_and_cancelled_before_the_screen_is_left(still_app: MakeApp) -> None:
+    async with still_app().run_test(size=(120, 40)) as pilot:
+        one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
+        one.caretaker.show(cache_states.REPAIRING)
+        await pilot.pause()
+        assert one.screen.query_one(JobPane).display
+        await pilot.press("a", "u", "x", "t")  # one thing at a time
+        assert not {"repair 3", "undo", "checksum 12"} & set(one.asked)
+        await pilot.press("escape")
+        assert one.asked[-1] == "cancel"
+        assert isinstance(pilot.app.screen, CachesScreen)
+        one.asked.clear()
+        one.caretaker.show(cache_states.REPAIRED)
+        await pilot.pause()
+        assert {"look", "look_up nano"} <= set(one.asked)  # the list here, and the dashboard's table
+        await pilot.press("escape")
+        await pilot.pause()
+        assert pilot.app.screen is one.app.dashboard
+
+
+async def test_undo_checksum_and_trash_are_asked_for(still_app: MakeApp) -> None:
+    async with still_app().run_test(size=(120, 40)) as pilot:
+        one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
+        await pilot.press("u", "x", "t")
+        assert {"undo", "checksum 12"} <= set(one.asked)
+        assert isinstance(pilot.app.screen, CachesScreen)  # an empty trash has nothing to ask about
+        one.screen._trash_bytes = 3_400_000_000
+        await pilot.press("t")
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, ConfirmScreen)
+        await pilot.press("y")
+        await pilot.pause()
+        assert one.asked[-1] == "empty_trash"
+
+
+async def test_nothing_starts_during_a_race(still_app: MakeApp) -> None:
+    async with still_app().run_test(size=(120, 40)) as pilot:
+        one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
+        one.app.dashboard.bridge.racing = True  # type: ignore[misc]
+        await pilot.press("a", "u", "x", "v", "d")
+        await pilot.pause()
+        assert not {"repair 3", "undo", "checksum 12"} & set(one.asked)
+        assert isinstance(pilot.app.screen, CachesScreen)
+
+
+async def test_the_dashboard_offers_what_can_be_fetched_and_loaded(still_app: MakeApp) -> None:
+    async with still_app().run_test(size=(120, 40)) as pilot:
+        app: Any = pilot.app
+        await pilot.pause()
+        app.dashboard.change_plan(size="small")
+        await pilot.pause()
+        await pilot.press("d", "enter")
+        await pilot.pause()
+        assert app.dashboard.bridge.asked[-1] == "download 1"  # whisper-mps: the others are there
+        await pilot.press("v", "enter")
+        await pilot.pause()
+        assert app.dashboard.bridge.asked[-1] == "verify 4"
+
+
+async def test_work_on_models_is_seen_on_the_dashboard(still_app: MakeApp) -> None:
+    async with still_app().run_test(size=(120, 40)) as pilot:
+        app: Any = pilot.app
+        await pilot.pause()
+        app.dashboard.bridge.caretaker.show(cache_states.REPAIRING)
+        await pilot.pause()
+        assert "▶ repairing 61 %" in str(app.dashboard.query_one("StatusLine").render())
+        await pilot.press("enter")  # a race would be slowed
+        await pilot.pause()
+        assert isinstance(app.screen, ConfirmScreen)
+        await pilot.press("y")
+        await pilot.pause()
+        assert app.dashboard.bridge.asked[-1].startswith("start nano")
+
+
+def test_models_that_cannot_be_loaded_cannot_be_chosen() -> None:
+    from speedtest_tui.ui.choices import to_download, to_verify
+
+    disabled = {choice.label: choice.disabled for choice in to_verify(states.SMALL)}
+    assert disabled == {
+        "mlx-whisper": False,
+        "parakeet-mlx": False,
+        "whisper-mps": True,
+        "transformers": False,
+        "pocketsphinx": False,
+    }
+    fetchable = {choice.label for choice in to_download(states.SMALL) if not choice.disabled}
+    assert fetchable == {"whisper-mps"}
