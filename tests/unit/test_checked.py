@@ -76,7 +76,16 @@ def test_results_of_files_that_were_removed_are_dropped(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"\xff", b"[]", b"null", b'{"schema": 2, "files": {}}', b'{"schema": 1, "files": []}', b"[" * 100_000],
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[]",
+        b"null",
+        b'{"schema": 2, "files": {}}',
+        b'{"schema": 1, "files": []}',
+        pytest.param(b"[" * 100_000, id="deep"),
+    ],
 )
 def test_a_damaged_store_is_no_store(file: Path, content: bytes) -> None:
     checksums_file().parent.mkdir(parents=True)

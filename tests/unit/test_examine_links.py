@@ -98,7 +98,8 @@ def test_a_pinned_revision_asks_no_ref(hub: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "manifest", [b"", b"{", b"[]", b'{"format_version": 7, "files": {}}', b"\xff" * 9, b"[" * 99_999]
+    "manifest",
+    [b"", b"{", b"[]", b'{"format_version": 7, "files": {}}', b"\xff" * 9, pytest.param(b"[" * 99_999, id="deep")],
 )
 def test_a_manifest_that_cannot_be_read_is_no_manifest(hub: Path, manifest: bytes) -> None:
     snapshot = put(hub, manifest=True)
