@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backends import catalogue, mlx_runtime
+from backends import catalogue, finite, mlx_runtime
 from backends.base import (
     SAMPLE_RATE,
     Availability,
@@ -42,6 +42,7 @@ class ParakeetMlx:
 
     def __init__(self) -> None:
         self._model: Any = None
+        self._looked = False
 
     def availability(self) -> Availability:
         return mlx_library("parakeet_mlx", "parakeet-mlx")
@@ -78,7 +79,12 @@ class ParakeetMlx:
         )
 
     def transcribe(self, samples: Samples, options: TranscribeOptions) -> Transcription:
-        result = self._transcribe_array(samples)
+        invalid = ""
+        if self._looked:
+            result = self._transcribe_array(samples)
+        else:
+            result, invalid = self._transcribe_looked_at(samples)
+            self._looked = True
         text = str(result.text).strip()
         foreign = non_english(text)
         return Transcription(
@@ -86,8 +92,38 @@ class ParakeetMlx:
             segments=tuple(Segment(float(s.start), float(s.end), str(s.text).strip()) for s in result.sentences),
             language="en",
             warnings=(foreign,) if foreign else (),
-            invalid=repetition_loop(text),
+            invalid=invalid or repetition_loop(text),
         )
+
+    def _transcribe_looked_at(self, samples: Samples) -> tuple[Any, str]:
+        """The library's result, and why it cannot count: the arg max of NaN is a token like any other.
+
+        Raises BackendError with kind "model" where the weights are to blame.
+        """
+        import mlx.core as mx
+        from mlx.utils import tree_flatten
+
+        # What decides on tokens: the joint network of transducers, the only decoder of CTC models.
+        last = type(self._model.joint if "joint" in self._model else self._model.decoder)
+        original = last.__call__
+        good = mx.array(True)
+
+        def looked_at(module: Any, *arguments: Any) -> Any:
+            nonlocal good
+            output = original(module, *arguments)
+            good = good & mx.isfinite(output).all()
+            mx.eval(good)  # left to the end, it would keep every step's output in memory
+            return output
+
+        last.__call__ = looked_at
+        try:
+            result = self._transcribe_array(samples)
+        finally:
+            last.__call__ = original
+        if good.item():
+            return result, ""
+        weights = tree_flatten(self._model.parameters())
+        return result, finite.blame([name for name, weight in weights if not mx.isfinite(weight).all().item()])
 
     def _transcribe_array(self, samples: Samples) -> Any:
         """The library's own `transcribe`, chunking included, on samples instead of a file.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backends import catalogue
+from backends import catalogue, finite
 from backends.base import (
     SAMPLE_RATE,
     Availability,
@@ -47,6 +47,7 @@ class TransformersWhisper:
     def __init__(self) -> None:
         self._pipeline: Any = None
         self._batch = 1
+        self._looked = False
 
     def availability(self) -> Availability:
         device = torch_device_expected()
@@ -102,6 +103,15 @@ class TransformersWhisper:
         )
 
     def transcribe(self, samples: Samples, options: TranscribeOptions) -> Transcription:
+        invalid = ""
+        if self._looked:
+            text = self._text(samples, options)
+        else:
+            text, invalid = self._text_looked_at(samples, options)
+            self._looked = True
+        return Transcription(text=text, language=options.language or "", invalid=invalid or repetition_loop(text))
+
+    def _text(self, samples: Samples, options: TranscribeOptions) -> str:
         generate = {"task": "transcribe", "language": options.language}
         multilingual = bool(getattr(self._pipeline.model.generation_config, "is_multilingual", True))
         result = self._pipeline(
@@ -112,8 +122,30 @@ class TransformersWhisper:
             # An English-only model refuses both keys.
             generate_kwargs=generate if multilingual else {},
         )
-        text = str(result["text"]).strip()
-        return Transcription(text=text, language=options.language or "", invalid=repetition_loop(text))
+        return str(result["text"]).strip()
+
+    def _text_looked_at(self, samples: Samples, options: TranscribeOptions) -> tuple[str, str]:
+        """The text, and why it cannot count: NaN compares false with everything, and generation goes on regardless.
+
+        Raises BackendError with kind "model" where the weights are to blame.
+        """
+        import torch
+
+        model = self._pipeline.model
+        steps: list[Any] = []
+
+        def look(_model: object, _inputs: object, output: Any) -> None:
+            # Stays on the device: asking for the answer here would make the device wait at each token.
+            steps.append(output.logits.isfinite().all())
+
+        hook = model.register_forward_hook(look)
+        try:
+            text = self._text(samples, options)
+        finally:
+            hook.remove()
+        if not steps or bool(torch.stack(steps).all()):
+            return text, ""
+        return text, finite.blame([name for name, weight in model.named_parameters() if not weight.isfinite().all()])
 
     def synchronize(self) -> None:
         import torch

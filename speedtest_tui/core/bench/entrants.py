@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backends.base import Backend, BackendEntry, BackendError, Engine, Location, ModelSpec
@@ -72,6 +72,19 @@ def _prepare(
     return Entrant(entry.reference, backend.engine, spec, found, availability.version, tuple(warnings))
 
 
+def stand_in(entrant: Entrant, failure: RowError, cancelled: threading.Event) -> Entrant | RowError:
+    """What may run in place of a model that was found but does not load, or that failure with what is known of both."""
+    unusable, spec = entrant.spec.source, entrant.spec.fallback
+    assert spec is not None
+    found = find(spec, cancelled)
+    if isinstance(found, NotFound):
+        first = failure.hint or "fetch it again"
+        hint = f"{first}; nothing can run in place of {unusable}: {found.reason} ({found.hint})"
+        return replace(failure, hint=hint)
+    warning = f"ran {spec.source} because {unusable} does not load: {failure.message}"
+    return replace(entrant, spec=spec, location=found, warnings=(*entrant.warnings, warning))
+
+
 def find(spec: ModelSpec, cancelled: threading.Event) -> Location | NotFound:
     """Find a model wherever it may be; an embedded one is unpacked if it has not been."""
     if spec.kind == "embedded" and not spec.missing_reason:
@@ -84,10 +97,9 @@ def unpack(spec: ModelSpec, cancelled: threading.Event) -> Location | NotFound:
 
     Making it may need torch, so it happens in a child process: this one must stay small.
     """
-    layout = spec.source.partition("/")[2]
-    folder = materialise.find(layout, local_cache())
+    folder = materialise.find(spec.source, local_cache())
     if folder is None:
-        process = run_to_end(cancelled, materialise.__name__, layout, str(local_cache()))
+        process = run_to_end(cancelled, materialise.__name__, spec.source, str(local_cache()))
         if process.returncode != 0:
             reason, _, hint = process.stderr.decode("utf-8", "replace").strip().rpartition(": ")
             return NotFound(f"the built-in model could not be unpacked ({reason})", hint)

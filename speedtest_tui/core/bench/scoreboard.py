@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from speedtest_tui.core.bench.entrants import Entrant
 from speedtest_tui.core.bench.plan import Plan
 from speedtest_tui.core.bench.row import Phase, RaceSnapshot, RaceState, Row, RowError, Status, Verdict
 
@@ -41,6 +42,18 @@ class Scoreboard:
     def unfinished(self) -> list[int]:
         """Rows that neither have a status nor all their runs."""
         return [i for i, row in enumerate(self.rows) if not row.status and len(row.runs_s) < self._runs]
+
+    def enter(self, index: int, entrant: Entrant, phase: Phase) -> None:
+        """A row begins with what its backend is to run; whatever was measured in it before is forgotten."""
+        self.rows[index] = Row(
+            self.rows[index].backend,
+            self.rows[index].size,
+            spec=entrant.spec,
+            location=entrant.location,
+            version=entrant.version,
+            warnings=entrant.warnings,
+        )
+        self.phase(index, phase)
 
     def phase(self, index: int, phase: Phase) -> None:
         """A row enters a phase now."""

@@ -5,24 +5,21 @@ It owns the children; what leaves it are frozen snapshots. A child that fails co
 
 from __future__ import annotations
 
-import queue
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 
-from backends.base import LoadOptions, TranscribeOptions
 from speedtest_tui.core import host
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.bench import schedule
-from speedtest_tui.core.bench.child_handle import ChildHandle, Ended, Report
-from speedtest_tui.core.bench.entrants import Entrant, prepare
+from speedtest_tui.core.bench.assignment import assign, shared_samples
+from speedtest_tui.core.bench.child_handle import Ended
+from speedtest_tui.core.bench.children import Children
+from speedtest_tui.core.bench.entrants import Entrant, prepare, stand_in
 from speedtest_tui.core.bench.events import apply
 from speedtest_tui.core.bench.plan import Plan
-from speedtest_tui.core.bench.protocol import Assignment, Event, ProtocolError
-from speedtest_tui.core.bench.quiet import wait_until_quiet
+from speedtest_tui.core.bench.protocol import Event, ProtocolError
 from speedtest_tui.core.bench.row import RaceSnapshot, RaceState, RowError, Status
 from speedtest_tui.core.bench.scoreboard import Scoreboard
 from speedtest_tui.core.bench.stall import StallWatch
@@ -33,6 +30,10 @@ TICK_S = 0.1
 
 CLOSE_S = 5.0
 """How long children may take to end by themselves once all results are in."""
+
+DOES_NOT_LOAD = frozenset({"model", "error", "exception", "crash"})
+"""Kinds of failure which, while a model loads, say that another model may do better. Not memory: a stand-in takes more.
+"""
 
 
 class Cancelled(Exception):
@@ -60,8 +61,10 @@ class Race(threading.Thread):
         self._when_ended = when_ended
         self._cancelled = threading.Event()
         self._over = threading.Event()
-        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
-        self._children: dict[int, ChildHandle] = {}
+        self._children = Children()
+        self._replaceable: int | None = None
+        self._unloadable: tuple[Status, RowError] | None = None
+        """How the row's model failed to load that is replaceable: its row is not decided yet."""
         self._traced_at = 0.0
 
     @property
@@ -86,7 +89,7 @@ class Race(threading.Thread):
     def _race(self) -> None:
         state: RaceState = "done"
         try:
-            with self._shared_clip() as descriptor:
+            with shared_samples(self.clip.data()) as descriptor:
                 self._run(descriptor)
         except Cancelled:
             state = "cancelled"
@@ -97,8 +100,8 @@ class Race(threading.Thread):
             for index in self._board.unfinished():
                 self._fail(index, "failed", "internal", reason)
         finally:
-            for index in tuple(self._children):
-                self._drop(index)
+            for index, _ in self._children.running():
+                self._children.drop(index)
         for index in self._board.unfinished():
             done = len(self._board.rows[index].runs_s)
             self._fail(index, "cancelled", "cancelled", f"after {done} of {self.plan.runs} runs")
@@ -129,7 +132,8 @@ class Race(threading.Thread):
         else:
             for index, entrant in entrants.items():
                 self._start(index, entrant, descriptor)
-            self._take(schedule.interleaved(tuple(self._children), plan.warmup, plan.runs))
+            started = tuple(index for index, _ in self._children.running())
+            self._take(schedule.interleaved(started, plan.warmup, plan.runs))
             self._close()
 
     # The steps of a race.
@@ -141,32 +145,35 @@ class Race(threading.Thread):
             self._check_cancelled()
             self._board.phase(index, "preparing")
             found = prepare(entry, self.plan.size, self.plan.language, self._cancelled)
-            row = self._board.rows[index]
-            self._board.rows[index] = replace(row, spec=found.spec)
             if isinstance(found, Entrant):
                 ready[index] = found
-                self._board.rows[index] = replace(
-                    row, spec=found.spec, location=found.location, version=found.version, warnings=found.warnings
-                )
-                self._board.phase(index, "waiting")
+                self._board.enter(index, found, "waiting")
             else:
+                self._board.rows[index] = replace(self._board.rows[index], spec=found.spec)
                 self._board.decide(index, found.status, found.error)
         return ready
 
     def _start(self, index: int, entrant: Entrant, descriptor: int) -> None:
+        """Load a model in a child of its own; where it does not load, once, what may stand in for it."""
+        self._replaceable, self._unloadable = (index if entrant.spec.fallback else None), None
+        self._load(index, entrant, descriptor)
+        self._replaceable = None
+        if self._unloadable is None:
+            return
+        status, error = self._unloadable
+        replacement = stand_in(entrant, error, self._cancelled)
+        if isinstance(replacement, Entrant):
+            self._load(index, replacement, descriptor)
+        else:
+            self._board.decide(index, status, replacement)
+
+    def _load(self, index: int, entrant: Entrant, descriptor: int) -> None:
         """Start a child and wait until its model is loaded, with nothing else running meanwhile."""
         self._check_cancelled()
-        self._board.phase(index, "starting")
-        assignment = Assignment(
-            reference=entrant.reference,
-            spec={**asdict(entrant.spec), "fallback": None},
-            location={**asdict(entrant.location), "path": entrant.location.path and str(entrant.location.path)},
-            load_options=asdict(LoadOptions(host.total_memory())),
-            transcribe_options=asdict(TranscribeOptions(self.plan.language)),
-            clip_descriptor=descriptor,
-        )
+        self._board.enter(index, entrant, "starting")
+        assignment = assign(entrant.reference, entrant.spec, entrant.location, descriptor, self.plan.language)
         try:
-            self._children[index] = ChildHandle(index, assignment, self._reports)
+            self._children.start(index, assignment)
         except OSError as error:
             self._fail(index, "failed", "launch", f"could not be started ({error})")
             return
@@ -175,25 +182,26 @@ class Race(threading.Thread):
     def _take(self, turns: tuple[schedule.Turn, ...]) -> None:
         """Let children transcribe, one at a time, each when all others are quiet."""
         for turn in turns:
-            if turn.entrant not in self._children:
+            child = self._children.get(turn.entrant)
+            if child is None:
                 continue
-            for other in wait_until_quiet(self._children.values(), self._cancelled):
+            for other in self._children.wait_until_quiet(self._cancelled):
                 self._board.warn(turn.entrant, f"{self._board.rows[other].backend} was still busy when a run began")
             self._check_cancelled()
-            self._children[turn.entrant].send({"command": "run", "kind": turn.kind, "index": turn.index})
+            child.send({"command": "run", "kind": turn.kind, "index": turn.index})
             self._await(turn.entrant, "run_finished")
 
     def _close(self) -> None:
         """All results are in: let the children end by themselves, and note it where they do not manage to."""
-        for child in self._children.values():
+        for _, child in self._children.running():
             child.send({"command": "close"})
         deadline = time.monotonic() + CLOSE_S
         while self._children and time.monotonic() < deadline:
             self._check_cancelled()
             self._pump()
-        for index in tuple(self._children):
+        for index, _ in self._children.running():
             self._board.warn(index, f"its process did not end by itself within {CLOSE_S:g} s")
-            self._drop(index)
+            self._children.drop(index)
 
     def _await(self, index: int, name: str) -> None:
         """Wait for an event of one child while serving all; returns early where that child is lost."""
@@ -220,15 +228,7 @@ class Race(threading.Thread):
         """Wait up to a tick for reports, apply all that are there, publish, and return the events among them."""
         events = []
         changed = False
-        timeout = TICK_S
-        while True:
-            try:
-                index, report = self._reports.get(timeout=timeout)
-            except queue.Empty:
-                break
-            timeout = 0
-            if index not in self._children:
-                continue  # the last words of a child that was dropped
+        for index, report in self._children.reports(TICK_S):
             changed = True
             if isinstance(report, Event):
                 events.append((index, report))
@@ -261,37 +261,29 @@ class Race(threading.Thread):
             return
         if end.reason:
             self._board.warn(index, f"its process {end.reason} after its results were in")
-        self._drop(index)
+        self._children.drop(index)
 
     def _fail(self, index: int, status: Status, kind: str, message: str, hint: str = "") -> None:
         """End a child and give its row the reason."""
         child = self._children.get(index)
-        self._drop(index)
+        self._children.drop(index)
         if child and kind in ("crash", "protocol") and (words := child.last_words()):
             message = f"{message}; its last words: {words}"
-        self._board.decide(index, status, RowError(kind, message, hint))
-
-    def _drop(self, index: int) -> None:
-        if child := self._children.pop(index, None):
-            child.end()
+        error = RowError(kind, message, hint)
+        if index == self._replaceable and kind in DOES_NOT_LOAD and self._board.rows[index].phase == "loading":
+            self._unloadable = status, error
+        else:
+            self._board.decide(index, status, error)
 
     def _trace_memory(self) -> bool:
         now = time.monotonic()
         if now - self._traced_at < TICK_S:
             return False
         self._traced_at = now
-        for index, child in self._children.items():
+        for index, child in self._children.running():
             self._board.memory(index, child.rss)
-        return bool(self._children)
+        return len(self._children) > 0
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
             raise Cancelled
-
-    @contextmanager
-    def _shared_clip(self) -> Iterator[int]:
-        """The clip's samples in a nameless file whose descriptor children inherit: nothing is ever left of it."""
-        with tempfile.TemporaryFile() as file:
-            file.write(self.clip.data())
-            file.flush()
-            yield file.fileno()
