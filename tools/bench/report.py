@@ -22,7 +22,7 @@ class Line:
     measured: str
     floor: str
     result: float
-    high: float
+    high: float = math.inf
     low: float = -math.inf
     form: str = "{:.3f}"
     note: str = ""
@@ -34,10 +34,11 @@ class Line:
         return self.settled and self.low <= self.result <= self.high
 
     def cells(self) -> Sequence[str]:
-        low = "at most " if math.isinf(self.low) else f"{self.form.format(self.low)} to "
+        low, high = self.form.format(self.low), self.form.format(self.high)
+        target = f"at most {high}" if math.isinf(self.low) else f"at least {low}" if math.isinf(self.high) else ""
         result = self.form.format(self.result) + (f" {self.note}" if self.note else "")
         verdict = "ok" if self.met else "MISSED" if self.settled else "UNSETTLED"
-        return (self.what, self.measured, self.floor, result, low + self.form.format(self.high), verdict)
+        return (self.what, self.measured, self.floor, result, target or f"{low} to {high}", verdict)
 
 
 def machine() -> str:

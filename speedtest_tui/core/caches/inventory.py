@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -16,17 +17,27 @@ class StoredFile:
     """A file of a snapshot or plain folder.
 
     name: inside the repository, with forward slashes
-    path: absolute, of the link or file itself
-    blob: where the first link leads (`blobs/<etag>`), or `path` itself where it is no link
+    place: absolute path of the link or file itself, as text: 20,000 Paths would cost more than asking the system
+    target: where the first link leads (`blobs/<etag>`), or `place` itself where it is no link
     bytes: of the payload behind all links, 0 where broken
     inode: (st_dev, st_ino) of the payload, or None
     """
 
     name: str
-    path: Path
-    blob: Path
+    place: str
+    target: str
     bytes: int
     inode: tuple[int, int] | None = None
+
+    @cached_property
+    def path(self) -> Path:
+        """`place`, made when first asked for."""
+        return Path(self.place)
+
+    @cached_property
+    def blob(self) -> Path:
+        """`target`, made when first asked for."""
+        return Path(self.target)
 
 
 @dataclass(frozen=True)

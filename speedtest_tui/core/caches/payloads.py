@@ -27,12 +27,12 @@ TEXTS = (".json", ".txt", ".model", ".yaml", ".jinja", ".tiktoken")
 class Payload(NamedTuple):
     """The content that a name leads to.
 
-    blob: where the first link leads, or the file itself
+    blob: where the first link leads, or the file itself: an absolute path
     bytes, inode, modified: of what is behind all links; 0, None and 0.0 where nothing is
     kind, problem: what is wrong, as the rest of a sentence that begins with the file's name; None and "" if nothing is
     """
 
-    blob: Path
+    blob: str
     bytes: int = 0
     inode: tuple[int, int] | None = None
     modified: float = 0.0
@@ -52,7 +52,7 @@ class Bounds:
         return any(real == root or real.startswith(root + "/") for root in self.roots)
 
 
-def of_status(path: str, blob: Path, status: os.stat_result) -> Payload:
+def of_status(path: str, blob: str, status: os.stat_result) -> Payload:
     """The payload of something that exists; `path` is what would be opened."""
     mode = status.st_mode
     if not stat.S_ISREG(mode):
@@ -71,48 +71,46 @@ def of_link(path: str, bounds: Bounds) -> Payload:
     try:
         hop = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
         if not bounds.hold(path):
-            return Payload(Path(hop), kind="escape", problem=f"is a link to {shown(hop)}, outside every cache")
-        return of_status(path, Path(hop), os.stat(path))
+            return Payload(hop, kind="escape", problem=f"is a link to {shown(hop)}, outside every cache")
+        return of_status(path, hop, os.stat(path))
     except FileNotFoundError:
-        return Payload(Path(hop), kind="broken-link", problem=f"is a link to {shown(hop)}, which is not there")
+        return Payload(hop, kind="broken-link", problem=f"is a link to {shown(hop)}, which is not there")
     except OSError as error:
         reason = f"cannot be read ({error.strerror})"
-        return Payload(Path(path), kind="unreadable", problem=reason)
+        return Payload(path, kind="unreadable", problem=reason)
 
 
-def of_entry(entry: os.DirEntry[str], bounds: Bounds, path: Path | None = None) -> Payload:
-    """What an entry of a folder leads to, itself or through a link; `path` is the entry's, where somebody has it."""
+def of_entry(entry: os.DirEntry[str], bounds: Bounds) -> Payload:
+    """What an entry of a folder leads to, itself or through a link."""
     if entry.is_symlink():
         return of_link(entry.path, bounds)
-    path = path or Path(entry.path)
     try:
-        return of_status(entry.path, path, entry.stat(follow_symlinks=False))
+        return of_status(entry.path, entry.path, entry.stat(follow_symlinks=False))
     except OSError as error:
-        return Payload(path, kind="unreadable", problem=f"cannot be read ({error.strerror})")
+        return Payload(entry.path, kind="unreadable", problem=f"cannot be read ({error.strerror})")
 
 
-def of_linked_blob(blob: Path, shared_in: Path | None, bounds: Bounds) -> Payload:
+def of_linked_blob(path: str, shared_in: Path | None, bounds: Bounds) -> Payload:
     """What a repository's blob leads to that is a link: as huggingface_hub makes it, a payload of the shared store.
 
     shared_in: the cache, if it has such a store
     """
-    path = str(blob)
     try:
         hop = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
         if shared_in is not None and is_shared_name(Path(hop), shared_in):
             status = os.lstat(hop)
             # A payload is a file. A link in its place could lead anywhere, and is looked at as any other.
             if stat.S_ISREG(status.st_mode):
-                return of_status(hop, blob, status)
-        return of_link(path, bounds)._replace(blob=blob)
+                return of_status(hop, path, status)
+        return of_link(path, bounds)._replace(blob=path)
     except FileNotFoundError:
         problem = f"leads to blobs/{shown(os.path.basename(hop))} of the shared store, which is not there"
-        return Payload(blob, kind="broken-link", problem=problem)
+        return Payload(path, kind="broken-link", problem=problem)
     except OSError as error:
-        return Payload(blob, kind="unreadable", problem=f"cannot be read ({error.strerror})")
+        return Payload(path, kind="unreadable", problem=f"cannot be read ({error.strerror})")
 
 
-def content_fault(path: Path, name: str, bytes_: int) -> tuple[FaultKind, str] | None:
+def content_fault(path: str, name: str, bytes_: int) -> tuple[FaultKind, str] | None:
     """What is wrong inside a file, as far as its size and structure give it away: the kind, and a sentence."""
     # Other formats have no structure that is quickly read; small files may be a pointer to the file.
     if bytes_ > LARGEST_POINTER and not name.endswith(STRUCTURED):
@@ -120,5 +118,5 @@ def content_fault(path: Path, name: str, bytes_: int) -> tuple[FaultKind, str] |
     if bytes_ == 0:
         return ("empty", f"{shown(name)} is empty") if name.endswith(WEIGHTS + TEXTS) else None
     if name.endswith(WEIGHTS):
-        return structure.problem(path, shown(name))
+        return structure.problem(Path(path), shown(name))
     return None

@@ -47,10 +47,11 @@ def scan_repository(folder: Path, kind: str, name: str, place: Place, locks: tup
     blobs = _blobs(reading, parts)
     snapshots = _snapshots(reading, parts, blobs, manifests)
     refs = _refs(reading, parts, snapshots)
-    wanted = manifest.etags(manifests)
-    there = {etag: payload.bytes for etag, payload in blobs.items() if payload.inode is not None}
-    reading.faults += leftovers.orphans(reading.partials, there, wanted)
-    reading.faults += leftovers.stale_locks(locks, {*there, *wanted, *(part.etag for part in reading.partials)})
+    if reading.partials or locks:
+        wanted = manifest.etags(manifests)
+        there = {etag: payload.bytes for etag, payload in blobs.items() if payload.inode is not None}
+        reading.faults += leftovers.orphans(reading.partials, there, wanted)
+        reading.faults += leftovers.stale_locks(locks, {*there, *wanted, *(part.etag for part in reading.partials)})
     return Stored(
         place.cache,
         place.root,
@@ -95,23 +96,22 @@ def _manifests(reading: Reading, parts: Mapping[str, os.DirEntry[str]]) -> dict[
 def _blobs(reading: Reading, parts: Mapping[str, os.DirEntry[str]]) -> dict[str, Payload]:
     """Every blob by its name, the broken ones included; partial downloads are put aside."""
     blobs: dict[str, Payload] = {}
-    place, folder = reading.place, reading.folder / "blobs"
+    place = reading.place
     shared_in = place.root if place.shared else None
     for entry in _listed(reading, parts, "blobs"):
-        path = folder / entry.name
+        name = entry.name
         if entry.is_symlink():
-            payload = payloads.of_linked_blob(path, shared_in, place.bounds)
+            payload = payloads.of_linked_blob(entry.path, shared_in, place.bounds)
         else:
-            payload = payloads.of_entry(entry, place.bounds, path)
-        etag = layout.etag_of_partial(entry.name)
-        if etag is not None:
+            payload = payloads.of_entry(entry, place.bounds)
+        if name.endswith(".incomplete") and (etag := layout.etag_of_partial(name)) is not None:
             if payload.kind is not None:
                 reading.blame(payload.kind, entry.path, f"{shown(entry.name)} {payload.problem}")
-            reading.partials.append(Partial(path, etag, payload.bytes))
+            reading.partials.append(Partial(Path(entry.path), etag, payload.bytes))
             continue
         # Names with a dot are huggingface_hub's temporary links; nothing refers to them by name.
-        if not entry.name.startswith("."):
-            blobs[entry.name] = payload
+        if name[0] != ".":
+            blobs[name] = payload
         reading.count(payload)
     return blobs
 
@@ -163,15 +163,15 @@ class _Files:
         below: the folder inside the snapshot, "" or with a slash at its end
         to_blobs: how a link in this folder begins that huggingface_hub made
         """
-        parent = Path(folder)
+        skipped, blobs = len(to_blobs), self.blobs
         for entry in self.reading.children(folder, below or "snapshot"):
             name = below + entry.name
             if entry.is_symlink():
                 target = os.readlink(entry.path)
-                known = self.blobs.get(target[len(to_blobs) :]) if target.startswith(to_blobs) else None
+                known = blobs.get(target[skipped:]) if target.startswith(to_blobs) else None
                 payload = self._astray(entry) if known is None else known
             elif not entry.is_dir(follow_symlinks=False):
-                payload = payloads.of_entry(entry, self.reading.place.bounds, parent / entry.name)
+                payload = payloads.of_entry(entry, self.reading.place.bounds)
                 self.reading.count(payload)
             elif name.count("/") == DEEPEST:
                 self.reading.blame("unreadable", entry.path, f"{shown(name)} lies too deep to be looked into")
@@ -179,13 +179,13 @@ class _Files:
             else:
                 self.read(entry.path, name + "/", "../" + to_blobs)
                 continue
-            self._take(StoredFile(name, parent / entry.name, payload.blob, payload.bytes, payload.inode), payload)
+            self._take(StoredFile(name, entry.path, payload.blob, payload.bytes, payload.inode), payload)
 
     def _astray(self, entry: os.DirEntry[str]) -> Payload:
         """A link that does not lead to a blob of this repository the way huggingface_hub writes it."""
         payload = payloads.of_link(entry.path, self.reading.place.bounds)
         if payload.kind == "broken-link":
-            begun = [part.bytes for part in self.reading.partials if part.etag == payload.blob.name]
+            begun = [part.bytes for part in self.reading.partials if part.etag == Path(payload.blob).name]
             if begun:
                 problem = f"is not here yet: its download was interrupted ({of(max(begun), None)})"
                 return payload._replace(problem=problem)
@@ -200,11 +200,11 @@ class _Files:
         if payload.kind is not None:
             fault = payload.kind, f"{shown(file.name)} {payload.problem}"
         elif listed is not None and listed.size != file.bytes:
-            fault = payloads.content_fault(file.path, file.name, file.bytes)
+            fault = payloads.content_fault(file.place, file.name, file.bytes)
             if fault is None or fault[0] not in ("empty", "lfs-pointer"):
                 fault = "truncated", f"{shown(file.name)} has the wrong size: {of(file.bytes, listed.size)}"
         elif file.bytes or (listed is None and file.blob.name not in EMPTY_ETAGS):
-            fault = payloads.content_fault(file.path, file.name, file.bytes)
+            fault = payloads.content_fault(file.place, file.name, file.bytes)
         if fault is not None:
             self.reading.blame(fault[0], file.path, fault[1], file.name, file.bytes)
 

@@ -72,10 +72,10 @@ def _walk(reading: Reading, folder: str, below: str, files: list[StoredFile]) ->
 
 def _add(reading: Reading, path: str, name: str, payload: Payload, files: list[StoredFile]) -> None:
     """Take a file into a row, with what is wrong with it."""
-    file = StoredFile(name, Path(path), payload.blob, payload.bytes, payload.inode)
+    file = StoredFile(name, str(path), payload.blob, payload.bytes, payload.inode)
     files.append(file)
     fault = (payload.kind, f"{shown(name)} {payload.problem}") if payload.kind is not None else None
-    fault = fault or payloads.content_fault(file.path, name, payload.bytes)
+    fault = fault or payloads.content_fault(file.place, name, payload.bytes)
     if fault is not None:
         reading.blame(fault[0], path, fault[1], name, payload.bytes)
 
@@ -203,5 +203,5 @@ def _measure(reading: Reading, folder: str, left: int) -> int:
         except OSError:
             continue
         if stat.S_ISREG(status.st_mode):
-            reading.count(Payload(Path(entry.path), status.st_size, (status.st_dev, status.st_ino), status.st_mtime))
+            reading.count(Payload(entry.path, status.st_size, (status.st_dev, status.st_ino), status.st_mtime))
     return left

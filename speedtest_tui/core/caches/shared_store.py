@@ -49,7 +49,7 @@ def _child(reading: Reading, entry: os.DirEntry[str], prefix: str, used: set[str
         return
     payload = payloads.of_entry(entry, reading.place.bounds)
     reading.count(payload)
-    files.append(StoredFile(name, Path(entry.path), payload.blob, payload.bytes, payload.inode))
+    files.append(StoredFile(name, entry.path, payload.blob, payload.bytes, payload.inode))
     if payload.kind is not None:
         reading.blame(payload.kind, entry.path, f"blobs/{shown(name)} {payload.problem}", name, payload.bytes)
 

@@ -115,7 +115,7 @@ def stored_lines(stock: Stock) -> tuple[StoredLine, ...]:
 
 
 def _stored(row: Stored) -> StoredLine:
-    files = len(row.files) or len({file.path for snapshot in row.snapshots for file in snapshot.files})
+    files = len(row.files) or len({file.place for snapshot in row.snapshots for file in snapshot.files})
     when = f"{datetime.datetime.fromtimestamp(row.modified):%Y-%m-%d}" if row.modified else ""
     what = row.kind if row.layout == "hub" and row.kind != "model" else row.layout
     faults = tuple(fault.detail for fault in row.faults)

@@ -22,6 +22,7 @@ from speedtest_tui.ui.jobs import JobRow, JobView
 from speedtest_tui.ui.messages import JobChanged, StockTaken, TaskFailed
 from speedtest_tui.ui.screens.cache_rows import (
     ProblemLine,
+    StoredLine,
     key_of,
     problem_lines,
     stored_lines,
@@ -78,6 +79,7 @@ class CachesScreen(Once, ModelActions):
         self._racing = racing
         self._stock = Stock()
         self._lines: tuple[ProblemLine, ...] = ()
+        self._things: tuple[StoredLine, ...] = ()
         self._chosen: dict[str, bool] = {}
         self._trash_bytes = 0
 
@@ -118,7 +120,7 @@ class CachesScreen(Once, ModelActions):
             return  # looked at again: what is shown stays until the new look is whole
         self._stock, self._trash_bytes = stock, message.trash_bytes
         self.models = stock.reports
-        self._lines = problem_lines(stock)
+        self._lines, self._things = problem_lines(stock), stored_lines(stock)
         for line in self._lines:
             if line.step is not None:
                 self._chosen.setdefault(line.key, not line.step.optional)
@@ -164,7 +166,7 @@ class CachesScreen(Once, ModelActions):
         if self._problems.scrollable_content_region.width:
             self._problems.show_problems(self._lines, self._chosen)
         if self._stored.scrollable_content_region.width:
-            self._stored.show_stored(stored_lines(self._stock))
+            self._stored.show_stored(self._things)
 
     def _show_use(self) -> None:
         lines = use_lines(self._stock.uses, self._trash_bytes)
@@ -188,7 +190,7 @@ class CachesScreen(Once, ModelActions):
     def _detail(self) -> str:
         if self._listing:
             here = self._stored.here
-            line = next((line for line in stored_lines(self._stock) if line.key == here), None)
+            line = next((line for line in self._things if line.key == here), None)
             return self._fitted((tilde(Path(line.key)), *line.faults[:4])) if line else ""
         if not self._lines:
             return NOTHING if self._stock.done else ""

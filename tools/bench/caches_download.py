@@ -1,0 +1,163 @@
+"""Download from the local hub: throughput of one stream against curl's, and what being killed costs in bytes."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench_startup import in_turns
+
+from bench.caches_hash import fill
+from bench.caches_hub import PATIENCE_S, REPOSITORY, WEIGHTS, finish, hub_module, request, serving, start, transfers
+from bench.report import Line
+from speedtest_tui.core.bench.statistics import ratio_interval
+from speedtest_tui.core.caches.download.queue import Downloads
+from speedtest_tui.core.caches.download.request import DownloadRow
+from speedtest_tui.core.caches.download.stream import READ_BYTES
+
+THROUGHPUT = 0.8
+KILLS = 10
+RESUMED_BYTES = 16 << 20
+RATE = 4_000_000
+"""Bytes a second while it is killed: what the system itself holds between server and client stays below a chunk."""
+
+SEED = 4
+
+
+def begun(hub: Any) -> float:
+    """The moment when the large file is asked for: what starting a program costs is no matter of throughput."""
+    if not hub.wait(transfers, PATIENCE_S):
+        raise RuntimeError("nobody asked the local hub for the file")
+    return time.perf_counter()
+
+
+def by_us(hub: Any, folder: Path) -> Callable[[], float]:
+    """An action: fetch into an empty cache; seconds until it is hashed, on disk and published. Raises RuntimeError."""
+
+    def action() -> float:
+        done: list[float] = []
+
+        def listen(rows: tuple[DownloadRow, ...]) -> None:
+            if rows[0].state == "done":
+                done.append(time.perf_counter())
+
+        hub.forget()
+        downloads = Downloads(listen)
+        try:
+            downloads.add(request(folder / "cache"))
+            begin = begun(hub)
+            downloads.join(PATIENCE_S)
+            if not done:
+                raise RuntimeError(f"the download failed: {downloads.rows[0].problem}")
+            return done[0] - begin
+        finally:
+            downloads.cancel_all()
+            downloads.join()
+            shutil.rmtree(folder / "cache", ignore_errors=True)
+
+    return action
+
+
+def by_curl(hub: Any, folder: Path, verified: bool = False) -> Callable[[], float]:
+    """An action: fetch the same with curl; `verified` adds sha256sum and fsync, which ours includes."""
+    program = shutil.which("curl")
+    if program is None:
+        raise RuntimeError("curl is not here: install it")
+    target = folder / "by-curl"
+    address = f"{hub.url}/{REPOSITORY}/resolve/main/{WEIGHTS}"
+    command = [program, "--silent", "--fail", "--location", "--noproxy", "*", "--output", str(target), address]
+
+    def action() -> float:
+        hub.forget()
+        process = subprocess.Popen(command)
+        try:
+            begin = begun(hub)
+            if process.wait(PATIENCE_S):
+                raise RuntimeError(f"curl ended with code {process.returncode}")
+            if verified:
+                subprocess.run(["sha256sum", str(target)], check=True, stdout=subprocess.DEVNULL)
+                with target.open("rb") as file:
+                    os.fsync(file.fileno())
+            return time.perf_counter() - begin
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            target.unlink(missing_ok=True)
+
+    return action
+
+
+def throughput_line(folder: Path, size: int, rounds: int) -> Line:
+    """Fetch a file of `size` bytes in turns; its place and both targets are on the same disk."""
+    source = folder / "source"
+    fill(source, size)
+    try:
+        with serving(folder, source) as hub:
+            actions = by_us(hub, folder), by_curl(hub, folder), by_curl(hub, folder, verified=True)
+            for action in actions[:2]:
+                action()
+            mine, floor, verified = in_turns(rounds, *actions)
+    finally:
+        source.unlink()
+    ratio = ratio_interval(floor, mine)
+    interval = f"[{ratio.low:.2f}, {ratio.high:.2f}]; " if ratio else ""
+    return Line(
+        what=f"download of {size >> 20} MiB / curl, {rounds} times",
+        measured=f"{size / median(mine) / 1e6:,.0f} MB/s",
+        floor=f"{size / median(floor) / 1e6:,.0f} MB/s",
+        result=median(floor) / median(mine),
+        low=THROUGHPUT,
+        form="{:.2f}",
+        note=f"{interval}of curl + sha256sum + fsync {median(verified) / median(mine):.2f}",
+    )
+
+
+def resume_line(folder: Path, kills: int) -> Line:
+    """Kill -9 a download at random points of its flight and continue it; bytes that were sent more than once."""
+    source, root = folder / "source", folder / "resumed"
+    fill(source, RESUMED_BYTES)
+    points = sorted(random.Random(SEED).sample(range(1, RESUMED_BYTES), kills))
+    try:
+        with serving(folder, source) as hub:
+            hub.misbehave("/lfs/*", hub_module("misbehaviour").Slow(RATE))
+            for point in points:
+                process = start(request(root))
+                arrived = hub.wait(lambda hub, point=point: reached(hub) >= point, PATIENCE_S)
+                process.kill()
+                finish(process)
+                if not arrived:
+                    raise RuntimeError(f"the download did not come as far as byte {point:,}")
+                hub.wait(lambda hub: all(entry.ended for entry in transfers(hub)))
+            hub.behave()
+            last = finish(start(request(root)))
+            if last.get("event") != "finished":
+                raise RuntimeError(f"the last download failed: {last}")
+            log = transfers(hub)
+    finally:
+        source.unlink()
+        shutil.rmtree(root, ignore_errors=True)
+    starts = [entry.start for entry in log] + [RESUMED_BYTES]
+    twice = [entry.sent - (end - entry.start) for entry, end in zip(log, starts[1:], strict=True)]
+    return Line(
+        what=f"kill -9 at {kills} points, resumed: sent twice for one kill",
+        measured=f"{sum(entry.sent for entry in log) / 1e6:.2f} MB",
+        floor=f"{RESUMED_BYTES / 1e6:.2f} MB",
+        result=max(twice) / 1024,
+        high=READ_BYTES / 1024,  # a chunk: what one read of the connection may bring
+        form="{:.0f} KiB",
+        note=f"at most, median {median(twice[:-1]) / 1024:.0f}",
+    )
+
+
+def reached(hub: Any) -> int:
+    """Up to which byte of the file the newest transfer has been sent; 0 before the first."""
+    log = transfers(hub)
+    return log[-1].start + log[-1].sent if log else 0

@@ -1,0 +1,81 @@
+"""The local hub of the tests, serving one large file to whoever measures a download; and our downloader to fetch it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from backends.base import RequiredFile
+from speedtest_tui.core.bench import launcher
+from speedtest_tui.core.caches.download.queue import CHILD
+from speedtest_tui.core.caches.download.request import Request, to_json
+
+HUB = Path(__file__).parents[2] / "tests" / "hub"
+REPOSITORY, WEIGHTS = "owner/model", "weights.safetensors"
+PATIENCE_S = 600.0
+
+IN_THE_WAY = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+"""Settings of the user that would lead away from the local hub, or give it a secret; also in lower case."""
+
+
+def hub_module(name: str) -> Any:
+    """A module of tests/hub, which are written to be imported by their plain names."""
+    if str(HUB) not in sys.path:
+        sys.path.insert(0, str(HUB))
+    return importlib.import_module(name)
+
+
+@contextmanager
+def serving(folder: Path, weights: Path) -> Iterator[Any]:
+    """Yield a HubServer that has `weights` to offer; this process and its children use it and no other hub."""
+    before = dict(os.environ)
+    with hub_module("server").HubServer() as hub:
+        hub.add_repo(REPOSITORY, {WEIGHTS: weights}, lfs={WEIGHTS})
+        for name in IN_THE_WAY:
+            os.environ.pop(name, None)
+            os.environ.pop(name.lower(), None)
+        os.environ |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+        try:
+            yield hub
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def request(root: Path) -> Request:
+    """What asks for that file, into a cache of its own."""
+    return Request("hub", REPOSITORY, "", (RequiredFile((WEIGHTS,)),), "hf", root)
+
+
+def start(wanted: Request) -> subprocess.Popen[bytes]:
+    """A downloading child, as the queue starts it."""
+    process = launcher.launch(CHILD, online=True)
+    assert process.stdin
+    process.stdin.write(json.dumps(to_json(wanted)).encode() + b"\n")
+    return process
+
+
+def finish(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Wait for a child's end; the last thing that it said, {} where that is nothing."""
+    assert process.stdout
+    said = process.stdout.read().splitlines()
+    launcher.end(process)
+    for stream in (process.stdin, process.stdout, process.stderr):
+        assert stream
+        stream.close()
+    last: dict[str, Any] = json.loads(said[-1]) if said else {}
+    return last
+
+
+def transfers(hub: Any) -> list[Any]:
+    """The log of requests for the large file's bytes, in the order of their arrival."""
+    return [
+        entry for entry in hub.requests if entry.method == "GET" and entry.path.startswith("/lfs/") and entry.status
+    ]

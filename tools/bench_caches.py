@@ -1,0 +1,103 @@
+"""What caches cost: scanning, hashing, downloading, resuming, and the dashboard meanwhile. Each against its floor.
+
+- scan of 200 repositories with 20,000 files / `huggingface_hub.scan_cache_dir` on the same tree
+- hashing / sha256sum, of one file on one core and of many on all
+- download from a hub on this machine, hashed and published / curl; bytes sent twice where it is killed
+- the dashboard on that tree: from its start to states in its table, and key to paint while the caches are looked at
+
+Usage: python tools/bench_caches.py [--only PART] [--quick]. Needs 4 GB in the folder for temporary files, for a while.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench import cache_tree
+from bench.report import Line, machine, print_lines
+
+PARTS = ("scan", "hash", "download", "resume", "table", "keys")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured. `hashed` and `fetched` are bytes of one file; the rest are counts."""
+
+    repositories: int
+    files: int
+    scans: int
+    hashed: int
+    hashings: int
+    fetched: int
+    fetches: int
+    kills: int
+    starts: int
+    keys: int
+
+
+FULL = Sizes(cache_tree.REPOSITORIES, cache_tree.FILES, 20, 512 << 20, 10, 1 << 30, 7, 10, 15, 300)
+QUICK = Sizes(20, 20, 3, 64 << 20, 3, 128 << 20, 3, 3, 2, 20)
+"""Shows in a minute or two that everything works; its figures say little."""
+
+
+def measure(parts: Sequence[str], folder: Path, sizes: Sizes) -> list[Line]:
+    """Measure some parts, one after the other, in a folder that is empty. Raises RuntimeError, TimeoutError."""
+    lines: list[Line] = []
+    if "hash" in parts:
+        from bench.caches_hash import hash_lines
+
+        lines += hash_lines(folder, sizes.hashed, sizes.hashings)
+    if "download" in parts or "resume" in parts:
+        from bench.caches_download import resume_line, throughput_line
+
+        lines += [throughput_line(folder, sizes.fetched, sizes.fetches)] if "download" in parts else []
+        lines += [resume_line(folder, sizes.kills)] if "resume" in parts else []
+    if not {"scan", "table", "keys"} & set(parts):
+        return lines
+    cache = folder / "hub"
+    cache_tree.build(cache, sizes.repositories, sizes.files)
+    if "scan" in parts:
+        from bench.caches_scan import scan_line
+
+        lines.insert(0, scan_line(cache, sizes.scans))
+    if "table" in parts or "keys" in parts:
+        from bench.caches_screen import damage, keys_line, table_line
+
+        damage(cache)
+        lines += [table_line(folder, cache, sizes.starts)] if "table" in parts else []
+        lines += [keys_line(folder, cache, sizes.keys)] if "keys" in parts else []
+    return lines
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="What caches cost, against their floors.")
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure this part; may be given several times")
+    parser.add_argument("--quick", action="store_true", help="small sizes: whether it works, not how fast it is")
+    parser.add_argument("--folder", type=Path, help="where temporary files are made (default: where the system does)")
+    parser.add_argument("--json", action="store_true", help="JSON instead of a table")
+    options = parser.parse_args()
+    # Gigabytes are left behind by a program that is simply ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    before = machine()
+    try:
+        with tempfile.TemporaryDirectory(dir=options.folder, prefix="caches-") as folder:
+            lines = measure(options.only or PARTS, Path(folder), QUICK if options.quick else FULL)
+    except (TimeoutError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+        print(f"bench_caches: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps({"machine": before, "load_after": os.getloadavg(), "lines": [asdict(line) for line in lines]}))
+        return 0 if all(line.met for line in lines) else 1
+    return print_lines("caches", lines, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
