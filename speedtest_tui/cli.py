@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backends.catalogue import SIZES
 from speedtest_tui import __version__
-from speedtest_tui.commands import check_models, download, repair
+from speedtest_tui.commands import check_models, convert, download, repair
 from speedtest_tui.core.errors import UserError
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CANCELLED = 0, 1, 2, 130
@@ -88,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="JSON on standard output")
     doctor.set_defaults(command=_doctor)
 
-    for command in (check_models, download, repair):
+    for command in (check_models, download, repair, convert):
         command.add_parser(commands)
     _add_serve(commands)
     _add_sessions(commands)

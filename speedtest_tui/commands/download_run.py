@@ -20,15 +20,13 @@ from speedtest_tui.core.caches.amounts import amount
 from speedtest_tui.core.caches.download.describe import titled
 from speedtest_tui.core.caches.download.queue import Downloads
 from speedtest_tui.core.caches.download.request import DownloadRow, Patience, Request, request_for
-from speedtest_tui.core.caches.states import CACHES, CacheState, ModelReport
+from speedtest_tui.core.caches.repair.again import with_damaged
+from speedtest_tui.core.caches.states import CACHES, ModelReport
 from speedtest_tui.core.caches.survey import survey
 from speedtest_tui.core.errors import UserError
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry
-
-REPLACED = ("corrupt", "truncated", "empty", "lfs-pointer")
-"""Faults of files that are there and must be fetched all the same."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +113,7 @@ def _asked(report: ModelReport, to: str | None) -> Asked:
         if state.state == "complete":
             where = f"already complete in the {cache} cache ({amount(state.bytes)})"
             return Asked(backends, spec.source, None, where)
-    return Asked(backends, spec.source, replace(request, again=_again(report.state(request.cache))))
-
-
-def _again(state: CacheState) -> tuple[str, ...]:
-    return tuple(file.name for file in state.files if file.fault and file.fault.kind in REPLACED)
+    return Asked(backends, spec.source, with_damaged(request, report.state(request.cache)))
 
 
 def _patient(request: Request | None, stall_s: float) -> Request | None:

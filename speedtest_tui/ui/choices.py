@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from backends.base import BackendEntry
 from backends.catalogue import SIZES
@@ -11,6 +12,10 @@ from speedtest_tui.core.caches import wording
 from speedtest_tui.core.caches.states import ModelReport
 from speedtest_tui.core.languages import LANGUAGES
 from speedtest_tui.ui.screens.choice import Choice
+from speedtest_tui.ui.screens.convert_text import count
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.caches.converted import ConvertedModel
 
 AUTO = "auto"
 
@@ -28,8 +33,15 @@ SIZE_DETAILS = {
 """Parameter counts of OpenAI's Whisper sizes (model card in openai/whisper); parakeet-mlx has one model for all."""
 
 
-def sizes() -> tuple[Choice, ...]:
-    return tuple(Choice(size, size, SIZE_DETAILS[size]) for size in SIZES)
+def sizes(converted: Sequence[ConvertedModel] = (), present: str = SIZES[0]) -> tuple[Choice, ...]:
+    """The sizes of the catalogue, models that were converted here, and a folder that is the present choice."""
+    offered = [Choice(size, size, SIZE_DETAILS[size]) for size in SIZES]
+    for model in converted:
+        detail = f"{model.family}, {count(model.parameters)} parameters as {model.form}"
+        offered.append(Choice(model.size, model.size, detail))
+    if present not in {choice.key for choice in offered}:
+        offered.append(Choice(present, present))
+    return tuple(offered)
 
 
 def languages() -> tuple[Choice, ...]:
@@ -61,16 +73,16 @@ def _standing(report: ModelReport) -> str:
 
 
 def to_verify(reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
-    """Models that could be loaded; those that could not are shown, but cannot be chosen."""
+    """Models that can be loaded."""
     choices = []
     for report in reports:
-        if report.spec is None or report.unavailable:
+        if report.spec is None or report.unavailable or not report.usable:
             continue
         state, _ = wording.long(wording.nearest(report))
         loads, _ = wording.loads(report)
         note = f"{report.verified.message}" if report.verified and not report.verified.stale else ""
         detail = " · ".join(filter(None, (wording.model_name(report), note or (loads if report.verified else state))))
-        choices.append(Choice(key_of(report), report.backend, detail, disabled=not report.usable))
+        choices.append(Choice(key_of(report), report.backend, detail))
     return tuple(choices)
 
 
@@ -81,11 +93,12 @@ def to_download(reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
         if report.spec is None or report.unavailable or report.spec.kind not in ("hub", "openai"):
             continue
         state = wording.nearest(report)
-        whole = state.state == "complete"
+        if state.state == "complete":
+            continue
         detail = f"{wording.model_name(report)} · {wording.long(state)[0]}"
         if state.state == "partial" and state.detail:
             detail = f"{wording.model_name(report)} · {state.detail}"
-        choices.append(Choice(key_of(report), report.backend, detail, disabled=whole))
+        choices.append(Choice(key_of(report), report.backend, detail))
     return tuple(choices)
 
 

@@ -11,7 +11,8 @@ from speedtest_tui.core import figures
 from speedtest_tui.core.caches import amounts, wording
 from speedtest_tui.core.caches.checksum import checksum
 from speedtest_tui.core.caches.download.queue import Downloads
-from speedtest_tui.core.caches.download.request import DownloadRow, request_for
+from speedtest_tui.core.caches.download.request import DownloadRow, Request, request_for
+from speedtest_tui.core.caches.repair.again import with_damaged
 from speedtest_tui.core.caches.states import ModelReport
 from speedtest_tui.core.caches.verifications import remember
 from speedtest_tui.core.caches.verify import DOING, verify
@@ -135,7 +136,7 @@ def downloading(reports: Sequence[ModelReport]) -> Job:
     """Fetch models, those that stop half-way to be continued another time."""
 
     def job(publish: Publish, cancelled: threading.Event) -> None:
-        wanted = [(report, request) for report in reports if report.spec and (request := request_for(report.spec))]
+        wanted = [(report, request) for report in reports if (request := _request(report))]
         backends: dict[str, tuple[str, ...]] = {}
         for report, request in wanted:
             backends[request.name] = (*backends.get(request.name, ()), report.backend)
@@ -159,6 +160,15 @@ def downloading(reports: Sequence[ModelReport]) -> Job:
         board.end(sentence, problem)
 
     return job
+
+
+def _request(report: ModelReport) -> Request | None:
+    """What fetches a model, into the cache where a part of it lies already."""
+    if report.spec is None:
+        return None
+    begun = [cache for cache, state in report.states if state.state == "partial"]
+    request = request_for(report.spec, "local" if begun == ["local"] else "hf")
+    return request and with_damaged(request, report.state(request.cache))
 
 
 def download_row(row: DownloadRow, backends: tuple[str, ...]) -> JobRow:

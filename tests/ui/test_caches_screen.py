@@ -209,16 +209,9 @@ async def test_work_on_models_is_seen_on_the_dashboard(still_app: MakeApp) -> No
         assert app.dashboard.bridge.asked[-1].startswith("start nano")
 
 
-def test_models_that_cannot_be_loaded_cannot_be_chosen() -> None:
+def test_what_cannot_be_loaded_is_offered_for_download_and_the_other_way_round() -> None:
     from speedtest_tui.ui.choices import to_download, to_verify
 
-    disabled = {choice.label: choice.disabled for choice in to_verify(states.SMALL)}
-    assert disabled == {
-        "mlx-whisper": False,
-        "parakeet-mlx": False,
-        "whisper-mps": True,
-        "transformers": False,
-        "pocketsphinx": False,
-    }
-    fetchable = {choice.label for choice in to_download(states.SMALL) if not choice.disabled}
-    assert fetchable == {"whisper-mps"}
+    loadable = {choice.label for choice in to_verify(states.SMALL)}
+    assert loadable == {"mlx-whisper", "parakeet-mlx", "transformers", "pocketsphinx"}
+    assert {choice.label for choice in to_download(states.SMALL)} == {"whisper-mps"}

@@ -1,0 +1,155 @@
+"""Converting a checkpoint: the parent's side. The work is done in a child process, which may be ended at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from speedtest_tui.core import atomic
+from speedtest_tui.core.audio.child_link import ChildLink
+from speedtest_tui.core.convert.archive import LIMIT_BYTES
+from speedtest_tui.core.errors import UserError
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.convert.numbers import DType
+
+CHILD_MODULE = "speedtest_tui.core.convert.child"
+LOOK_EVERY_S = 0.1
+
+Stage = Literal["starting", "unpacking", "converting", "proving", "saving"]
+STAGES: tuple[Stage, ...] = ("starting", "unpacking", "converting", "proving", "saving")
+"""In their order; plain archives need no unpacking."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage is; `done` and `total` are bytes or layers, both 0 where nobody knows."""
+
+    stage: Stage
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The folder that was made, and what its conversion.json says."""
+
+    folder: Path
+    facts: dict[str, Any]
+
+
+class ConversionCancelledError(Exception):
+    """The conversion was cancelled; nothing of it is left."""
+
+
+def convert(
+    source: Path,
+    target: Path,
+    dtype: DType = "bfloat16",
+    bits: int = 0,
+    *,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    cancelled: threading.Event | None = None,
+    limit: int = LIMIT_BYTES,
+) -> Converted:
+    """Convert the .nemo file `source` into the folder `target`, which does not exist or is empty. Blocks.
+
+    bits: 0, or 8 or 4 to quantise the layers that can be; limit: bytes that the archive may hold unpacked
+    on_progress: called in this thread
+
+    Raises UserError with one line, or ConversionCancelledError; then `target` is as it was before and nothing lies
+    beside it.
+    """
+    source, target = source.expanduser().absolute(), target.expanduser().absolute()
+    _refuse_unusable(source, target)
+    _sweep(target)
+    try:
+        with atomic.new_folder(target) as building, _held(building):
+            on_progress(Progress("starting"))
+            order = {"source": str(source), "folder": str(building), "dtype": dtype, "bits": bits, "limit": limit}
+            facts = _run(order, on_progress, cancelled or threading.Event())
+            on_progress(Progress("saving"))
+            with contextlib.suppress(FileNotFoundError):
+                target.rmdir()  # empty, as was seen; what came into it meanwhile keeps it and is an error
+    except OSError as error:
+        if error.errno == errno.ENOTEMPTY or isinstance(error, FileExistsError):
+            raise UserError(f"{target} is no longer empty", "choose another folder") from error
+        raise UserError(f"{target}: {error.strerror or error}", "choose a folder that can be written") from error
+    return Converted(target, facts)
+
+
+def _refuse_unusable(source: Path, target: Path) -> None:
+    if not source.exists():
+        raise UserError(f"{source} does not exist", "give the path of a .nemo file")
+    if not source.is_file():
+        raise UserError(f"{source} is no file", "give the path of a .nemo file")
+    if not os.access(source, os.R_OK):
+        raise UserError(f"{source} cannot be read", "check its permissions")
+    try:
+        used = target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir())))
+    except OSError as error:
+        raise UserError(f"{target}: {error.strerror or error}", "choose another folder") from error
+    if used:
+        raise UserError(f"{target} exists and is not an empty folder", "choose another one or remove it first")
+
+
+def _run(order: dict[str, Any], on_progress: Callable[[Progress], None], cancelled: threading.Event) -> dict[str, Any]:
+    """Start the child and follow it to its end. Raises UserError, ConversionCancelledError."""
+    events: queue.SimpleQueue[dict[str, Any] | str] = queue.SimpleQueue()
+    link = ChildLink(CHILD_MODULE, order, events.put, events.put)
+    facts: dict[str, Any] | None = None
+    failure: UserError | None = None
+    try:
+        while True:
+            if cancelled.is_set():
+                raise ConversionCancelledError
+            try:
+                event = events.get(timeout=LOOK_EVERY_S)
+            except queue.Empty:
+                continue
+            if isinstance(event, str):
+                break
+            if event["event"] == "stage":
+                on_progress(Progress(event["name"], event["done"], event["total"]))
+            elif event["event"] == "failed":
+                failure = UserError(event["message"], event["hint"])
+            elif event["event"] == "converted":
+                facts = event["facts"]
+    finally:
+        link.close(wait_s=5.0)
+    if failure:
+        raise failure
+    if facts is None:
+        raise UserError(f"the conversion ended early: {event or 'no result came'}", "try again with more memory free")
+    return facts
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Lock a folder for as long as it is being filled: one that nobody holds was left by a program that was killed."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(target: Path) -> None:
+    """Remove what a conversion into the same folder left when everything was killed at once."""
+    for left in target.parent.glob(f".{target.name}.*.partial"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                atomic.remove_tree(left)
+            finally:
+                os.close(descriptor)
