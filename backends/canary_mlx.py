@@ -1,0 +1,195 @@
+"""canary-mlx: NVIDIA's Canary models on MLX, with NeMo's exact mel spectrogram."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backends import catalogue, folders, mlx_runtime
+from backends.base import (
+    SAMPLE_RATE,
+    Availability,
+    BackendError,
+    DeviceMemory,
+    Engine,
+    Loaded,
+    LoadOptions,
+    Location,
+    ModelSpec,
+    Segment,
+    TranscribeOptions,
+    Transcription,
+)
+from backends.canary.chunking import LONGEST_SECONDS, OVERLAP_SECONDS
+from backends.installation import mlx_library
+from backends.text_checks import repetition_loop
+
+if TYPE_CHECKING:
+    from backends.base import Samples
+    from backends.canary.chunking import Piece
+    from backends.canary.decoding import Written
+    from backends.canary.load import Opened
+
+SHORTEST_FRAMES = 16
+"""Mel frames (10 ms) below which nothing can be heard and nothing is computed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How Canary is run. `target`: the language to translate into, or empty for that which is spoken."""
+
+    beam: int = 1
+    length_penalty: float = 0.0
+    punctuation: bool = True
+    timestamps: bool = False
+    target: str = ""
+
+
+class CanaryMlx:
+    """Canary v1, flash and v2: a FastConformer encoder and a Transformer decoder that is told the languages."""
+
+    name = "canary-mlx"
+    engine: Engine = "mlx"
+    summary = "NVIDIA Canary on MLX"
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self._opened: Opened | None = None
+
+    def availability(self) -> Availability:
+        # The encoder is parakeet-mlx's; the rest is in this package.
+        return mlx_library("parakeet_mlx", "parakeet-mlx")
+
+    def model(self, size: str) -> ModelSpec | None:
+        return catalogue.CANARY_MLX.get(size) or folders.canary(size)
+
+    def import_library(self) -> None:
+        import mlx.nn  # noqa: F401
+        import parakeet_mlx.conformer  # noqa: F401
+
+        import backends.canary.load
+        import backends.canary.model  # noqa: F401
+
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        from backends.canary.load import open_folder
+
+        if location.path is None:
+            raise BackendError("canary-mlx needs a model folder", kind="model")
+        opened = open_folder(Path(location.path))
+        if opened.mel.sample_rate != SAMPLE_RATE:
+            wanted = opened.mel.sample_rate
+            raise BackendError(f"the model wants {wanted} Hz; clips have {SAMPLE_RATE} Hz", kind="model")
+        mlx_runtime.evaluate(opened.model)
+        self._opened = opened
+        dtype, bits, parameters = mlx_runtime.composition(opened.model)
+        target = self.settings.target or "as spoken"
+        return Loaded(
+            device=mlx_runtime.device_name(),
+            dtype=dtype,
+            bits=bits,
+            parameters=parameters,
+            source=spec.source,
+            revision=location.revision,
+            files=tuple(str(location.path / name) for name in opened.files),
+            options=(
+                ("decoding", "greedy" if self.settings.beam == 1 else f"beam of {self.settings.beam}"),
+                ("prompt", opened.architecture.prompt_format),
+                ("text", f"{target}, {'with' if self.settings.punctuation else 'without'} punctuation"),
+                ("mel", "NeMo's own"),
+                ("chunk", f"up to {LONGEST_SECONDS:.0f} s, overlap {OVERLAP_SECONDS:.0f} s"),
+            ),
+        )
+
+    def transcribe(self, samples: Samples, options: TranscribeOptions) -> Transcription:
+        from backends.canary import chunking, prompts
+        from backends.canary.decoding import NotFiniteError
+
+        opened = self._ready()
+        known = opened.vocabulary.languages
+        # A model of one language has no choice, like all others that know English only.
+        language = known[0] if len(known) == 1 else options.language or "en"
+        target = self.settings.target or language
+        request = prompts.Request(language, target, self.settings.punctuation, self.settings.timestamps)
+        prompt = prompts.ids(opened.architecture.prompt_format, request, opened.vocabulary)
+        heard: list[tuple[Piece, Written]] = []
+        for piece in chunking.pieces(samples, SAMPLE_RATE):
+            try:
+                heard.append((piece, self._written(samples[piece.start : piece.end], prompt)))
+            except NotFiniteError as error:
+                return Transcription(text="", language=target, invalid=str(error))
+        segments = self._segments(heard)
+        text = chunking.merge([segment.text for segment in segments], overlapping=not self.settings.timestamps)
+        return Transcription(
+            text=text,
+            segments=tuple(segment for segment in segments if segment.text),
+            language=target,
+            warnings=self._warnings(options.language, [written for _, written in heard]),
+            invalid=repetition_loop(text),
+        )
+
+    def _segments(self, heard: Sequence[tuple[Piece, Written]]) -> list[Segment]:
+        """Words with their times where these were asked for, otherwise the text of each piece."""
+        from backends.canary import timing
+
+        opened = self._ready()
+        found: list[Segment] = []
+        for piece, written in heard:
+            start, end = piece.start / SAMPLE_RATE, piece.end / SAMPLE_RATE
+            if not self.settings.timestamps:
+                found.append(Segment(start, end, opened.vocabulary.text(written.tokens)))
+                continue
+            words = timing.words(written.tokens, opened.vocabulary, opened.architecture.step_seconds, start)
+            found = timing.join(found, words, start + OVERLAP_SECONDS / 2) if piece.start else words
+        return found
+
+    def _warnings(self, language: str | None, heard: Sequence[Written]) -> tuple[str, ...]:
+        found = []
+        if language is None and len(self._ready().vocabulary.languages) > 1:
+            found.append("Canary cannot tell which language it hears; English was taken")
+        if cut := sum(not written.complete for written in heard):
+            found.append(f"the text was cut off at the decoder's limit in {cut} of {len(heard)} pieces of the clip")
+        return tuple(found)
+
+    def _ready(self) -> Opened:
+        if self._opened is None:
+            raise BackendError("no model is loaded", kind="model")
+        return self._opened
+
+    def _written(self, samples: Samples, prompt: Sequence[int]) -> Written:
+        """Run one piece. Raises NotFiniteError."""
+        import mlx.core as mx
+        import numpy as np
+
+        from backends.canary import decoding
+        from backends.nemo_mel import nemo_mel
+
+        opened = self._ready()
+        # Infinity would raise warnings in the Fourier transform before it is seen in the mel spectrogram.
+        mel = nemo_mel(samples, opened.mel) if np.isfinite(samples).all() else None
+        if mel is None or not np.isfinite(mel).all():
+            raise decoding.NotFiniteError("the clip or its mel spectrogram holds NaN or infinity")
+        if len(mel) < SHORTEST_FRAMES:
+            return decoding.Written((), 0.0, complete=True)
+        states = opened.model.encode(mx.array(mel).astype(opened.model.head.bias.dtype))
+        vocabulary, search = opened.vocabulary, opened.architecture.search
+        ids = decoding.Ids(vocabulary.end, vocabulary.pad, len(vocabulary.pieces))
+        longest = decoding.limit(opened.architecture, search, len(prompt), states.shape[1])
+        if self.settings.beam == 1:
+            return decoding.greedy(opened.model, states, prompt, ids, longest)
+        return decoding.beam(
+            *(opened.model, states, prompt, ids, longest),
+            width=self.settings.beam,
+            length_penalty=self.settings.length_penalty,
+        )
+
+    def synchronize(self) -> None:
+        mlx_runtime.synchronize()
+
+    def device_memory(self) -> DeviceMemory:
+        return mlx_runtime.memory()
+
+    def close(self) -> None:
+        self._opened = None
+        mlx_runtime.release()
