@@ -96,8 +96,9 @@ class CachesScreen(Once, ModelActions):
     def on_mount(self) -> None:
         self.query_one("#caches-use").border_title = "Caches"
         self._caretaker.attach(self.post_message)
-        if self._caretaker.view is not None and not self._caretaker.view.over:
-            self.query_one(JobPane).show(self._caretaker.view)
+        view = self._caretaker.view
+        if view is not None and (view.problem or not view.over):
+            self.query_one(JobPane).show(view)  # what is under way, or what went wrong last
         self.action_look()
 
     def on_unmount(self) -> None:

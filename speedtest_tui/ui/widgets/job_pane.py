@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
 from textual.widget import Widget
 
 from speedtest_tui.ui.jobs import JobRow, JobState, JobView
@@ -18,7 +21,7 @@ from speedtest_tui.ui.widgets.bar_layout import (
     Span,
     bar,
 )
-from speedtest_tui.ui.widgets.line_text import column, fit
+from speedtest_tui.ui.widgets.line_text import column, fit, printable, wrap
 
 GLYPHS: dict[JobState, tuple[str, str]] = {
     "waiting": ("·", ""),
@@ -46,6 +49,14 @@ def job_line(row: JobRow, width: int) -> list[Span]:
     return spans
 
 
+def job_lines(row: JobRow, width: int) -> list[Content]:
+    """The same, with as many further lines as a failure needs: it says what to do, and that must not be cut off."""
+    if row.state != "failed" or cell_len(row.text) + cell_len(row.message) + 4 <= width:
+        return [Content.assemble(*job_line(row, width))]
+    first = Content.assemble(*job_line(replace(row, message=" "), width))
+    return [first, *(Content.styled(f"    {line}", STYLE_FAILED) for line in wrap(printable(row.message), width - 4))]
+
+
 class JobLines(Widget):
     """The rows."""
 
@@ -56,18 +67,26 @@ class JobLines(Widget):
         self._view: JobView | None = None
 
     def show(self, view: JobView) -> None:
-        grown = self._view is None or len(self._view.rows) != len(view.rows) or view.over
+        grown = self._view is None or [row.state for row in self._view.rows] != [row.state for row in view.rows]
+        grown = grown or view.over
         self._view = view
         self.refresh(layout=grown)
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """For the width that it is going to have, which is not yet its own when it is laid out anew."""
+        return len(self._drawn(width))
+
     def render(self) -> Content:
-        if self._view is None:
-            return Content()
-        lines = [Content.assemble(*job_line(row, self.size.width)) for row in self._view.rows]
-        if self._view.over:
+        return Content("\n").join(self._drawn(self.size.width))
+
+    def _drawn(self, width: int) -> list[Content]:
+        if self._view is None or width <= 0:
+            return []
+        lines = [line for row in self._view.rows for line in job_lines(row, width)]
+        if self._view.over and self._view.sentence:
             style = STYLE_NEEDS_YOU if self._view.problem else "bold"
-            lines.append(Content.styled(self._view.sentence, style))
-        return Content("\n").join(lines)
+            lines += [Content.styled(line, style) for line in wrap(printable(self._view.sentence), width)]
+        return lines
 
 
 class JobPane(VerticalScroll):
