@@ -53,13 +53,16 @@ def long(state: CacheState) -> tuple[str, Mood]:
 
 
 def loads(report: ModelReport) -> tuple[str, Mood]:
-    """What came of loading it: "✓ 0.4 s", "✗ no", "? stale"; "·" where nobody has tried."""
+    """What came of loading it: "✓ 0.4 s", "✗ no", "? stale", "? stuck"; "·" where nobody has tried."""
     verified = report.verified
     if verified is None:
         return "·", "quiet"
     if verified.stale:
         return "? stale", "needs-you"
-    return (f"✓ {verified.seconds:.1f} s", "good") if verified.ok else ("✗ no", "bad")
+    if verified.ok:
+        return f"✓ {verified.seconds:.1f} s", "good"
+    # Given up for want of progress: that says little of the model.
+    return ("? stuck", "needs-you") if verified.message.startswith("gave up") else ("✗ no", "bad")
 
 
 def model_name(report: ModelReport) -> str:
