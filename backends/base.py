@@ -8,6 +8,7 @@ heavy library may be imported.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -23,7 +24,7 @@ SAMPLE_RATE = 16_000
 """Samples per second of every clip that a backend is given."""
 
 Engine = Literal["mlx", "torch", "cpu"]
-SourceKind = Literal["hub", "openai", "embedded", "bundled"]
+SourceKind = Literal["hub", "openai", "embedded", "bundled", "folder"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ class ModelSpec:
     source: where it comes from, by kind:
         hub: "org/name" on the Hugging Face hub
         openai: the URL of a .pt file, whose last folder is its sha256
-        embedded: "nano/<layout>", unpacked from this package
+        embedded: "<model>/<layout>", unpacked from this package
         bundled: carried by the library's own wheel
+        folder: the absolute path of a model's folder, or "converted/<name>" for one that this program converted
     """
 
     kind: SourceKind
@@ -83,9 +85,13 @@ class Location:
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """`memory_bytes` is the machine's physical memory, from which a backend may size its batches."""
+    """`memory_bytes` is the machine's physical memory, from which a backend may size its batches.
+
+    chosen: what the user set for this backend alone, as names and values; see `Configurable`
+    """
 
     memory_bytes: int = 0
+    chosen: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,13 +135,19 @@ class Segment:
 
 @dataclass(frozen=True)
 class Transcription:
-    """What was heard. `invalid` says in words why the output cannot count (NaN, a repetition loop), or is empty."""
+    """What was heard. `invalid` says in words why the output cannot count (NaN, a repetition loop), or is empty.
+
+    words: each with its times, where the library tells them
+    figures: measured in this run beside its time, by name; names that end in "_s" are seconds
+    """
 
     text: str
     segments: tuple[Segment, ...] = ()
     language: str = ""
     warnings: tuple[str, ...] = ()
     invalid: str = ""
+    words: tuple[Segment, ...] = ()
+    figures: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,11 +203,22 @@ class Backend(Protocol):
         """Drop the model."""
 
 
+class Configurable(Protocol):
+    """A backend with options of its own, which users set as `backend.name=value`. `load` is given them as `chosen`."""
+
+    def check_options(self, chosen: Sequence[tuple[str, str]]) -> None:
+        """Raise BackendError with kind "option" for a name that it does not have or a value that it cannot use."""
+
+
 @dataclass(frozen=True)
 class BackendEntry:
-    """How to make a backend without importing anything yet: `reference` is "module:attribute" of a callable."""
+    """How to make a backend without importing anything yet: `reference` is "module:attribute" of a callable.
+
+    optional: it takes part only where it was named or chosen
+    """
 
     name: str
     reference: str
     provider: str = field(default="speedtest-tui")
     """The distribution that registered it."""
+    optional: bool = False

@@ -20,6 +20,7 @@ _TRANSFORMERS_FILES = (
     RequiredFile(("model.safetensors",)),
 )
 _PARAKEET_FILES = (RequiredFile(("config.json",)), RequiredFile(("model.safetensors",)))
+_CANARY_FILES = (*_PARAKEET_FILES, RequiredFile(("tokenizer.model",)))
 
 
 def hub(repository: str, files: tuple[RequiredFile, ...], **facts: object) -> ModelSpec:
@@ -105,19 +106,23 @@ def _parakeet(repository: str) -> ModelSpec:
 _PARAKEET_DEFAULT = _parakeet("mlx-community/parakeet-tdt-0.6b-v2")
 
 PARAKEET_MLX = {
-    "nano": ModelSpec(
-        "embedded",
-        "parakeet-nano/mlx",
-        _PARAKEET_FILES,
-        english_only=True,
-        missing_reason="no nano weights of the Parakeet architecture ship with this version",
-    ),
+    "nano": ModelSpec("embedded", "parakeet-nano/mlx", _PARAKEET_FILES, english_only=True),
     **dict.fromkeys(SIZES[1:], _PARAKEET_DEFAULT),
     "parakeet-tdt-0.6b": _PARAKEET_DEFAULT,
     "parakeet-tdt-0.6b-v2": _PARAKEET_DEFAULT,
     "parakeet-tdt-1.1b": _parakeet("mlx-community/parakeet-tdt-1.1b"),
     "parakeet-ctc-0.6b": _parakeet("mlx-community/parakeet-ctc-0.6b"),
     "parakeet-ctc-1.1b": _parakeet("mlx-community/parakeet-ctc-1.1b"),
+}
+
+_CANARY_DEFAULT = hub("Mediform/canary-1b-v2-mlx-q8", _CANARY_FILES, variant="8-bit")
+
+CANARY_MLX = {
+    # Its tokenizer files are called as its config.json says.
+    "nano": ModelSpec("embedded", "canary-nano/mlx", _PARAKEET_FILES, english_only=True),
+    # There is no Canary of the smaller sizes: one of a thousand million parameters would be raced with Whisper tiny.
+    **dict.fromkeys(("large", "large-v2", "large-v3", "turbo"), _CANARY_DEFAULT),
+    "canary-1b-v2": _CANARY_DEFAULT,
 }
 
 POCKETSPHINX = dict.fromkeys(
@@ -127,6 +132,7 @@ POCKETSPHINX = dict.fromkeys(
 BY_BACKEND = {
     "mlx-whisper": MLX_WHISPER,
     "parakeet-mlx": PARAKEET_MLX,
+    "canary-mlx": CANARY_MLX,
     "whisper-mps": WHISPER_MPS,
     "transformers": TRANSFORMERS,
     "pocketsphinx": POCKETSPHINX,

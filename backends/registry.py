@@ -15,6 +15,7 @@ ENTRY_POINT_GROUP = "speedtest_tui.backends"
 BUILT_IN = (
     BackendEntry("mlx-whisper", "backends.mlx_whisper:MlxWhisper"),
     BackendEntry("parakeet-mlx", "backends.parakeet_mlx:ParakeetMlx"),
+    BackendEntry("canary-mlx", "backends.canary_mlx:CanaryMlx"),
     BackendEntry("whisper-mps", "backends.whisper_mps:WhisperMps"),
     BackendEntry("transformers", "backends.transformers:TransformersWhisper"),
     BackendEntry("pocketsphinx", "backends.pocketsphinx:PocketSphinx"),

@@ -29,6 +29,7 @@ LOADERS = {
         ("whisper_mps.whisper.transcribe", "load_model"),
     ),
     "parakeet-mlx": (("parakeet_mlx", "from_pretrained"), ("parakeet_mlx.utils", "from_pretrained")),
+    "canary-mlx": (("backends.canary.load", "open_folder"),),
     "transformers": (("transformers.modeling_utils", "PreTrainedModel.from_pretrained"),),
     "pocketsphinx": (("pocketsphinx", "Decoder"),),
 }

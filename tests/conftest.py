@@ -26,12 +26,13 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def unpacked(models_dir: Path) -> Unpack:
-    """The folder of an embedded layout, made in a process of its own as the program does: it may need torch."""
+    """The folder of an embedded layout; "mlx" means "nano/mlx". Made in a process of its own, as the program does."""
 
     def unpack(layout: str) -> Path:
-        module = "speedtest_tui.core.caches.materialise"
-        subprocess.run([sys.executable, "-m", module, layout, str(models_dir)], check=True, capture_output=True)
-        return next((models_dir / "embedded").glob(f"nano-*/{layout}"))
+        model, _, name = layout.rpartition("/")
+        module, source = "speedtest_tui.core.caches.materialise", f"{model or 'nano'}/{name}"
+        subprocess.run([sys.executable, "-m", module, source, str(models_dir)], check=True, capture_output=True)
+        return next((models_dir / "embedded").glob(f"{model or 'nano'}-*/{name}"))
 
     return unpack
 

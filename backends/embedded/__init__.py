@@ -1,4 +1,4 @@
-"""The nano model that this package carries, and what writes it in the layout that each library reads.
+"""The nano models that this package carries, and what writes each in the layouts that libraries read.
 
 Nothing here imports a model library before it is asked to write; numpy and safetensors come in at the same moment.
 """

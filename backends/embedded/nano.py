@@ -6,8 +6,6 @@ the encoder's positions, and the embedding rows of the tokens that it never lear
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,12 +36,6 @@ DIMENSIONS = (
     "n_text_layer",
 )
 """The fields of openai/whisper's ModelDimensions (whisper/model.py), in its order."""
-
-
-@functools.cache
-def source_sha256() -> str:
-    """Hash of the compact file, in lower-case hex: the name of everything that is unpacked from it."""
-    return hashlib.sha256(SOURCE.read_bytes()).hexdigest()
 
 
 def metadata(path: Path = SOURCE) -> dict[str, str]:

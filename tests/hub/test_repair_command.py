@@ -177,12 +177,12 @@ def test_a_model_is_copied_to_another_cache(places: Path, ask: Ask) -> None:
 
 
 def test_a_damaged_built_in_model_is_unpacked_again(places: Path, ask: Ask) -> None:
-    folder = materialise.materialise("mlx", locations.local_cache())
+    folder = materialise.materialise("nano/mlx", locations.local_cache())
     damage.truncate(folder / "weights.safetensors")
     damaged = (folder / "weights.safetensors").read_bytes()
     code, done = ask("--size", "nano", "--backends", "mlx-whisper", "--apply")
     assert (code, [step["kind"] for step in done["applied"]["steps"]]) == (0, ["unpack"])
-    assert materialise.find("mlx", locations.local_cache()) == folder
+    assert materialise.find("nano/mlx", locations.local_cache()) == folder
     assert ask("--size", "nano", "--backends", "mlx-whisper")[1]["plan"] == []
     assert ask("--undo")[0] == 0
     assert (folder / "weights.safetensors").read_bytes() == damaged

@@ -7,6 +7,7 @@ import pytest
 from backends import catalogue
 from backends.base import ModelSpec
 from backends.catalogue import SIZES
+from backends.embedded import layouts
 from backends.registry import BUILT_IN, create
 
 MLX_WHISPER = {
@@ -82,12 +83,29 @@ def test_whisper_mps_files_and_hashes() -> None:
     assert catalogue.WHISPER_MPS["turbo"].files[0].names == ("large-v3-turbo.pt",)
 
 
+CANARY = {
+    **dict.fromkeys(("large", "large-v2", "large-v3", "turbo", "canary-1b-v2"), "Mediform/canary-1b-v2-mlx-q8"),
+    "nano": "canary-nano/mlx",
+}
+
+
+def test_canary() -> None:
+    assert {name: spec.source for name, spec in catalogue.CANARY_MLX.items()} == CANARY
+    large = catalogue.CANARY_MLX["canary-1b-v2"]
+    assert [file.names[0] for file in large.files] == ["config.json", "model.safetensors", "tokenizer.model"]
+    assert not large.english_only
+    assert catalogue.CANARY_MLX["nano"].english_only
+
+
 @pytest.mark.parametrize("entry", BUILT_IN, ids=lambda entry: entry.name)
 def test_every_size_has_a_model_with_files(entry: object) -> None:
     backend = create(entry.reference)  # type: ignore[attr-defined]
     assert backend.name == entry.name  # type: ignore[attr-defined]
     for size in SIZES:
         spec = backend.model(size)
+        if spec is None and backend.name == "canary-mlx":
+            assert size in ("tiny", "base", "small", "medium")
+            continue
         assert isinstance(spec, ModelSpec), size
         assert spec.source
         assert spec.kind == "bundled" or spec.files
@@ -101,10 +119,13 @@ def test_turbo_means_turbo() -> None:
     assert catalogue.openai_checkpoint("turbo").variant == "turbo"
 
 
-def test_nano_is_embedded_where_weights_exist() -> None:
-    assert [m["nano"].source for m in (catalogue.MLX_WHISPER, catalogue.TRANSFORMERS, catalogue.WHISPER_MPS)] == [
-        "nano/mlx",
-        "nano/hf",
-        "nano/openai",
-    ]
-    assert "no nano weights" in catalogue.PARAKEET_MLX["nano"].missing_reason
+def test_nano_is_embedded_in_every_backend_that_loads_weights() -> None:
+    embedded = {name: models["nano"] for name, models in catalogue.BY_BACKEND.items() if name != "pocketsphinx"}
+    assert {name: (spec.kind, spec.source, spec.missing_reason) for name, spec in embedded.items()} == {
+        "mlx-whisper": ("embedded", "nano/mlx", ""),
+        "parakeet-mlx": ("embedded", "parakeet-nano/mlx", ""),
+        "canary-mlx": ("embedded", "canary-nano/mlx", ""),
+        "whisper-mps": ("embedded", "nano/openai", ""),
+        "transformers": ("embedded", "nano/hf", ""),
+    }
+    assert {spec.source for spec in embedded.values()} == set(layouts.LAYOUTS)

@@ -1,4 +1,4 @@
-"""The embedded nano model: expanded, and read by the real libraries in every layout."""
+"""The embedded Whisper: expanded, and read by the real libraries in every layout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of the layouts that need no library."""
     folders = {layout: tmp_path_factory.mktemp(layout) for layout in ("hf", "mlx")}
     for layout, folder in folders.items():
-        layouts.write(layout, folder)
+        layouts.write(f"nano/{layout}", folder)
     return folders
 
 
@@ -40,7 +40,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def openai_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch")
     folder = tmp_path_factory.mktemp("openai")
-    assert layouts.write("openai", folder) == ("nano.en.pt",)
+    assert layouts.write("nano/openai", folder) == ("nano.en.pt",)
     return folder
 
 
@@ -68,16 +68,18 @@ def test_positions_are_whispers() -> None:
 
 
 def test_source_hash_is_of_the_file() -> None:
-    assert nano.source_sha256() == hashlib.sha256(nano.SOURCE.read_bytes()).hexdigest()
+    expected = hashlib.sha256(nano.SOURCE.read_bytes()).hexdigest()
+    assert {layouts.source_sha256(f"nano/{layout}") for layout in ("hf", "mlx", "openai")} == {expected}
 
 
 @pytest.mark.parametrize("layout", ["hf", "mlx"])
 def test_layouts_are_the_same_bytes_each_time(layout: str, written: dict[str, Path], tmp_path: Path) -> None:
     # In a process of its own: another hash seed, another order of whatever has none.
-    script = f"from pathlib import Path; from backends.embedded import layouts; layouts.write({layout!r}, Path('.'))"
+    arguments = f"'nano/{layout}', Path('.')"
+    script = f"from pathlib import Path; from backends.embedded import layouts; layouts.write({arguments})"
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(layouts.files(layout))
-    for name in layouts.files(layout):
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(layouts.files(f"nano/{layout}"))
+    for name in layouts.files(f"nano/{layout}"):
         assert (tmp_path / name).read_bytes() == (written[layout] / name).read_bytes(), name
 
 
@@ -85,7 +87,7 @@ def test_writing_imports_no_model_library(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; import speedtest_tui.core.caches.materialise; "
         "from backends.embedded import layouts; early = set(sys.modules); "
-        "layouts.write('hf', Path('.')); print(sorted(early & {'numpy', 'safetensors'}), "
+        "layouts.write('nano/hf', Path('.')); print(sorted(early & {'numpy', 'safetensors'}), "
         "sorted({'torch', 'mlx', 'transformers', 'tokenizers'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True)
@@ -93,7 +95,7 @@ def test_writing_imports_no_model_library(tmp_path: Path) -> None:
 
 
 def test_unknown_layout(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="known: hf, mlx, openai"):
+    with pytest.raises(ValueError, match="known: nano/hf, nano/mlx, nano/openai, parakeet-nano/mlx, canary-nano/mlx"):
         layouts.write("ggml", tmp_path)
 
 

@@ -166,7 +166,7 @@ def test_no_library_is_imported() -> None:
         "import sys\n"
         "from backends.registry import BUILT_IN, create\n"
         "from speedtest_tui.core.caches.fingerprint import libraries\n"
-        "for entry in BUILT_IN: libraries(entry, create(entry.reference).model('tiny'))\n"
+        "for entry in BUILT_IN: libraries(entry, create(entry.reference).model('nano'))\n"
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Unpacking the embedded model: checked on every use, whole or not there, one builder at a time."""
+"""Unpacking the embedded models: checked on every use, whole or not there, one builder at a time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from backends.embedded import layouts, nano
+from backends.embedded import layouts
 from speedtest_tui.core import atomic
 from speedtest_tui.core.caches import materialise
 
 MODULE = "speedtest_tui.core.caches.materialise"
-LAYOUT = "mlx"
+LAYOUT = "nano/mlx"
 WEIGHTS = "weights.safetensors"
 
 
@@ -40,18 +40,35 @@ def cache(built: Path, tmp_path: Path) -> Path:
 def leftovers(cache: Path, layout: str = LAYOUT) -> list[str]:
     """Whatever lies beside the layout, its lock excepted."""
     folder = materialise.folder_of(layout, cache)
-    return sorted(path.name for path in folder.parent.iterdir() if path.name not in (layout, f".{layout}.lock"))
+    expected = (folder.name, f".{folder.name}.lock")
+    return sorted(path.name for path in folder.parent.iterdir() if path.name not in expected)
 
 
 def test_folder_is_named_after_the_source(built: Path) -> None:
     found = materialise.find(LAYOUT, built)
-    assert found == built / "embedded" / f"nano-{nano.source_sha256()[:12]}" / LAYOUT
+    assert found == built / "embedded" / f"nano-{layouts.source_sha256(LAYOUT)[:12]}" / "mlx"
     assert found.is_absolute()
     assert {path.name for path in found.iterdir()} == {*layouts.files(LAYOUT), "manifest.json"}
     manifest = json.loads((found / "manifest.json").read_text())
-    assert manifest["source_sha256"] == nano.source_sha256()
+    assert (manifest["layout"], manifest["source_sha256"]) == ("mlx", layouts.source_sha256(LAYOUT))
     assert manifest["files"][WEIGHTS]["bytes"] == (found / WEIGHTS).stat().st_size
     assert not leftovers(built)
+
+
+def test_folders_of_earlier_versions_stay_whole(built: Path) -> None:
+    """Where a layout lies and what its manifest says is known to programs of the past and of the future."""
+    folder = materialise.folder_of(LAYOUT, built)
+    assert folder.parent.name == "nano-4f08fdfeae6c"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert {key: manifest[key] for key in ("layout", "format")} == {"layout": "mlx", "format": 1}
+    assert list(manifest) == ["layout", "format", "source_sha256", "files"]
+
+
+@pytest.mark.parametrize("layout", layouts.LAYOUTS)
+def test_every_layout_is_a_folder_of_its_own(layout: str, tmp_path: Path) -> None:
+    model, _, name = layout.partition("/")
+    expected = tmp_path / "embedded" / f"{model}-{layouts.source_sha256(layout)[:12]}" / name
+    assert materialise.folder_of(layout, tmp_path) == expected
 
 
 def test_missing_is_none(tmp_path: Path) -> None:
@@ -212,9 +229,9 @@ def test_system_errors_are_one_line(
 def test_missing_library_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(materialise.UnpackError, match="module torch") as caught:
-        materialise.materialise("openai", tmp_path)
+        materialise.materialise("nano/openai", tmp_path)
     assert "\n" not in str(caught.value)
-    assert not leftovers(tmp_path, "openai")
+    assert not leftovers(tmp_path, "nano/openai")
 
 
 def test_hung_builder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +239,7 @@ def test_hung_builder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     folder = materialise.folder_of(LAYOUT, tmp_path)
     folder.parent.mkdir(parents=True)
     monkeypatch.setattr(materialise, "LOCK_SECONDS", 0.0)
-    with filelock.FileLock(folder.with_name(f".{LAYOUT}.lock")), pytest.raises(materialise.UnpackError) as caught:
+    with filelock.FileLock(folder.with_name(f".{folder.name}.lock")), pytest.raises(materialise.UnpackError) as caught:
         materialise.materialise(LAYOUT, tmp_path)
     assert "another process" in str(caught.value)
 

@@ -70,6 +70,8 @@ def test_what_is_found_is_what_a_race_loads(hub: Path, places: Path, backend: st
     """One map for loading and checking: the defects of the tools before us were two maps that disagreed."""
     put(hub, WHISPER, repository="openai/whisper-large-v3-turbo")
     put(places / "models" / "hub", WHISPER, repository="mlx-community/parakeet-tdt-0.6b-v2")
+    canary = {"config.json": b"{}", "model.safetensors": safetensors(), "tokenizer.model": b"x"}
+    put(hub, canary, repository="Mediform/canary-1b-v2-mlx-q8")
     weights = {"config.json": b"{}", "weights.safetensors": safetensors()}
     put(places / "models", weights, repository="mlx-community/whisper-large-v3-turbo")
     (places / "models" / "large-v3.pt").write_bytes(CHECKPOINT)
@@ -109,11 +111,19 @@ def test_the_fallback_is_there_with_its_own_states(hub: Path) -> None:
 
 
 def test_built_in_and_bundled_models_can_always_be_used(places: Path) -> None:
-    report = one("mlx-whisper", "nano")
-    assert report.location == Location(None, cache="embedded")
-    assert report.state("local").detail == "built in, unpacked on first use"
+    for backend in ("mlx-whisper", "parakeet-mlx", "canary-mlx"):
+        report = one(backend, "nano")
+        assert report.location == Location(None, cache="embedded")
+        assert report.state("local").detail == "built in, unpacked on first use"
     assert one("pocketsphinx", "large").location == Location(None, cache="bundled")
-    assert not one("parakeet-mlx", "nano").usable
+
+
+def test_a_size_that_a_backend_has_not() -> None:
+    report = one("canary-mlx", "small")
+    assert (report.spec, report.unavailable) == (None, "has no small model")
+    (problem,) = of_report(report, named=False)
+    assert (problem.kind, problem.counts) == ("no-model", False)
+    assert of_report(report, named=True)[0].counts
 
 
 def test_the_order_of_the_caches(hub: Path, places: Path) -> None:

@@ -3,8 +3,9 @@
     python ship.py parakeet-nano parakeet-nano.nemo
     python ship.py canary-nano canary-nano.nemo
 
-The same checkpoint gives the same bytes with the same versions of the libraries. Where the conversion or its proof
-fails, or the file would be too large, the package stays as it is. Needs the extras `mlx` and `transformers`.
+The same checkpoint gives the same bytes with the same versions of this program and its libraries. Where the conversion
+or its proof fails, or the file would be too large, the package stays as it is. Needs the extras `mlx` and
+`transformers`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The embedded model as folders on disk, one per layout, made on first use and checked on every use.
+"""The embedded models as folders on disk, one per layout, made on first use and checked on every use.
 
-A folder is `<cache>/embedded/nano-<first 12 hex of the compact file's sha256>/<layout>/`. It comes into being by one
-rename, with its manifest, so an interrupted process leaves nothing that `find` accepts; a lock lets one process build
-while others wait. `python -m speedtest_tui.core.caches.materialise LAYOUT CACHE_DIR` does the same in a process of its
-own: the "openai" layout imports torch, which does not belong in the process that draws the screen.
+The folder of "<model>/<layout>" is `<cache>/embedded/<model>-<first 12 hex of the compact file's sha256>/<layout>/`. It
+comes into being by one rename, with its manifest, so an interrupted process leaves nothing that `find` accepts; a lock
+lets one process build while others wait. `python -m speedtest_tui.core.caches.materialise LAYOUT CACHE_DIR` does the
+same in a process of its own: "nano/openai" imports torch, which does not belong in the process that draws the screen.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from backends.embedded import layouts, nano
+from backends.embedded import layouts
 from speedtest_tui.core import atomic
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.lifeline import die_with_parent
 
 EMBEDDED_FOLDER = "embedded"
-EMBEDDED_FOLDER_PREFIX = "nano-"
 MANIFEST = "manifest.json"
 LOCK_SECONDS = 300.0
 """How long to wait for another process that unpacks the same layout: 100 times what the slowest layout takes here."""
@@ -34,13 +33,14 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UnpackError(UserError):
-    """The embedded model cannot be unpacked; `what` names the folder and the reason."""
+    """An embedded model cannot be unpacked; `what` names the folder and the reason."""
 
 
 def folder_of(layout: str, cache: Path) -> Path:
-    """Return where a layout belongs, whether or not it is there. Raises ValueError for an unknown layout."""
-    layouts.files(layout)
-    return cache.absolute() / EMBEDDED_FOLDER / f"{EMBEDDED_FOLDER_PREFIX}{nano.source_sha256()[:12]}" / layout
+    """Return where "<model>/<layout>" belongs, whether or not it is there. Raises ValueError for an unknown one."""
+    source = layouts.source_sha256(layout)
+    model, _, name = layout.partition("/")
+    return cache.absolute() / EMBEDDED_FOLDER / f"{model}-{source[:12]}" / name
 
 
 def find(layout: str, cache: Path) -> Path | None:
@@ -77,9 +77,9 @@ def describe(folder: Path, layout: str, names: tuple[str, ...]) -> dict[str, Any
         data = (folder / name).read_bytes()
         files[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     return {
-        "layout": layout,
+        "layout": layout.rpartition("/")[2],
         "format": layouts.FORMAT,
-        "source_sha256": nano.source_sha256(),
+        "source_sha256": layouts.source_sha256(layout),
         "files": files,
     }
 
@@ -87,7 +87,7 @@ def describe(folder: Path, layout: str, names: tuple[str, ...]) -> dict[str, Any
 def materialise(layout: str, cache: Path) -> Path:
     """Return the absolute folder of a layout, unpacked now where it was not, or damaged.
 
-    layout: one of `layouts.LAYOUTS`; "openai" imports torch into this process, unless it is already unpacked
+    layout: one of `layouts.LAYOUTS`; "nano/openai" imports torch into this process, unless it is already unpacked
     cache: the local cache; made where missing
     Raises UnpackError, and ValueError for an unknown layout.
     """
@@ -102,7 +102,7 @@ def materialise(layout: str, cache: Path) -> Path:
         raise explained(error, target.parent) from error
     except ImportError as error:
         raise UnpackError(
-            f"the {layout} layout of the nano model needs the module {error.name or error}, which is missing",
+            f"the nano model {layout} needs the module {error.name or error}, which is missing",
             "install it; `speedtest-tui doctor` says how",
         ) from error
 
@@ -111,7 +111,7 @@ def build_alone(layout: str, cache: Path, target: Path) -> Path:
     """Build a layout while no other process does; what another process finished meanwhile is taken as it is."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(target.with_name(f".{layout}.lock"), timeout=LOCK_SECONDS)
+    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=LOCK_SECONDS)
     try:
         lock.acquire()
     except Timeout:
@@ -150,11 +150,11 @@ def explained(error: OSError, folder: Path) -> UnpackError:
     """Say in one line why the system refused to let the model be unpacked below `folder`."""
     elsewhere = "choose another folder with SPEEDTEST_MODELS_DIR"
     if error.errno in READ_ONLY:
-        return UnpackError(f"{folder}: not writable, so the nano model cannot be unpacked there", elsewhere)
+        return UnpackError(f"{folder}: not writable, so the nano models cannot be unpacked there", elsewhere)
     if error.errno in NOT_A_FOLDER:
         return UnpackError(f"{folder}: a file stands where a folder belongs", f"remove it, or {elsewhere}")
     if error.errno in FULL:
-        return UnpackError(f"{folder}: the disk is full; the nano model needs 14 MB", f"free some, or {elsewhere}")
+        return UnpackError(f"{folder}: the disk is full; a nano model needs up to 14 MB", f"free some, or {elsewhere}")
     reason = error.strerror or str(error) or type(error).__name__
     return UnpackError(f"{folder}: cannot unpack the nano model there ({reason})", elsewhere)
 

@@ -1,4 +1,4 @@
-"""How the embedded model stands in the local cache: unpacked and whole, damaged, or not unpacked yet.
+"""How an embedded model stands in the local cache: unpacked and whole, damaged, or not unpacked yet.
 
 Cheap: sizes only. `materialise` compares every hash when the model is used, and unpacks it anew where one is wrong.
 """
@@ -19,10 +19,10 @@ AGAIN = "unpacked anew on the next use"
 
 
 def examine(spec: ModelSpec, cache: Path) -> CacheState:
-    """Look at the folder of an embedded model's layout ("nano/<layout>"). Never raises for what is on disk."""
+    """Look at the folder of an embedded model's layout ("<model>/<layout>"). Never raises for what is on disk."""
     try:
-        folder = materialise.folder_of(spec.source.partition("/")[2], cache)
-    except ValueError:
+        folder = materialise.folder_of(spec.source, cache)
+    except (ValueError, OSError):
         return CacheState("not-applicable", detail="this version has no such model")
     try:
         if not folder.is_dir():

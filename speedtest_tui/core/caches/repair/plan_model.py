@@ -62,6 +62,8 @@ def mend(patient: Patient, stored: Sequence[Stored]) -> Plan:
         return Plan()
     if spec.kind == "embedded":
         return Plan((_unpack(patient),))
+    if spec.kind == "folder" and state.path is not None:
+        return patient.note(f"{state.path.name} is damaged: {state.detail}", "make or fetch it again")
     if state.path is not None and layout.is_within(state.path, locations.converted_folder()):
         return patient.note(f"{state.path.name} was converted here and is damaged: {state.detail}", "convert it again")
     if not state.files and state.faults:
@@ -93,10 +95,10 @@ def mend(patient: Patient, stored: Sequence[Stored]) -> Plan:
 
 
 def _unpack(patient: Patient) -> Step:
-    kind = patient.spec.source.partition("/")[2]
-    folder = patient.state.path or materialise.folder_of(kind, locations.local_cache())
-    what = f"unpack {patient.spec.source} again, which this program carries"
-    return Step("unpack", what, folder, locations.local_cache(), patient.cache, patient.spec.source, text=kind)
+    source = patient.spec.source
+    folder = patient.state.path or materialise.folder_of(source, locations.local_cache())
+    what = f"unpack {source} again, which this program carries"
+    return Step("unpack", what, folder, locations.local_cache(), patient.cache, source, text=source)
 
 
 def _whole(patient: Patient) -> Plan:
