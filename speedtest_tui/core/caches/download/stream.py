@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from speedtest_tui.core.caches.download.content import Content
 
-READ_BYTES = 1 << 20
+READ_BYTES = 1 << 17
 """How much is read at a time at most, and so the most that a sudden end can lose."""
 
 
