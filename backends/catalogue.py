@@ -99,8 +99,8 @@ WHISPER_MPS = {
 }
 
 
-def _parakeet(repository: str) -> ModelSpec:
-    return hub(repository, _PARAKEET_FILES, english_only=True)
+def _parakeet(repository: str, *, english_only: bool = True) -> ModelSpec:
+    return hub(repository, _PARAKEET_FILES, english_only=english_only)
 
 
 _PARAKEET_DEFAULT = _parakeet("mlx-community/parakeet-tdt-0.6b-v2")
@@ -110,9 +110,15 @@ PARAKEET_MLX = {
     **dict.fromkeys(SIZES[1:], _PARAKEET_DEFAULT),
     "parakeet-tdt-0.6b": _PARAKEET_DEFAULT,
     "parakeet-tdt-0.6b-v2": _PARAKEET_DEFAULT,
+    # 25 European languages; which one it hears the model finds out by itself.
+    "parakeet-tdt-0.6b-v3": _parakeet("mlx-community/parakeet-tdt-0.6b-v3", english_only=False),
     "parakeet-tdt-1.1b": _parakeet("mlx-community/parakeet-tdt-1.1b"),
     "parakeet-ctc-0.6b": _parakeet("mlx-community/parakeet-ctc-0.6b"),
     "parakeet-ctc-1.1b": _parakeet("mlx-community/parakeet-ctc-1.1b"),
+    "parakeet-rnnt-0.6b": _parakeet("mlx-community/parakeet-rnnt-0.6b"),
+    "parakeet-rnnt-1.1b": _parakeet("mlx-community/parakeet-rnnt-1.1b"),
+    "parakeet-tdt_ctc-110m": _parakeet("mlx-community/parakeet-tdt_ctc-110m"),
+    "parakeet-tdt_ctc-1.1b": _parakeet("mlx-community/parakeet-tdt_ctc-1.1b"),
 }
 
 _CANARY_DEFAULT = hub("Mediform/canary-1b-v2-mlx-q8", _CANARY_FILES, variant="8-bit")

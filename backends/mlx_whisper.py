@@ -19,6 +19,7 @@ from backends.base import (
     Transcription,
 )
 from backends.installation import mlx_library
+from backends.mlx_weights import all_weights
 
 if TYPE_CHECKING:
     from backends.base import Samples
@@ -51,6 +52,7 @@ class MlxWhisper:
         import mlx.core as mx
         from mlx_whisper.load_models import load_model
         from mlx_whisper.transcribe import ModelHolder
+        from mlx_whisper.whisper import Whisper
 
         if location.path is None:
             raise BackendError("mlx-whisper needs a folder of weights", kind="model")
@@ -58,7 +60,8 @@ class MlxWhisper:
         weights = location.path / next(name for name in WEIGHTS if (location.path / name).exists())
         # Whisper's `fp16` flag casts the features, not the weights: it must follow what the file holds.
         self._fp16 = _convolution_dtype(weights) == mx.float16
-        model = load_model(self._path, dtype=mx.float16 if self._fp16 else mx.float32)
+        with all_weights(Whisper):
+            model = load_model(self._path, dtype=mx.float16 if self._fp16 else mx.float32)
         mlx_runtime.evaluate(model)
         dtype, bits, parameters = mlx_runtime.composition(model)
         # `transcribe` looks here by path; without this it would load everything a second time inside the first run.

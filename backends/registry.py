@@ -6,6 +6,7 @@ without arguments that returns an object of the protocol in `backends.base`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 
 from backends.base import Backend, BackendEntry, BackendError
@@ -15,6 +16,8 @@ ENTRY_POINT_GROUP = "speedtest_tui.backends"
 BUILT_IN = (
     BackendEntry("mlx-whisper", "backends.mlx_whisper:MlxWhisper"),
     BackendEntry("parakeet-mlx", "backends.parakeet_mlx:ParakeetMlx"),
+    BackendEntry("parakeet-mlx-exact", "backends.parakeet_mlx:ParakeetExact", optional=True),
+    BackendEntry("parakeet-mlx-stream", "backends.parakeet_streaming:ParakeetStream", optional=True),
     BackendEntry("canary-mlx", "backends.canary_mlx:CanaryMlx"),
     BackendEntry("whisper-mps", "backends.whisper_mps:WhisperMps"),
     BackendEntry("transformers", "backends.transformers:TransformersWhisper"),
@@ -31,6 +34,11 @@ def entries() -> tuple[BackendEntry, ...]:
         provider = point.dist.name if point.dist else "unknown"
         found.setdefault(point.name, BackendEntry(point.name, point.value, provider))
     return tuple(found.values())
+
+
+def usual(entries: Iterable[BackendEntry]) -> tuple[BackendEntry, ...]:
+    """Those that take part without being named. The others run the same models in another way."""
+    return tuple(entry for entry in entries if not entry.optional)
 
 
 def create(reference: str) -> Backend:

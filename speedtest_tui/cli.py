@@ -135,8 +135,10 @@ def _add_clip(parser: argparse._ActionsContainer, audio: str) -> None:
 
 def _add_race(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", metavar="SIZE", help=f"model size: {', '.join(SIZES)} (default nano)")
-    parser.add_argument("--backends", metavar="A,B", help="which implementations; all where left out")
+    parser.add_argument("--backends", metavar="A,B", help="which implementations; all usual ones where left out")
     parser.add_argument("--runs", type=int, metavar="N", help="timed transcriptions each (default 5, demo 3)")
+    option_help = "set what one backend has to set, such as parakeet-mlx.beam=4; may be given several times"
+    parser.add_argument("--option", action="append", metavar="BACKEND.NAME=VALUE", help=option_help)
 
 
 def _add_forms(parser: argparse.ArgumentParser) -> None:

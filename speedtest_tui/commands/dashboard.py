@@ -10,7 +10,9 @@ from dataclasses import replace
 from backends.catalogue import SIZES
 from backends.registry import BUILT_IN
 from speedtest_tui.cli import DEMO_RUNS, EXIT_OK, backend_names, complain
+from speedtest_tui.commands.backend_options import options_from, usable
 from speedtest_tui.core.bench.plan import Plan, choose
+from speedtest_tui.core.caches.places import is_there
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.settings import Settings, load
 from speedtest_tui.ui import web
@@ -53,7 +55,7 @@ def request(options: argparse.Namespace) -> Request:
 
     The demo is always the same race: nano, all backends. Raises UserError for an option that cannot be met.
     """
-    reading = load()
+    reading = usable(load(), BUILT_IN)
     settings = Settings() if options.demo else reading.settings
     names = backend_names(options.backends)
     if names is None and settings.backends:
@@ -77,10 +79,11 @@ def _plan(options: argparse.Namespace, settings: Settings, names: list[str] | No
     if options.size not in (None, *SIZES) or not known.issuperset(names or ()):
         from speedtest_tui.commands.request import plan_from
 
-        return plan_from(options)
+        return plan_from(options, settings.options)
     runs = DEMO_RUNS if options.demo else settings.runs
-    plan = Plan(choose(names, BUILT_IN), runs=runs, language=settings.language or None)
-    if settings.size in SIZES:
+    chosen = options_from(options.option, settings.options, BUILT_IN)
+    plan = Plan(choose(names, BUILT_IN), runs=runs, language=settings.language or None, options=chosen)
+    if settings.size in SIZES or is_there(settings.size):
         plan = replace(plan, size=settings.size)
     given = {"size": options.size, "runs": options.runs}
     return replace(plan, **{name: value for name, value in given.items() if value is not None})

@@ -106,7 +106,8 @@ def _asked(report: ModelReport, to: str | None) -> Asked:
         return Asked(backends, spec.source, None, spec.missing_reason, ok=False)
     request = request_for(spec, "local" if to == "local" else "hf")
     if request is None:
-        return Asked(backends, spec.source, None, "comes with the program, there is nothing to fetch")
+        whose = "is a folder of yours" if spec.kind == "folder" else "comes with the program"
+        return Asked(backends, spec.source, None, f"{whose}, there is nothing to fetch")
     # Without a wish for one cache, a model that is whole in any of them is there.
     for cache in (request.cache,) if to else CACHES:
         state = report.state(cache)

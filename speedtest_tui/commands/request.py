@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from backends.catalogue import SIZES
 from backends.registry import create, entries
 from speedtest_tui.cli import DEMO_RUNS, backend_names
+from speedtest_tui.commands.backend_options import options_from
 from speedtest_tui.core.bench.plan import DEFAULT_RUNS, DEFAULT_WARMUP, Plan, choose
 from speedtest_tui.core.bench.stall import DEFAULT_STALL_S
+from speedtest_tui.core.caches.converted import model_of, size_from
 from speedtest_tui.core.errors import UserError
 
 
-def plan_from(options: argparse.Namespace) -> Plan:
-    """Build the plan. Raises UserError for a size or backend that nobody knows, and for counts out of range."""
-    chosen = choose(backend_names(options.backends), entries())
-    size = options.size or SIZES[0]
+def plan_from(options: argparse.Namespace, settings: Mapping[str, Mapping[str, str]] | None = None) -> Plan:
+    """Build the plan; `settings` are options of backends that --option may replace.
+
+    Raises UserError for a size or backend that nobody knows, and for counts out of range.
+    """
+    size = size_from(options.size or SIZES[0])
+    known = entries()
+    chosen = choose(backend_names(options.backends), known, size)
     if size not in SIZES and not any(_knows(entry.reference, size) for entry in chosen):
-        raise UserError(f"no backend has a model of size {size!r}", f"choose from {', '.join(SIZES)}")
+        known_sizes = f"choose from {', '.join(SIZES)}, or name a model's folder"
+        raise UserError(f"no backend has a model of size {size!r}", known_sizes)
 
     def given(name: str, default: Any) -> Any:
         value = getattr(options, name, None)
@@ -33,6 +41,7 @@ def plan_from(options: argparse.Namespace) -> Plan:
         order=given("order", "interleaved"),
         language=_language(given("language", None)),
         stall_s=given("timeout", DEFAULT_STALL_S),
+        options=options_from(options.option, settings or {}, known),
     )
 
 
@@ -40,7 +49,7 @@ def _knows(reference: str, size: str) -> bool:
     from backends.base import BackendError
 
     try:
-        return create(reference).model(size) is not None
+        return model_of(create(reference), size) is not None
     except BackendError:
         return False
 

@@ -52,6 +52,7 @@ def command(options: argparse.Namespace) -> str:
         "runs": options.runs,
     }
     words += [f"--{name}={value}" for name, value in given.items() if value is not None]
+    words += [f"--option={option}" for option in options.option or ()]
     return f"exec {shlex.join(words)}"
 
 

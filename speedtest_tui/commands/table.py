@@ -53,6 +53,8 @@ def print_results(document: Document) -> None:
             error = result["error"] or {"message": "", "hint": ""}
             hint = f": {error['hint']}" if error["hint"] else ""
             console.print(mark, name, Text(f"{result['status']}: {error['message']}{hint}"), sep="")
+        if own := figures.measured(result.get("figures") or {}):
+            console.print(Text(f"    {own}", style="dim"))
         for warning in result["warnings"]:
             console.print(Text(f"    ! {warning}", style="yellow"))
     for remark in (*clip["warnings"], *document["notes"]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 DASH = "–"
 
 
@@ -45,6 +47,14 @@ def megabytes(value: float | None) -> str:
     if value is None:
         return DASH
     return f"{value / 1000:.1f} GB" if value >= 1000 else f"{value:.0f} MB"
+
+
+def measured(own: Mapping[str, float]) -> str:
+    """ "first word 1.02 s, lag max 0.061 s": what a backend measured itself; names that end in "_s" are seconds."""
+    return ", ".join(
+        f"{name.removesuffix('_s').replace('_', ' ')} {seconds(value) if name.endswith('_s') else f'{value:g}'}"
+        for name, value in own.items()
+    )
 
 
 def percent(share: float | None) -> str:

@@ -21,6 +21,7 @@ MAX_SILENCE_S = 600.0
 HEADER = """\
 # Settings of speedtest-tui. The dashboard changes them as you use it; comments and what it does not know are kept.
 # [keys] rebinds: the id of a binding (see ? in the dashboard) = one or more keys, such as  race = "enter,f5"
+# [options.parakeet-mlx] sets what a backend has to set, such as  beam = 4  or  chunk_seconds = 60
 """
 
 
@@ -41,6 +42,8 @@ class Settings:
     """Seconds of silence after which a recording stops by itself; 0 is never."""
     recent: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Options of backends by the backend's name, as --option sets them."""
 
     def with_recent(self, path: Path) -> Settings:
         """The same with a file at the top of the recent ones, once."""
@@ -95,6 +98,15 @@ def _keys(value: Any) -> dict[str, str]:
     return dict(value)
 
 
+def _options(value: Any) -> dict[str, dict[str, str]]:
+    if not isinstance(value, dict) or not all(isinstance(options, dict) for options in value.values()):
+        raise ValueError("should be tables named after backends, such as [options.parakeet-mlx]")
+    plain = [option for options in value.values() for option in options.values()]
+    if not all(isinstance(option, str | int | float) and not isinstance(option, bool) for option in plain):
+        raise ValueError("should name texts and numbers")
+    return {backend: {name: str(option) for name, option in options.items()} for backend, options in value.items()}
+
+
 READERS: dict[str, Callable[[Any], Any]] = {
     "theme": _string,
     "ascii": _switch,
@@ -107,6 +119,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "silence_stop": _seconds,
     "recent": _strings,
     "keys": _keys,
+    "options": _options,
 }
 
 
@@ -155,8 +168,8 @@ def save(settings: Settings) -> None:
         document = tomlkit.parse(HEADER)
     defaults = Settings()
     for entry in fields(Settings):
-        if entry.name == "keys":
-            continue  # its owner's own
+        if entry.name in ("keys", "options"):
+            continue  # their owner's own
         value = getattr(settings, entry.name)
         plain = list(value) if isinstance(value, tuple) else value
         if value == getattr(defaults, entry.name):

@@ -149,9 +149,11 @@ class Bridge:
         self._post(ClipReady(view_of(clip)))
 
     def _look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
+        from backends.registry import usual
+        from speedtest_tui.core.caches.converted import converted_models
         from speedtest_tui.core.caches.survey import survey
 
-        self._post(ModelsKnown(size, tuple(survey(entries, (size,), self._closed))))
+        self._post(ModelsKnown(size, tuple(survey(usual(entries), (size,), self._closed)), converted_models()))
 
     def _copy(self, text: str) -> None:
         from speedtest_tui.core.clipboard import copy

@@ -1,4 +1,4 @@
-"""The background thread for work on models: looking, verifying, hashing, fetching, repairing. One job at a time.
+"""The background thread for work on models, such as verifying, fetching, repairing, converting. One job at a time.
 
 It never touches a widget: what it has to say goes as messages to the screens that listen.
 """
@@ -15,9 +15,12 @@ from speedtest_tui.ui.jobs import JobView
 from speedtest_tui.ui.messages import JobChanged, StockTaken, TaskFailed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from backends.base import BackendEntry
     from speedtest_tui.core.caches.repair.step import Step
     from speedtest_tui.core.caches.states import ModelReport
+    from speedtest_tui.core.convert.numbers import DType
 
 Post = Callable[[Message], object]
 Publish = Callable[[JobView], None]
@@ -95,6 +98,12 @@ class Caretaker:
 
         self._start(emptying())
 
+    def convert(self, source: Path, target: Path, dtype: DType, bits: int) -> None:
+        """Make an MLX model folder of a NeMo checkpoint."""
+        from speedtest_tui.ui.convert_runs import converting
+
+        self._start(converting(source, target, dtype, bits))
+
     def cancel(self) -> None:
         """Ask the job to stop; returns at once. What was fetched stays."""
         self._cancelled.set()
@@ -138,10 +147,11 @@ class Caretaker:
         return thread
 
     def _look(self, entries: Sequence[BackendEntry], cancelled: threading.Event) -> None:
+        from backends.registry import usual
         from speedtest_tui.core.caches.repair import trash
         from speedtest_tui.core.caches.stock import take_stock
 
         held = sum(entry.bytes for entry in trash.entries())
-        for stock in take_stock(entries, cancelled):
+        for stock in take_stock(usual(entries), cancelled):
             if not cancelled.is_set():
                 self._tell(StockTaken(stock, held))

@@ -55,8 +55,13 @@ def backends(entries: Sequence[BackendEntry], reports: Sequence[ModelReport]) ->
     """All backends with what is known of their models."""
     known = {report.backend: report for report in reports}
     return tuple(
-        Choice(entry.name, entry.name, _standing(known[entry.name]) if entry.name in known else "") for entry in entries
+        Choice(entry.name, entry.name, _standing(known[entry.name]) if entry.name in known else _unknown(entry))
+        for entry in entries
     )
+
+
+def _unknown(entry: BackendEntry) -> str:
+    return "races only where it was chosen" if entry.optional else ""
 
 
 def _standing(report: ModelReport) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-JobKind = Literal["verify", "checksum", "download", "repair", "undo", "trash"]
+if TYPE_CHECKING:
+    from speedtest_tui.core.convert.convert import Converted
+
+JobKind = Literal["verify", "checksum", "download", "repair", "undo", "trash", "convert"]
 JobState = Literal["waiting", "running", "done", "failed", "cancelled", "skipped"]
 
 ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled", "skipped")
@@ -32,7 +35,10 @@ class JobRow:
 
 @dataclass(frozen=True)
 class JobView:
-    """A whole job. `sentence` says how it ended, `problem` whether that deserves attention."""
+    """A whole job. `sentence` says how it ended, `problem` whether that deserves attention.
+
+    converted: what came of a conversion that succeeded
+    """
 
     kind: JobKind
     title: str
@@ -40,3 +46,4 @@ class JobView:
     over: bool = False
     sentence: str = ""
     problem: bool = False
+    converted: Converted | None = None

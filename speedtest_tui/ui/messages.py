@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.recording import Recording
     from speedtest_tui.core.audio.trim import Trim
     from speedtest_tui.core.bench.row import RaceSnapshot
+    from speedtest_tui.core.caches.converted import ConvertedModel
     from speedtest_tui.core.caches.states import ModelReport
     from speedtest_tui.core.caches.stock import Stock
     from speedtest_tui.core.sessions.keeper import Kept
@@ -41,10 +42,11 @@ class BackendsKnown(Message):
 
 @dataclass
 class ModelsKnown(Message):
-    """Every backend's model has been looked up for a size."""
+    """Every backend's model has been looked up for a size; `converted` are models that are chosen by their folder."""
 
     size: str
     reports: tuple[ModelReport, ...]
+    converted: tuple[ConvertedModel, ...] = ()
 
 
 @dataclass(frozen=True)

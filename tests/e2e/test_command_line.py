@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from command_line import Done, command_line
 
-from backends.embedded import nano
+from backends.embedded import layouts
 from speedtest_tui import __version__
 from speedtest_tui.core.audio.clip import Clip
 
@@ -47,7 +47,7 @@ def test_whispers_hear_every_word(results: dict[str, Any], backend: str) -> None
     assert result["warnings"] == []
     model = result["model"]
     assert model["source"].startswith("nano/")
-    assert model["revision"] == f"nano-{nano.source_sha256()[:12]}"
+    assert model["revision"] == f"nano-{layouts.source_sha256(model['source'])[:12]}"
     assert model["cache"] == "embedded"
     assert Path(model["path"]).is_dir()
 
@@ -62,12 +62,21 @@ def test_pocketsphinx_runs(results: dict[str, Any]) -> None:
     assert result["text"]
 
 
-def test_parakeet_has_no_nano_yet(results: dict[str, Any]) -> None:
-    result = results["parakeet-mlx"]
-    assert result["status"] == "missing-model"
-    assert "no nano weights" in result["error"]["message"]
-    assert result["error"]["hint"]
-    assert (result["runs_s"], result["rank"]) == ([], None)
+@pytest.mark.parametrize("name", ["parakeet", "canary"])
+def test_nvidias_kinds_run_with_nano_models_of_their_own(results: dict[str, Any], name: str) -> None:
+    result = results[f"{name}-mlx"]
+    assert (result["status"], result["error"], result["warnings"]) == ("ok", None, [])
+    assert result["wer"] <= 0.2
+    assert len(result["runs_s"]) == 2
+    model = result["model"]
+    assert model["source"] == f"{name}-nano/mlx"
+    assert model["revision"] == f"{name}-nano-{layouts.source_sha256(model['source'])[:12]}"
+    assert model["cache"] == "embedded"
+    assert Path(model["path"]).is_dir()
+
+
+def test_all_built_in_backends_are_there(results: dict[str, Any]) -> None:
+    assert set(results) == {*WHISPERS, "parakeet-mlx", "canary-mlx", "pocketsphinx"}
 
 
 def test_the_document(document: dict[str, Any], demo: Clip) -> None:
@@ -76,16 +85,15 @@ def test_the_document(document: dict[str, Any], demo: Clip) -> None:
     assert document["clip"]["reference"] == demo.reference
     assert document["host"]["cores"] >= 1
     assert document["plan"]["runs"] == 2
-    assert sorted(r["rank"] for r in document["results"] if r["status"] == "ok") == [1, 2, 3, 4]
+    assert sorted(r["rank"] for r in document["results"] if r["status"] == "ok") == [1, 2, 3, 4, 5, 6]
     assert document["verdict"]["fastest"] in [r["backend"] for r in document["results"] if r["rank"] == 1]
     assert all(r["rtfx"] == pytest.approx(demo.seconds / r["median_s"]) for r in document["results"] if r["rank"])
 
 
 def test_csv_and_markdown_beside_it(demo_race: Done, demo_home: Path) -> None:
     rows = list(csv.DictReader((demo_home / "result.csv").open(newline="", encoding="utf-8")))
-    assert len(rows) == 5
-    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", ""]
-    assert (demo_home / "result.md").read_text(encoding="utf-8").count("\n| ") >= 6
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+    assert (demo_home / "result.md").read_text(encoding="utf-8").count("\n| ") >= 7
 
 
 def test_the_session_was_kept(demo_race: Done, demo_home: Path, models_dir: Path, document: dict[str, Any]) -> None:
@@ -97,7 +105,7 @@ def test_the_session_was_kept(demo_race: Done, demo_home: Path, models_dir: Path
     assert json.loads(sessions("show", "last", "--json").stdout) == document
     shown = sessions("show", listed["name"][:8])
     assert shown.returncode == 0
-    for words in (*WHISPERS, "missing-model", document["verdict"]["sentence"][:40]):
+    for words in (*WHISPERS, "parakeet-mlx", "canary-mlx", document["verdict"]["sentence"][:40]):
         assert words in shown.stdout
     assert (Path(listed["path"]) / "clip.flac").is_file()
 

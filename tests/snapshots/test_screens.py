@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import convert_states
 import pytest
 import states
 import textual
@@ -20,6 +21,7 @@ from textual.widgets import Static
 
 from speedtest_tui.ui.screens.choice import Choice, ChoiceScreen
 from speedtest_tui.ui.screens.confirm import ConfirmScreen
+from speedtest_tui.ui.screens.convert import ConvertScreen
 from speedtest_tui.ui.screens.open_file import OpenFileScreen
 from speedtest_tui.ui.screens.reference import ReferenceScreen
 from speedtest_tui.ui.screens.sessions import SessionsScreen
@@ -113,3 +115,29 @@ def test_sessions(look: Callable[..., bool], home: Path) -> None:
         return "9 sessions" in note and "reading" not in note
 
     assert look(opens(SessionsScreen(), note="#sessions-status", until=filled))
+
+
+@pytest.mark.parametrize("name", ["choices", "working", "proven"])
+def test_convert(look: Callable[..., bool], home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("speedtest_tui.ui.screens.convert.Looks", lambda post: Still())
+    caretaker: Any = states.StillCaretaker(lambda message: None, [])
+    caretaker.busy = name == "working"
+    screen = ConvertScreen(caretaker, path=convert_states.SOURCE)
+
+    async def prepare(pilot: Pilot[None]) -> None:
+        await opens(screen)(pilot)
+        for message in (convert_states.SEEN, convert_states.ROOMY):
+            screen.post_message(message)
+        await pilot.pause()
+        if name != "choices":
+            caretaker.show(convert_states.CONVERTING if name == "working" else convert_states.CONVERTED)
+        await pilot.pause()
+
+    assert look(prepare)
+
+
+class Still:
+    """Looks at nothing: the test says what is seen."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments: None

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import states
 from textual.binding import Binding
 from textual.widgets import Static
 
+from speedtest_tui.core.caches.states import ModelReport
 from speedtest_tui.core.settings import Reading, Settings
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.messages import BackendsKnown, ClipRefused
+from speedtest_tui.ui.messages import BackendsKnown, ClipRefused, ModelsKnown
 from speedtest_tui.ui.screens.help import HelpScreen
 from speedtest_tui.ui.widgets.backend_bar import BackendBar
 from speedtest_tui.ui.widgets.key_line import KeyLine
@@ -176,7 +178,7 @@ async def test_backends_of_installed_packages_join_before_a_race_and_not_during_
         bridge_of(app).show(states.running())
         app.dashboard.post_message(BackendsKnown(states.PLAN.backends))
         await pilot.pause()
-        assert len(app.dashboard.plan.backends) == 6
+        assert len(app.dashboard.plan.backends) == len(states.PLAN.backends) + 1
 
 
 async def test_help_lists_every_key_and_closes(still_app: MakeApp) -> None:
@@ -344,3 +346,21 @@ async def test_a_failure_of_the_program_is_one_line_and_a_file(
     assert "the cause" in log.read_text(encoding="utf-8")
     assert app.failure == f"it failed and had to stop: please report it with {log}"
     assert "Traceback" not in capsys.readouterr().err
+
+
+async def test_a_backend_without_a_model_of_the_size_has_no_row_unless_it_was_chosen(still_app: MakeApp) -> None:
+    def reports(size: str) -> tuple[ModelReport, ...]:
+        without = ModelReport("canary-mlx", size, None, unavailable=f"has no {size} model")
+        return (*(report for report in states.SMALL if report.backend != "canary-mlx"), without)
+
+    async with still_app().run_test(size=(120, 40)) as pilot:
+        app: Any = pilot.app
+        await pilot.pause()
+        app.dashboard.post_message(ModelsKnown("nano", reports("nano")))
+        await pilot.pause()
+        assert "canary-mlx" not in {entry.name for entry in app.dashboard.plan.backends}
+        app.dashboard.all_backends = False
+        app.dashboard.change_plan(backends=app.dashboard.entries)
+        app.dashboard.post_message(ModelsKnown("nano", reports("nano")))
+        await pilot.pause()
+        assert "canary-mlx" in {entry.name for entry in app.dashboard.plan.backends}

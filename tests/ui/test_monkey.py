@@ -21,7 +21,7 @@ from speedtest_tui.ui.widgets.backend_bar import BackendBar
 SEED, STEPS, BATCH = 20261120, 10_000, 40
 
 KEYS = [
-    *"obslntymdcvixuSrp+-?q /~.aeéß日",
+    *"obslntymdcvixuSrpk+-?q /~.aeéß日",
     *("enter", "escape", "tab", "shift+tab", "up", "down", "left", "right", "home", "end", "pageup", "pagedown"),
     *("space", "backspace", "delete", "f1", "f2", "f5", "ctrl+p", "ctrl+c", "ctrl+s", "ctrl+u", "escape", "escape"),
 ]

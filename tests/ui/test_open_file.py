@@ -278,7 +278,7 @@ async def test_a_folder_that_hangs_freezes_nothing(home: Path, monkeypatch: pyte
     release = threading.Event()
     read = folder_module.read
 
-    def hanging(folder: Path) -> folder_module.Listing:
+    def hanging(folder: Path, *suffixes: frozenset[str]) -> folder_module.Listing:
         if folder.name == "2026 archive":
             release.wait(10)
         return read(folder)
@@ -304,7 +304,7 @@ async def test_enter_waits_for_a_folder_that_is_still_being_read(home: Path, mon
     release = threading.Event()
     read = folder_module.read
 
-    def slow(folder: Path) -> folder_module.Listing:
+    def slow(folder: Path, *suffixes: frozenset[str]) -> folder_module.Listing:
         release.wait(10)
         return read(folder)
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from racing import TESTS
 
+from speedtest_tui.core.accuracy.wer import word_error_rate
 from speedtest_tui.core.audio.clip import Clip
 
 Probe = Callable[..., dict[str, Any]]
@@ -107,6 +108,23 @@ def test_whisper_mps_refuses_a_file_of_another_hash(tmp_path: Path, probe: Probe
     assert file.read_bytes() == b"junk"
 
 
+@pytest.mark.parametrize(("name", "dtype"), [("parakeet-mlx", "bfloat16"), ("canary-mlx", "float16")])
+def test_nano_models_of_nvidias_kinds(name: str, dtype: str, probe: Probe, unpacked: Unpack, demo: Clip) -> None:
+    pytest.importorskip("parakeet_mlx")
+    layout = f"{name.removesuffix('-mlx')}-nano/mlx"
+    folder = unpacked(layout)
+    facts = probe(name, str(folder))
+    assert (facts["loads"], facts["connections"]) == ([1, 0], 0)
+    loaded = facts["loaded"]
+    assert (loaded["source"], loaded["dtype"], loaded["bits"]) == (layout, dtype, 16.0)
+    assert 1_000_000 < loaded["parameters"] < 2_000_000
+    assert loaded["files"]
+    assert all(Path(file).is_file() and Path(file).is_relative_to(folder) for file in loaded["files"])
+    (text,) = {result["text"] for result in facts["results"]}
+    assert word_error_rate(demo.reference, text) <= 0.2
+    assert {result["invalid"] for result in facts["results"]} == {""}
+
+
 def test_parakeet_loads_from_a_folder(probe: Probe, parakeet: Path) -> None:
     facts = probe("parakeet-mlx", str(parakeet), "32000", "32000", "32000")
     assert facts["loads"] == [1, 0]
@@ -138,7 +156,6 @@ import parakeet_mlx.parakeet
 from backends import parakeet_mlx as ours
 from backends.base import LoadOptions, Location, TranscribeOptions
 
-ours.CHUNK_SECONDS, ours.OVERLAP_SECONDS = 2.0, 0.5
 library = sys.modules["parakeet_mlx.parakeet"]
 seen, original = [], library.get_logmel
 def watched(audio, config):
@@ -147,7 +164,8 @@ def watched(audio, config):
 library.get_logmel = watched
 load_audio = library.load_audio
 backend = ours.ParakeetMlx()
-backend.load(backend.model("nano"), Location(Path(sys.argv[1])), LoadOptions())
+options = LoadOptions(chosen=(("chunk_seconds", "2"), ("overlap_seconds", "0.5")))
+backend.load(backend.model("nano"), Location(Path(sys.argv[1])), options)
 noise = np.random.default_rng(1).normal(0, 0.1, 80_047).astype(np.float32)
 result = backend.transcribe(noise, TranscribeOptions())
 assert library.load_audio is load_audio

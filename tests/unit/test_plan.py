@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from backends.base import BackendEntry
+from backends.registry import BUILT_IN
 from speedtest_tui.core.bench.plan import Plan, choose
 from speedtest_tui.core.errors import UserError
 
@@ -42,6 +43,24 @@ def test_choosing() -> None:
     assert choose(None, (A, B, C)) == (A, B, C)
     assert choose(["c", "a", "c"], (A, B, C)) == (C, A)
     assert choose([], (A, B)) == ()
+
+
+def test_backends_without_a_model_of_the_size_are_left_out_unless_named() -> None:
+    all_sizes, none = BackendEntry("well", "toys.well:Well"), BackendEntry("none", "toys.faulty:NoModel")
+    broken = BackendEntry("broken", "toys.faulty:RaisesWhenMade")
+    assert choose(None, (all_sizes, none, broken), "small") == (all_sizes, broken)
+    assert choose(["none"], (all_sizes, none, broken), "small") == (none,)
+    assert choose(None, (all_sizes, none, broken)) == (all_sizes, none, broken)
+
+
+def test_canary_races_by_default_where_it_has_a_model() -> None:
+    def names(size: str) -> list[str]:
+        return [entry.name for entry in choose(None, BUILT_IN, size)]
+
+    assert "canary-mlx" in names("nano")
+    assert "canary-mlx" in names("large")
+    assert set(names("large")) - set(names("small")) == {"canary-mlx"}
+    assert names("parakeet-tdt-1.1b") == ["parakeet-mlx"]
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
@@ -23,14 +23,24 @@ def shared_samples(data: bytes | memoryview) -> Iterator[int]:
 
 
 def assign(
-    reference: str, spec: ModelSpec, location: Location, descriptor: int, language: str | None = None
+    reference: str,
+    spec: ModelSpec,
+    location: Location,
+    descriptor: int,
+    language: str | None = None,
+    *,
+    chosen: Sequence[tuple[str, str]] = (),
 ) -> Assignment:
-    """Write down what one child is for. `language` is an ISO 639-1 code, or None to let the library detect it."""
+    """Write down what one child is for.
+
+    language: an ISO 639-1 code, or None to let the library detect it
+    chosen: options of this backend, as names and values
+    """
     return Assignment(
         reference=reference,
         spec={**asdict(spec), "fallback": None},
         location={**asdict(location), "path": location.path and str(location.path)},
-        load_options=asdict(LoadOptions(host.total_memory())),
+        load_options=asdict(LoadOptions(host.total_memory(), tuple(chosen))),
         transcribe_options=asdict(TranscribeOptions(language)),
         clip_descriptor=descriptor,
     )

@@ -12,6 +12,7 @@ from backends.registry import create
 from speedtest_tui.core.bench.launcher import run_to_end
 from speedtest_tui.core.bench.row import RowError, Status
 from speedtest_tui.core.caches import materialise
+from speedtest_tui.core.caches.converted import model_of
 from speedtest_tui.core.caches.locate import NotFound, locate
 from speedtest_tui.core.caches.locations import local_cache
 
@@ -56,7 +57,7 @@ def _prepare(
     availability = backend.availability()
     if not availability.ok:
         return Scratched("unavailable", RowError("unavailable", "not installed here", availability.fix))
-    spec = backend.model(size)
+    spec = model_of(backend, size)
     if spec is None:
         return Scratched("unavailable", RowError("unavailable", f"has no model of size {size}", "choose another size"))
     found, warnings = find(spec, cancelled), []

@@ -54,7 +54,7 @@ def _run_finished(row: Row, fields: dict[str, Any]) -> Row:
         transcription = replace(transcription, invalid=before.invalid)
     row = replace(row, transcription=transcription, warnings=(*row.warnings, *new))
     if fields["kind"] == "run":
-        return replace(row, runs_s=(*row.runs_s, seconds))
+        return replace(row, runs_s=(*row.runs_s, seconds), run_figures=(*row.run_figures, transcription.figures))
     first_s = seconds if row.first_s is None else row.first_s
     return replace(row, first_s=first_s, warmups_done=row.warmups_done + 1)
 
@@ -91,7 +91,16 @@ def _loaded(facts: dict[str, Any]) -> Loaded:
 def _transcription(fields: dict[str, Any]) -> Transcription:
     if not isinstance(fields["text"], str):
         raise TypeError(f"the text is {fields['text']!r:.60}")
-    segments = tuple(Segment(**segment) for segment in fields["segments"])
+    read = {
+        "segments": _segments(fields["segments"]),
+        "words": _segments(fields["words"]),
+        "warnings": tuple(fields["warnings"]),
+        "figures": tuple((str(name), float(value)) for name, value in fields["figures"] if isfinite(value)),
+    }
+    return Transcription(**{**fields, **read})
+
+
+def _segments(found: list[dict[str, Any]]) -> tuple[Segment, ...]:
+    segments = (Segment(**segment) for segment in found)
     # A time that is no number has no place in JSON, nor on a time line.
-    segments = tuple(segment for segment in segments if isfinite(segment.start) and isfinite(segment.end))
-    return Transcription(**{**fields, "segments": segments, "warnings": tuple(fields["warnings"])})
+    return tuple(segment for segment in segments if isfinite(segment.start) and isfinite(segment.end))

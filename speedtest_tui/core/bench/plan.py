@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from backends.base import BackendEntry
 from backends.catalogue import SIZES
+from backends.registry import create, usual
 from speedtest_tui.core.bench.schedule import Order
 from speedtest_tui.core.bench.stall import DEFAULT_STALL_S
 from speedtest_tui.core.errors import UserError
@@ -18,7 +19,11 @@ MAX_RUNS = 1_000
 
 @dataclass(frozen=True)
 class Plan:
-    """One race. `stall_s` is how long a backend may go without progress, in seconds."""
+    """One race.
+
+    stall_s: how long a backend may go without progress, in seconds
+    options: what single backends are set to, as (backend, name, value); they have looked at it already
+    """
 
     backends: tuple[BackendEntry, ...]
     size: str = SIZES[0]
@@ -27,6 +32,7 @@ class Plan:
     order: Order = "interleaved"
     language: str | None = None
     stall_s: float = DEFAULT_STALL_S
+    options: tuple[tuple[str, str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.runs <= MAX_RUNS:
@@ -41,16 +47,33 @@ class Plan:
         if not self.backends:
             raise UserError("no backend chosen", "name one with --backends, or leave the option out for all")
 
+    def options_of(self, backend: str) -> tuple[tuple[str, str], ...]:
+        """Names and values that are set for one backend."""
+        return tuple((name, value) for named, name, value in self.options if named == backend)
 
-def choose(names: Sequence[str] | None, entries: Sequence[BackendEntry]) -> tuple[BackendEntry, ...]:
-    """The entries that `names` asks for, each once and in that order; all where it is None.
 
+def choose(
+    names: Sequence[str] | None, entries: Sequence[BackendEntry], size: str | None = None
+) -> tuple[BackendEntry, ...]:
+    """The entries that `names` asks for, each once and in that order.
+
+    Where it is None, all usual ones, or with a `size` all but those that have no model of it: nobody asked for these.
     Raises UserError for a name that no entry has.
     """
     if names is None:
-        return tuple(entries)
+        return tuple(entry for entry in usual(entries) if size is None or may_have(entry, size))
     known = {entry.name: entry for entry in entries}
     for name in names:
         if name not in known:
             raise UserError(f"no backend is called {name!r}", f"choose from {', '.join(known)}")
     return tuple(known[name] for name in dict.fromkeys(names))
+
+
+def may_have(entry: BackendEntry, size: str) -> bool:
+    """Whether a backend has a model of a size; one whose own code fails may have, so that its failure is seen."""
+    from speedtest_tui.core.caches.converted import model_of
+
+    try:
+        return model_of(create(entry.reference), size) is not None
+    except Exception:
+        return True

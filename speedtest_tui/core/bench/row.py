@@ -33,6 +33,7 @@ class Row:
     """One backend in a race. Seconds everywhere; `since` is when its phase began, on the monotonic clock.
 
     runs_s: steady runs only; first_s is the first transcription in the process and never among them
+    run_figures: what the backend measured beside, for each of these runs
     peak_rss, rss, device_peak: bytes
     memory_trace: resident bytes over time, one value every 0.1 s at most, the newest last
     """
@@ -52,6 +53,7 @@ class Row:
     first_s: float | None = None
     warmups_done: int = 0
     runs_s: tuple[float, ...] = ()
+    run_figures: tuple[tuple[tuple[str, float], ...], ...] = ()
     rss: int = 0
     peak_rss: int = 0
     device_peak: int | None = None
@@ -70,6 +72,17 @@ class Row:
         from statistics import median
 
         return median(self.runs_s) if self.runs_s else None
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The median of each of the backend's own figures over the runs that have it."""
+        from statistics import median
+
+        values: dict[str, list[float]] = {}
+        for run in self.run_figures:
+            for name, value in run:
+                values.setdefault(name, []).append(value)
+        return {name: median(found) for name, found in values.items()}
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,10 @@ class Race(threading.Thread):
         """Start a child and wait until its model is loaded, with nothing else running meanwhile."""
         self._check_cancelled()
         self._board.enter(index, entrant, "starting")
-        assignment = assign(entrant.reference, entrant.spec, entrant.location, descriptor, self.plan.language)
+        chosen = self.plan.options_of(self.plan.backends[index].name)
+        assignment = assign(
+            entrant.reference, entrant.spec, entrant.location, descriptor, self.plan.language, chosen=chosen
+        )
         try:
             self._children.start(index, assignment)
         except OSError as error:

@@ -56,6 +56,9 @@ def explained(spec: ModelSpec, states: tuple[tuple[CacheName, CacheState], ...],
     """
     if spec.missing_reason:
         return NotFound(spec.missing_reason, "choose another size, or leave this backend out")
+    if spec.kind == "folder":
+        detail = "; ".join(sentence(state) for _, state in states if state.state in WORDS)
+        return NotFound(f"{spec.source} {detail or 'is not there'}", "convert it again, or choose another size")
     options = options or options_for(spec)
     name = name_of(spec)
     begun = [(cache, state) for cache, state in states if state.state in WORDS]

@@ -12,6 +12,9 @@ CacheName = Literal["hf", "local", "whisper"]
 CACHES: tuple[CacheName, ...] = ("hf", "local", "whisper")
 """The columns of every table, in the order in which a model is looked for."""
 
+NO_MODEL = "has no "
+"""How the sentence of a backend begins that has no model of a size."""
+
 StateName = Literal["complete", "partial", "damaged", "broken-link", "wrong-layout", "missing", "not-applicable"]
 
 FaultKind = Literal[
@@ -126,6 +129,11 @@ class ModelReport:
     verified: Verification | None = None
     fallback: ModelReport | None = None
     unavailable: str = ""
+
+    @property
+    def without_model(self) -> bool:
+        """Whether the backend could run, but has no model of that size."""
+        return self.spec is None and self.unavailable.startswith(NO_MODEL)
 
     @property
     def usable(self) -> bool:

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from backends.base import Backend, BackendEntry, Location, ModelSpec
 from backends.registry import create
+from speedtest_tui.core.caches.converted import model_of
 from speedtest_tui.core.caches.examine import examine
 from speedtest_tui.core.caches.fingerprint import fingerprint, libraries
 from speedtest_tui.core.caches.locate import location_of
-from speedtest_tui.core.caches.states import CACHES, CacheState, ModelReport, Verification
+from speedtest_tui.core.caches.states import CACHES, NO_MODEL, CacheState, ModelReport, Verification
 from speedtest_tui.core.caches.verifications import recall
 
 
@@ -39,7 +40,7 @@ def _of_backend(entry: BackendEntry, sizes: Sequence[str]) -> Iterator[ModelRepo
     unavailable = "" if available.ok else f"not installed: {available.fix}"
     models = _models(backend, sizes)
     if not models:
-        none = unavailable or f"has no {' or '.join(sizes)} model"
+        none = unavailable or f"{NO_MODEL}{' or '.join(sizes)} model"
         yield ModelReport(entry.name, sizes[0], None, sizes=tuple(sizes), unavailable=none)
     for spec, meant in models:
         yield report(entry, spec, meant, unavailable)
@@ -49,7 +50,7 @@ def _models(backend: Backend, sizes: Sequence[str]) -> list[tuple[ModelSpec, tup
     """Each model once, with the sizes that mean it."""
     found: dict[tuple[str, str, str], tuple[ModelSpec, list[str]]] = {}
     for size in sizes:
-        if (spec := backend.model(size)) is not None:
+        if (spec := model_of(backend, size)) is not None:
             found.setdefault((spec.kind, spec.source, spec.revision), (spec, []))[1].append(size)
     return [(spec, tuple(meant)) for spec, meant in found.values()]
 

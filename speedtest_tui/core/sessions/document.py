@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from backends.base import Transcription
 from speedtest_tui import __version__
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.bench.plan import Plan
@@ -14,6 +15,9 @@ from speedtest_tui.core.bench.row import RaceSnapshot, Row
 from speedtest_tui.core.host import Host
 
 SCHEMA = 1
+
+WORDS_KEPT = 1000
+"""Words whose times are kept, some six minutes of speech. An hour's would be a megabyte for each backend."""
 
 Document = Mapping[str, Any]
 """A parsed session: what `build` returned, perhaps read back from a file."""
@@ -42,6 +46,7 @@ def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: d
             "order": snapshot.order,
             "language": plan.language,
             "timeout_s": plan.stall_s,
+            "options": [f"{backend}.{name}={value}" for backend, name, value in plan.options],
         },
         "notes": list(snapshot.notes),
         "results": [_result(row) for row in snapshot.rows],
@@ -73,10 +78,17 @@ def _result(row: Row) -> dict[str, Any]:
         "peak_device_mb": _megabytes(row.device_peak),
         "text": transcription.text if transcription else None,
         "segments": [asdict(segment) for segment in transcription.segments] if transcription else [],
+        "words": _words(transcription) if transcription else [],
+        "figures": row.figures,
         "language": transcription.language if transcription else None,
         "wer": row.wer,
         "warnings": list(row.warnings),
     }
+
+
+def _words(transcription: Transcription) -> list[dict[str, Any]]:
+    """The words with their times; none at all where there are too many to keep."""
+    return [asdict(word) for word in transcription.words] if len(transcription.words) <= WORDS_KEPT else []
 
 
 def _model(row: Row) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 
+from backends.registry import usual
 from speedtest_tui.core.bench.row import RaceSnapshot, Row
 from speedtest_tui.ui.bridge import Bridge
 from speedtest_tui.ui.memory import Memory
@@ -84,6 +85,7 @@ class DashboardScreen(DashboardSound):
         _key("a", "arrange", "arrange", "arrange", "Transcripts below one another, side by side, or one alone"),
         _key("w", "changes", "what changed", "changes", "The newest session against the one before it"),
         _key("x", "trim", "trim", "trim", "Take silence off the clip, or put it back"),
+        _key("k", "convert", "convert", "convert", "Convert a NeMo checkpoint to MLX"),
         _key("i", "devices", "input", "devices", "Choose the microphone"),
         _key("m", "maximise", "maximise", "maximise", "Give the focused pane the whole screen, or take it back"),
         _key("question_mark", "app.help", "help", "help", "Keys, and what the figures mean", display="?"),
@@ -103,6 +105,7 @@ class DashboardScreen(DashboardSound):
         self.bridge = make_bridge(self.post_message)
         self.memory = Memory(request.reading, lambda what: self.post_message(TaskFailed(what)))
         self.models: tuple[ModelReport, ...] = ()
+        self.all_backends = request.open_backends
         self.clip: ClipView | None = None
         self.snapshot: RaceSnapshot | None = None
         self.kept: Kept | None = None
@@ -171,7 +174,7 @@ class DashboardScreen(DashboardSound):
     @on(BackendsKnown)
     def _backends_known(self, message: BackendsKnown) -> None:
         self.entries = message.entries
-        plan = self.request.with_entries(message.entries)
+        plan = self.request.with_entries(usual(message.entries))
         if self.snapshot is None and plan.backends != self.plan.backends:
             self.plan = replace(self.plan, backends=plan.backends)
         self.show_plan()
@@ -180,9 +183,20 @@ class DashboardScreen(DashboardSound):
 
     @on(ModelsKnown)
     def _models_known(self, message: ModelsKnown) -> None:
+        self.converted = message.converted
         if message.size == self.plan.size:
             self.models = message.reports
             self.query_one(ModelsPane).show(message.reports)
+            self._leave_out()
+
+    def _leave_out(self) -> None:
+        """Where nobody chose backends, those without a model of the size need no row that says so."""
+        if not self.all_backends or self.under_way:
+            return
+        without = {report.backend for report in self.models if report.without_model}
+        chosen = tuple(entry for entry in usual(self.entries) if entry.name not in without)
+        if chosen and chosen != self.plan.backends:
+            self.change_plan(backends=chosen)
 
     @on(JobChanged)
     def _job_changed(self, message: JobChanged) -> None:
@@ -193,7 +207,7 @@ class DashboardScreen(DashboardSound):
             if self.app.screen is self:
                 view = message.view
                 self.notify(
-                    view.sentence,
+                    f"{view.sentence} (c shows more)" if view.problem else view.sentence,
                     title=view.title,
                     severity="warning" if view.problem else "information",
                     markup=False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.widget import Widget
 
+from backends.registry import usual
 from speedtest_tui.core.bench.plan import MAX_RUNS
 from speedtest_tui.ui.screens.model_actions import ModelActions
 from speedtest_tui.ui.web import in_browser
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.recording import Recording
     from speedtest_tui.core.bench.plan import Plan
     from speedtest_tui.core.bench.row import RaceSnapshot
+    from speedtest_tui.core.caches.converted import ConvertedModel
     from speedtest_tui.core.caches.states import ModelReport
     from speedtest_tui.core.sessions.keeper import Kept
     from speedtest_tui.ui.bridge import Bridge
@@ -35,6 +37,9 @@ class DashboardActions(ModelActions):
     plan: Plan
     entries: tuple[BackendEntry, ...]
     models: tuple[ModelReport, ...]
+    converted: tuple[ConvertedModel, ...] = ()
+    all_backends: bool
+    """Whether nobody chose among the backends."""
     clip: ClipView | None
     snapshot: RaceSnapshot | None
     kept: Kept | None
@@ -124,7 +129,8 @@ class DashboardActions(ModelActions):
                 self.memory.remember(size=keys[0])
                 self.change_plan(size=keys[0])
 
-        self.app.push_screen(ChoiceScreen("Model size", choices.sizes(), (self.plan.size,)), chosen)
+        offered = choices.sizes(self.converted, self.plan.size)
+        self.app.push_screen(ChoiceScreen("Model size", offered, (self.plan.size,)), chosen)
 
     def action_language(self) -> None:
         from speedtest_tui.ui import choices
@@ -146,7 +152,9 @@ class DashboardActions(ModelActions):
         def chosen(keys: tuple[str, ...] | None) -> None:
             if keys:
                 entries = tuple(entry for entry in self.entries if entry.name in keys)
-                self.memory.remember(backends=() if len(entries) == len(self.entries) else keys)
+                without = {report.backend for report in self.models if report.without_model}
+                self.all_backends = {entry.name for entry in usual(self.entries)} - without == set(keys)
+                self.memory.remember(backends=() if self.all_backends else keys)
                 self.change_plan(backends=entries)
 
         now = tuple(entry.name for entry in self.plan.backends)
@@ -201,6 +209,19 @@ class DashboardActions(ModelActions):
         from speedtest_tui.ui.screens.caches import CachesScreen
 
         self.app.push_screen(CachesScreen(self.caretaker, self.entries, lambda: self.under_way))
+
+    def action_convert(self) -> None:
+        """Make an MLX model of a NeMo checkpoint, which can then be raced."""
+        from speedtest_tui.ui.screens.convert import Chosen, ConvertScreen
+
+        def chosen(model: Chosen | None) -> None:
+            if model is None:
+                return
+            self.memory.remember(size=model.size)
+            names = {entry.name for entry in self.plan.backends} | {model.backend}
+            self.change_plan(size=model.size, backends=tuple(entry for entry in self.entries if entry.name in names))
+
+        self.app.push_screen(ConvertScreen(self.caretaker, lambda: self.under_way), chosen)
 
     # What was measured.
 

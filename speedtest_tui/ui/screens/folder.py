@@ -12,7 +12,7 @@ MEDIA = frozenset((
     "3gp", "aac", "aif", "aifc", "aiff", "amr", "au", "avi", "caf", "flac", "m4a", "m4b", "m4v", "mkv", "mov",
     "mp2", "mp3", "mp4", "mpeg", "mpg", "oga", "ogg", "opus", "rf64", "w64", "wav", "wave", "webm", "wma", "wmv",
 ))  # fmt: skip
-"""Suffixes of files that are shown without being asked for by name."""
+"""Suffixes of files that are shown without being asked for by name, where somebody looks for a clip."""
 
 MAX_READ = 50_000
 """Entries of one folder that are looked at; more would keep memory and the search busy for nobody's good."""
@@ -28,19 +28,19 @@ class Entry:
     size: int | None = None
     changed: float | None = None
 
-    @property
-    def usual(self) -> bool:
-        """Whether it is shown without being named: a folder, or a file that should hold audio."""
-        return self.is_folder or self.name.rpartition(".")[2].lower() in MEDIA
+    def usual(self, suffixes: frozenset[str]) -> bool:
+        """Whether it is shown without being named: a folder, or a file of the kind that is looked for."""
+        return self.is_folder or self.name.rpartition(".")[2].lower() in suffixes
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A folder's entries, folders first; or, in `problem`, why there are none."""
+    """A folder's entries, folders first; or, in `problem`, why there are none. `suffixes`: of what is looked for."""
 
     folder: Path
     entries: tuple[Entry, ...] = ()
     problem: str = ""
+    suffixes: frozenset[str] = MEDIA
 
 
 def fold(text: str) -> str:
@@ -67,13 +67,13 @@ def locate(text: str, start: Path) -> tuple[Path, str]:
     return Path(os.path.normpath(start / named)), partial
 
 
-def read(folder: Path) -> Listing:
+def read(folder: Path, suffixes: frozenset[str] = MEDIA) -> Listing:
     """List a folder. Never raises for one that is gone, forbidden or not a folder at all."""
     entries = []
     try:
         with os.scandir(folder) as found:
             for item in found:
-                entries.append(_entry(item))
+                entries.append(_entry(item, suffixes))
                 if len(entries) >= MAX_READ:
                     break
     except FileNotFoundError:
@@ -84,16 +84,17 @@ def read(folder: Path) -> Listing:
         return Listing(folder, problem=f"you may not read {short(folder)}")
     except (OSError, ValueError) as error:
         return Listing(folder, problem=f"{short(folder)} cannot be read ({getattr(error, 'strerror', None) or error})")
-    return Listing(folder, tuple(sorted(entries, key=lambda entry: (not entry.is_folder, entry.folded))))
+    entries.sort(key=lambda entry: (not entry.is_folder, entry.folded))
+    return Listing(folder, tuple(entries), suffixes=suffixes)
 
 
-def _entry(item: os.DirEntry[str]) -> Entry:
+def _entry(item: os.DirEntry[str], suffixes: frozenset[str]) -> Entry:
     try:
         is_folder = item.is_dir()
     except OSError:
         is_folder = False
     entry = Entry(item.name, fold(item.name), is_folder)
-    return entry if is_folder or not entry.usual else measured(entry, Path(item.path))
+    return entry if is_folder or not entry.usual(suffixes) else measured(entry, Path(item.path))
 
 
 def measured(entry: Entry, path: Path) -> Entry:
@@ -114,11 +115,11 @@ def matching(listing: Listing, partial: str) -> list[Entry]:
     wanted = fold(partial)
     seen = [entry for entry in listing.entries if wanted.startswith(".") or not entry.name.startswith(".")]
     begin = [entry for entry in seen if entry.folded.startswith(wanted)]
-    if offered := [entry for entry in begin if entry.usual or entry.folded == wanted]:
+    if offered := [entry for entry in begin if entry.usual(listing.suffixes) or entry.folded == wanted]:
         return sorted(offered, key=lambda entry: entry.folded != wanted)
     if begin and wanted:
         return begin
-    return [entry for entry in seen if entry.usual and wanted in entry.folded]
+    return [entry for entry in seen if entry.usual(listing.suffixes) and wanted in entry.folded]
 
 
 def complete(entries: Sequence[Entry], partial: str) -> str:

@@ -23,7 +23,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from speedtest_tui.core import figures
-from speedtest_tui.ui.screens.folder import Entry, Listing, complete, locate, matching, measured, read, short
+from speedtest_tui.ui.screens.folder import MEDIA, Entry, Listing, complete, locate, matching, measured, read, short
 from speedtest_tui.ui.screens.once import Once
 from speedtest_tui.ui.widgets.line_text import fit, fit_path, printable, spread
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
@@ -100,7 +100,10 @@ def dropped(text: str) -> str | None:
 
 
 class OpenFileScreen(Once, ModalScreen[Path | None]):
-    """Asks for a file. Returns its path, or None."""
+    """Asks for a file. Returns its path, or None.
+
+    title: what the file is for; suffixes: of files that are shown without being named; kind: what these hold
+    """
 
     CSS_PATH = "open_file.tcss"
     AUTO_FOCUS = "PathInput"
@@ -111,8 +114,19 @@ class OpenFileScreen(Once, ModalScreen[Path | None]):
         *MOVES,
     ]
 
-    def __init__(self, recent: tuple[Path, ...], start: Path) -> None:
+    def __init__(
+        self,
+        recent: tuple[Path, ...],
+        start: Path,
+        *,
+        title: str = "Open",
+        suffixes: frozenset[str] = MEDIA,
+        kind: str = "audio or video",
+    ) -> None:
         super().__init__()
+        self._heading = title
+        self._suffixes = suffixes
+        self._kind = kind
         self._recent = recent
         self._start = start.expanduser().absolute()
         self._facts: dict[str, Entry] = {}
@@ -155,7 +169,7 @@ class OpenFileScreen(Once, ModalScreen[Path | None]):
         if folder != self._awaited:
             self._awaited = folder
             # One thread a folder: one that hangs on a dead network drive holds up no other.
-            self._in_thread(lambda: FolderRead(read(folder)))
+            self._in_thread(lambda: FolderRead(read(folder, self._suffixes)))
         self._show()
 
     def _in_thread(self, work: Callable[[], Message]) -> None:
@@ -203,7 +217,7 @@ class OpenFileScreen(Once, ModalScreen[Path | None]):
             note = self.query_one("#open-note", Static)
             note.update(Content(fit(self._note(partial, ready), width + 1)))
             note.set_class(ready and bool(self._listing.problem), "-problem")
-            title = f"Open · {fit_path(printable(short(folder)), width - 8)}"
+            title = f"{self._heading} · {fit_path(printable(short(folder)), width - 4 - len(self._heading))}"
             self.query_one("#open-file").border_title = Content(title).markup
 
     def _recent_offers(self, folder: Path) -> Iterator[Offer]:
@@ -232,7 +246,7 @@ class OpenFileScreen(Once, ModalScreen[Path | None]):
         if self._listing.problem:
             return f"✗ {printable(self._listing.problem)}"
         if not self._found:
-            return f"nothing here matches “{printable(partial)}”" if partial else "no audio or video here"
+            return f"nothing here matches “{printable(partial)}”" if partial else f"no {self._kind} here"
         if len(self._found) > SHOWN:
             return f"{len(self._found):,} entries, {SHOWN} shown: type to find the others"
         folders = sum(entry.is_folder for entry in self._found)

@@ -58,8 +58,8 @@ def line_of(session: Session | DamagedSession) -> SessionLine:
         return SessionLine(session, _named(session.name), "✗ damaged", "", session.reason)
     document = session.document
     clip = session.folder / "clip.flac"
-    # Segments are the bulk of a session and shown nowhere here.
-    light = {**document, "results": [{**result, "segments": []} for result in document["results"]]}
+    # Segments and words are the bulk of a session and shown nowhere here.
+    light = {**document, "results": [{**result, "segments": [], "words": []} for result in document["results"]]}
     return SessionLine(
         replace(session, document=light),
         when(document),

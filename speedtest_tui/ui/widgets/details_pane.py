@@ -42,6 +42,8 @@ def details(row: Row) -> Content:
             parts += ["\n  ", str(row.location.path or row.loaded.files[0])]
     elif row.spec:
         parts += ["\n  ", row.spec.source]
+    if row.figures:
+        parts += ["\n  ", figures.measured(row.figures)]
     if row.memory_trace:
         parts += ["\n  memory ", (sparkline(row.memory_trace), "$primary")]
         parts.append(f" peak {figures.megabytes(row.peak_rss / 1e6)}")

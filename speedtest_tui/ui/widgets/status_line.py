@@ -11,8 +11,12 @@ from speedtest_tui.core.bench.plan import Plan
 from speedtest_tui.core.bench.row import RaceSnapshot
 from speedtest_tui.ui.jobs import JobView
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_NEEDS_YOU, STYLE_NOW, Span
+from speedtest_tui.ui.widgets.line_text import fit_path, printable
 
 TITLE = "speedtest-tui"
+
+SIZE_MAX = 28
+"""Cells for the size, which may be the path of a folder."""
 
 
 def state_of(snapshot: RaceSnapshot | None, runs: int) -> Span:
@@ -41,6 +45,7 @@ VERBS = {
     "repair": "repairing",
     "undo": "undoing",
     "trash": "emptying",
+    "convert": "converting",
 }
 
 
@@ -85,9 +90,10 @@ class StatusLine(Widget):
     def render(self) -> Content:
         width = self.size.width - 2
         state, style = self._state()
-        plan = f"size {self._plan.size}   runs {self._plan.runs}   language {self._plan.language or 'auto'}   "
+        size = fit_path(printable(self._plan.size), SIZE_MAX)
+        plan = f"size {size}   runs {self._plan.runs}   language {self._plan.language or 'auto'}   "
         if cell_len(TITLE + plan + state) + 8 > width:
-            plan = f"{self._plan.size} · {self._plan.runs} runs   "
+            plan = f"{size} · {self._plan.runs} runs   "
         room = width - cell_len(TITLE + plan + state) - 6
         machine = self._machine if cell_len(self._machine) <= room else _shorter(self._machine, room)
         gap = width - cell_len(TITLE + machine + plan + state) - 3

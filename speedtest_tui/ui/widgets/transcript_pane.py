@@ -59,8 +59,9 @@ class TranscriptLine(Horizontal):
         """Replace what changed; the rest keeps its place, so that a selection survives."""
         before, self._shown = self._shown, {"name": Content(name), "text": text, "wer": Content(wer)}
         for kind, content in self._shown.items():
-            if content != before[kind]:
-                self.query_one(f".{kind}", Static).update(content)
+            # A line that has just been made has no parts yet: it is composed with what it shows by then.
+            if content != before[kind] and (part := self.query(f".{kind}")):
+                part.first(Static).update(content)
 
 
 def line_of(row: Row, marks: Mapping[str, tuple[Word, ...]]) -> tuple[str, Content, str]:

@@ -1,0 +1,118 @@
+"""The process that looks into a checkpoint: `python -m speedtest_tui.core.convert.preview_child`, an order on stdin.
+
+Events: seen(facts) · failed(message, hint). A configuration may be long and is somebody else's: parsing it would hold
+up the screen, and unpacking a compressed archive must be something that can be ended.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+from backends.folders import CASTS
+from speedtest_tui.core import host
+from speedtest_tui.core.convert import config as configuration
+from speedtest_tui.core.convert import numbers, tokenizers
+from speedtest_tui.core.convert.archive import Archive
+from speedtest_tui.core.convert.describe import Description, described
+from speedtest_tui.core.convert.recipe import Recipe, recipe_of
+from speedtest_tui.core.convert.steps import WEIGHTS
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.event_pipe import EventPipe, read_commands
+from speedtest_tui.core.lifeline import die_with_parent
+
+FORMS: tuple[tuple[numbers.DType, int], ...] = (
+    ("bfloat16", 0),
+    ("float16", 0),
+    ("float32", 0),
+    *(("bfloat16", bits) for bits in numbers.BITS),
+)  # fmt: skip
+"""What is offered, the usual one first."""
+
+
+def look(path: Path, scratch: Path) -> dict[str, Any]:
+    """What the archive's configuration says, in words and figures. Raises UserError, OSError."""
+    with Archive(path, scratch / "archive.tar") as archive:
+        recipe = recipe_of(configuration.read(archive))
+        tokenizers.read_all(archive, recipe.tokenizer)
+        archive.member(WEIGHTS)
+    description = described(path, recipe)
+    reader = "canary-mlx" if recipe.family == "canary" else "parakeet-mlx"
+    return {
+        "bytes": description.bytes,
+        "family": description.family,
+        "target": recipe.target.rpartition(".")[2],
+        "reader": reader,
+        "encoder": _encoder(recipe),
+        "decoders": list(_decoders(recipe)),
+        "tokenizers": [file.name for file in recipe.tokenizer if file.field.endswith("model_path")],
+        "languages": list(description.languages),
+        "parameters": description.parameters,
+        "forms": [_form(description, reader, dtype, bits) for dtype, bits in FORMS],
+        "memory_bytes": description.memory_bytes(),
+        "memory_total": host.total_memory(),
+    }
+
+
+def _form(description: Description, reader: str, dtype: numbers.DType, bits: int = 0) -> dict[str, Any]:
+    form = {"dtype": dtype, "bits": bits, "output_bytes": 0, "problem": "", "note": ""}
+    if not bits and dtype != CASTS.get(reader, dtype):
+        form["note"] = f"{reader} runs it as {CASTS[reader]}"
+    try:
+        form["output_bytes"] = description.output_bytes(dtype, bits)
+    except UserError as error:
+        form["problem"] = error.what
+    return form
+
+
+def _layers(count: int, width: int) -> str:
+    return f"{count} layer{'' if count == 1 else 's'} × {width}"
+
+
+def _encoder(recipe: Recipe) -> str:
+    sizes = recipe.encoder
+    layers = _layers(sizes.layers, sizes.width)
+    return f"{recipe.mel.bins} mel bins, FastConformer of {layers}, {sizes.factor}× subsampling"
+
+
+def _decoders(recipe: Recipe) -> list[str]:
+    found = []
+    if sizes := recipe.transducer:
+        layers = _layers(sizes.lstm_layers, sizes.hidden)
+        durations = f", {sizes.durations} durations" if sizes.durations else ""
+        found.append(f"LSTM of {layers}, joint {sizes.joint}, {sizes.labels:,} tokens{durations}")
+    if recipe.ctc_labels:
+        found.append(f"CTC head, {recipe.ctc_labels:,} tokens")
+    if decoder := recipe.decoder:
+        found.append(f"Transformer of {_layers(decoder.layers, decoder.width)}, {decoder.rows:,} tokens")
+    return found
+
+
+def main() -> int:
+    die_with_parent()
+    pipe = EventPipe()
+    orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=read_commands, args=(orders,), name="commands", daemon=True).start()
+    order = orders.get()
+    try:
+        facts = look(Path(order["source"]), Path(order["scratch"]))
+    except UserError as error:
+        pipe.send("failed", message=error.what, hint=error.todo)
+    except OSError as error:
+        where = error.filename or order["source"]
+        pipe.send("failed", message=f"{where}: {error.strerror or error}", hint="see that it can be read")
+    except Exception as error:
+        traceback.print_exc()
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        pipe.send("failed", message=f"looking into it failed ({text:.200})", hint="please report this")
+    else:
+        pipe.send("seen", facts=facts)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

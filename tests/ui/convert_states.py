@@ -1,0 +1,81 @@
+"""A checkpoint that was looked into and conversions of it, said by hand, for the screen that shows them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from speedtest_tui.core.convert.convert import Converted
+from speedtest_tui.core.convert.preview import Form, Preview
+from speedtest_tui.core.convert.target import Target
+from speedtest_tui.ui.jobs import JobRow, JobView
+from speedtest_tui.ui.screens.convert_looks import CheckpointSeen, TargetSeen
+
+SOURCE = Path("/downloads/parakeet-tdt-0.6b-v2.nemo")
+FOLDER = Path("/caches/converted/parakeet-tdt-0.6b-v2")
+
+PREVIEW = Preview(
+    path=SOURCE,
+    bytes=2_472_000_000,
+    family="Parakeet TDT",
+    target="EncDecRNNTBPEModel",
+    reader="parakeet-mlx",
+    encoder="128 mel bins, FastConformer of 24 layers × 1024, 8× subsampling",
+    decoders=("LSTM of 2 layers × 640, joint 640, 1,024 tokens, 5 durations",),
+    tokenizers=("4b0a3dcbc5f64b1fa2c7a8be2d0a9d0c_tokenizer.model",),
+    languages=(),
+    parameters=617_800_000,
+    forms=(
+        Form("bfloat16", 0, 1_236_000_000),
+        Form("float16", 0, 1_236_000_000, note="parakeet-mlx runs it as bfloat16"),
+        Form("float32", 0, 2_471_000_000, note="parakeet-mlx runs it as bfloat16"),
+        Form("bfloat16", 8, 690_000_000),
+        Form("bfloat16", 4, 390_000_000, "no layer is wide enough for 4 bits"),
+    ),
+    memory_bytes=820_000_000,
+    memory_total=24 * 2**30,
+)
+
+SEEN = CheckpointSeen(SOURCE, PREVIEW)
+ROOMY = TargetSeen(Target(FOLDER, free=212_000_000_000))
+
+CONVERTING = JobView(
+    "convert",
+    f"Convert {SOURCE.name}",
+    (
+        JobRow("open the checkpoint", "done"),
+        JobRow("convert the weights", "running", 0.37, "457 MB of 1.24 GB, 3.1 s"),
+        JobRow("compare with PyTorch"),
+        JobRow("save the model"),
+    ),
+)
+
+
+def stage(name: str, largest: float, share: float | None, **facts: Any) -> dict[str, Any]:
+    usual = {"relative": largest / 12, "bound": 0.15, "kind": "relative", "ok": True}
+    return {"stage": name, "max_difference": largest, "share": share, **usual, **facts}
+
+
+FACTS: dict[str, Any] = {
+    "family": "Parakeet TDT",
+    "dtype": "bfloat16",
+    "bits": None,
+    "parameters": 617_800_000,
+    "parity": {
+        "stages": [
+            stage("encoder", 0.0321, None),
+            stage("predictor and joint network", 0.18, 0.978),
+            stage("durations", 0.0972, 1.0),
+        ]
+    },
+}
+
+CONVERTED = replace(
+    CONVERTING,
+    rows=tuple(replace(row, state="done", share=None, figures="") for row in CONVERTING.rows),
+    over=True,
+    sentence="Parakeet TDT, 618 M parameters as bfloat16, 1.24 GB: every stage is within its bound.",
+    converted=Converted(FOLDER, FACTS),
+)
+CANCELLED = replace(CONVERTING, over=True, sentence="cancelled; nothing was left behind", problem=True)

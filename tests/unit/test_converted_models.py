@@ -1,0 +1,122 @@
+"""Models that are chosen by their folder: which backend reads one, where it is found, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends.registry import BUILT_IN, create
+from speedtest_tui.core.bench.plan import choose
+from speedtest_tui.core.caches import converted
+from speedtest_tui.core.caches.download.request import request_for
+from speedtest_tui.core.caches.locate import NotFound, locate
+from speedtest_tui.core.caches.locations import converted_folder
+from speedtest_tui.core.caches.survey import survey
+from speedtest_tui.ui.choices import sizes
+
+TDT = {"target": "nemo.collections.asr.models.rnnt_bpe_models.EncDecRNNTBPEModel"}
+CANARY = {
+    "target": "nemo.collections.asr.models.aed_multitask_models.EncDecMultiTaskModel",
+    "tokenizer": {
+        "type": "agg",
+        "langs": {"en": {"model_path": "nemo:en.model"}, "de": {"model_path": "de.model", "vocab_path": "vocab.txt"}},
+    },
+    "quantization": {"group_size": 64, "bits": 8},
+}
+FACTS = {"family": "Parakeet TDT", "dtype": "bfloat16", "bits": None, "parameters": 617_800_000}
+READERS = {"parakeet-mlx": "backends.parakeet_mlx:ParakeetMlx", "canary-mlx": "backends.canary_mlx:CanaryMlx"}
+
+
+def model(folder: Path, config: dict[str, Any], *more: str, facts: object = FACTS) -> Path:
+    """A folder that looks like a converted model."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+    (folder / "conversion.json").write_text(json.dumps(facts))
+    for name in more:
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def home(places: Path) -> Path:
+    return places
+
+
+def specs(size: str) -> dict[str, Any]:
+    found = {name: converted.model_of(create(reference), size) for name, reference in READERS.items()}
+    return {name: spec for name, spec in found.items() if spec}
+
+
+def test_each_family_has_its_backend() -> None:
+    model(converted_folder() / "tdt", TDT)
+    model(converted_folder() / "canary", CANARY, "en.model", "de.model")
+    model(converted_folder() / "other", {"target": "a.b.EncDecDiarLabelModel"})
+    assert list(specs("converted/tdt")) == ["parakeet-mlx"]
+    assert list(specs("converted/canary")) == ["canary-mlx"]
+    assert specs("converted/other") == specs("converted/none") == {}
+    spec = specs("converted/canary")["canary-mlx"]
+    assert (spec.kind, spec.source, spec.variant) == ("folder", "converted/canary", "8-bit")
+    assert [file.names[0] for file in spec.files] == ["config.json", "model.safetensors", "en.model", "de.model"]
+
+
+def test_any_folder_can_be_named_by_its_path(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = model(home / "elsewhere" / "mine", TDT)
+    monkeypatch.chdir(home)
+    assert converted.size_from("./elsewhere/mine") == str(folder)
+    assert converted.size_from(str(model(converted_folder() / "tdt", TDT))) == "converted/tdt"
+    assert converted.size_from("small") == "small"
+    found = locate(specs(str(folder))["parakeet-mlx"])
+    assert not isinstance(found, NotFound) and found.path == folder
+
+
+@pytest.mark.parametrize(
+    "name", ["converted/", "converted/..", "converted/../tdt", "converted/a/b", "converted/a\\b", "tdt"]
+)
+def test_names_that_lead_elsewhere_mean_nothing(name: str) -> None:
+    model(converted_folder().parent / "tdt", TDT)
+    model(converted_folder() / "a" / "b", TDT)
+    assert specs(name) == {}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"target": 3}', "\xff"])
+def test_a_config_that_is_none_means_nothing(content: str) -> None:
+    folder = model(converted_folder() / "odd", TDT)
+    (folder / "config.json").write_bytes(content.encode("latin-1"))
+    assert specs("converted/odd") == {}
+
+
+def test_the_survey_knows_it_and_nobody_fetches_it() -> None:
+    model(converted_folder() / "tdt", TDT)
+    reports = {report.backend: report for report in survey(BUILT_IN, ("converted/tdt",))}
+    report = reports["parakeet-mlx"]
+    assert report.usable and report.state("local").state == "complete" and report.spec
+    assert report.location and report.location.path == converted_folder() / "tdt"
+    assert request_for(report.spec) is None
+    assert reports["mlx-whisper"].spec is None
+    assert [entry.name for entry in choose(None, BUILT_IN, "converted/tdt")] == ["parakeet-mlx"]
+
+
+def test_one_with_a_file_missing_says_what_to_do() -> None:
+    model(converted_folder() / "canary", CANARY, "en.model")
+    found = locate(specs("converted/canary")["canary-mlx"])
+    assert isinstance(found, NotFound)
+    assert "de.model is missing" in found.reason and found.reason.startswith("converted/canary ")
+    assert "convert it again" in found.hint
+
+
+def test_the_list_of_sizes_offers_what_was_converted(home: Path) -> None:
+    assert converted.converted_models() == ()
+    model(converted_folder() / "tdt", TDT)
+    model(converted_folder() / "eight", TDT, facts={**FACTS, "bits": 8})
+    for name, facts in (("damaged", []), ("half", {"family": "x"}), (".hidden", FACTS)):
+        model(converted_folder() / name, TDT, facts=facts)
+    found = converted.converted_models()
+    assert [(one.size, one.form) for one in found] == [("converted/eight", "8-bit"), ("converted/tdt", "bfloat16")]
+    offered = {choice.key: choice.detail for choice in sizes(found, present=str(home / "mine"))}
+    assert offered["converted/tdt"] == "Parakeet TDT, 618 M parameters as bfloat16"
+    assert list(offered)[-1] == str(home / "mine")

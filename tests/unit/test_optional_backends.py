@@ -1,0 +1,60 @@
+"""Backends that run the same models in another way: they take part where they are named, with figures of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backends.registry import BUILT_IN, entries, usual
+from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.bench.plan import Plan, choose
+from speedtest_tui.core.bench.row import RaceSnapshot
+from speedtest_tui.core.bench.supervisor import Race
+from speedtest_tui.ui.widgets.details_pane import details
+
+OPTIONAL = ("parakeet-mlx-exact", "parakeet-mlx-stream")
+
+
+def test_they_take_part_where_they_are_named() -> None:
+    assert {entry.name for entry in choose(None, BUILT_IN)}.isdisjoint(OPTIONAL)
+    assert usual(entries()) == tuple(entry for entry in entries() if entry.name not in OPTIONAL)
+    assert tuple(entry.name for entry in choose(OPTIONAL, BUILT_IN)) == OPTIONAL
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory: pytest.TempPathFactory, demo: Clip, models_dir: Path) -> RaceSnapshot:
+    """One race of all three on nano weights, with a beam for the plain one."""
+    pytest.importorskip("parakeet_mlx")
+    names = ("parakeet-mlx", *OPTIONAL)
+    plan = Plan(choose(names, BUILT_IN), runs=2, options=(("parakeet-mlx", "beam", "3"), ("gone", "a", "b")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("SPEEDTEST_MODELS_DIR", str(models_dir))
+        race = Race(plan, demo)
+        race.start()
+        race.join(120)
+    return race.snapshot
+
+
+def test_each_is_a_row_of_its_own(raced: RaceSnapshot) -> None:
+    rows = {row.backend: row for row in raced.rows}
+    assert {row.status for row in raced.rows} == {"ok"}, [row.error for row in raced.rows]
+    options = {name: dict(row.loaded.options) for name, row in rows.items() if row.loaded}
+    assert [options[name]["mel"] for name in rows] == [
+        "NeMo's" if name == "parakeet-mlx-exact" else "the library's" for name in rows
+    ]
+    assert [options[name]["decoding"] for name in ("parakeet-mlx", *OPTIONAL)] == ["beam of 3", "greedy", "greedy"]
+
+
+def test_words_and_figures_reach_the_row(raced: RaceSnapshot) -> None:
+    rows = {row.backend: row for row in raced.rows}
+    for name in ("parakeet-mlx", "parakeet-mlx-exact"):
+        transcription = rows[name].transcription
+        assert transcription is not None
+        assert " ".join(word.text for word in transcription.words) == transcription.text
+        assert rows[name].figures == {}
+    measured = rows["parakeet-mlx-stream"].figures
+    assert list(measured) == ["first_word_s", "lag_median_s", "lag_max_s"]
+    assert len(rows["parakeet-mlx-stream"].run_figures) == 2
+    assert "first word 1." in details(rows["parakeet-mlx-stream"]).plain
