@@ -12,7 +12,6 @@ from backends.base import (
     SAMPLE_RATE,
     Availability,
     BackendError,
-    DeviceMemory,
     Engine,
     Loaded,
     LoadOptions,
@@ -47,7 +46,7 @@ class Settings:
     target: str = ""
 
 
-class CanaryMlx:
+class CanaryMlx(mlx_runtime.OnMlx):
     """Canary v1, flash and v2: a FastConformer encoder and a Transformer decoder that is told the languages."""
 
     name = "canary-mlx"
@@ -183,12 +182,6 @@ class CanaryMlx:
             width=self.settings.beam,
             length_penalty=self.settings.length_penalty,
         )
-
-    def synchronize(self) -> None:
-        mlx_runtime.synchronize()
-
-    def device_memory(self) -> DeviceMemory:
-        return mlx_runtime.memory()
 
     def close(self) -> None:
         self._opened = None

@@ -72,17 +72,20 @@ def composition(model: Any) -> tuple[str, float | None, int]:
     return dtype, (stored_bytes * 8 / parameters if parameters else None), parameters
 
 
-def memory() -> DeviceMemory:
-    """MLX's own counters; they leave out what torch and numpy hold in the same process."""
-    import mlx.core as mx
+class OnMlx:
+    """What every backend on MLX has alike."""
 
-    return DeviceMemory(active=mx.get_active_memory(), peak=mx.get_peak_memory())
+    def synchronize(self) -> None:
+        """Wait until the device has finished what was asked of it."""
+        import mlx.core as mx
 
+        mx.synchronize()
 
-def synchronize() -> None:
-    import mlx.core as mx
+    def device_memory(self) -> DeviceMemory:
+        """MLX's own counters; they leave out what torch and numpy hold in the same process."""
+        import mlx.core as mx
 
-    mx.synchronize()
+        return DeviceMemory(active=mx.get_active_memory(), peak=mx.get_peak_memory())
 
 
 def release() -> None:

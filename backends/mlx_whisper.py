@@ -9,7 +9,6 @@ from backends import catalogue, mlx_runtime
 from backends.base import (
     Availability,
     BackendError,
-    DeviceMemory,
     Engine,
     Loaded,
     LoadOptions,
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 WEIGHTS = ("weights.safetensors", "weights.npz")
 
 
-class MlxWhisper:
+class MlxWhisper(mlx_runtime.OnMlx):
     """Whisper as mlx-whisper 0.4 ships it: greedy, with timestamps, in the precision of the weights."""
 
     name = "mlx-whisper"
@@ -96,12 +95,6 @@ class MlxWhisper:
             fp16=self._fp16,
         )
         return transcription(result)
-
-    def synchronize(self) -> None:
-        mlx_runtime.synchronize()
-
-    def device_memory(self) -> DeviceMemory:
-        return mlx_runtime.memory()
 
     def close(self) -> None:
         from mlx_whisper.transcribe import ModelHolder

@@ -11,7 +11,6 @@ from backends.base import (
     SAMPLE_RATE,
     Availability,
     BackendError,
-    DeviceMemory,
     Engine,
     Loaded,
     LoadOptions,
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 Figures = tuple[tuple[str, float], ...]
 
 
-class ParakeetMlx:
+class ParakeetMlx(mlx_runtime.OnMlx):
     """Parakeet as parakeet-mlx 0.6 ships it: greedy unless asked otherwise, its own mel front end.
 
     It casts weights to bfloat16, except quantised ones: these the library cannot read, and `open_folder` can.
@@ -135,12 +134,6 @@ class ParakeetMlx:
         if self._english_only:
             return non_english(text)
         return f"the model finds out the language by itself: {language} was ignored" if language else ""
-
-    def synchronize(self) -> None:
-        mlx_runtime.synchronize()
-
-    def device_memory(self) -> DeviceMemory:
-        return mlx_runtime.memory()
 
     def close(self) -> None:
         self._model = None

@@ -10,7 +10,6 @@ from backends import catalogue, mlx_runtime
 from backends.base import (
     Availability,
     BackendError,
-    DeviceMemory,
     Engine,
     Loaded,
     LoadOptions,
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from backends.base import Samples
 
 
-class WhisperMps:
+class WhisperMps(mlx_runtime.OnMlx):
     """Whisper as whisper-mps 0.0.10 ships it: greedy, with timestamps, float16."""
 
     name = "whisper-mps"
@@ -98,12 +97,6 @@ class WhisperMps:
             fp16=True,
         )
         return transcription(result)
-
-    def synchronize(self) -> None:
-        mlx_runtime.synchronize()
-
-    def device_memory(self) -> DeviceMemory:
-        return mlx_runtime.memory()
 
     def close(self) -> None:
         import sys

@@ -1,4 +1,5 @@
-"""How good and how fast the conversion is: parity on every tiny checkpoint, one of 618 M parameters, the mel front end.
+"""How good and how fast the conversion is: parity on every tiny checkpoint, one of 618 M parameters, the mel front end,
+the cost of Canary's tokens.
 
 The large checkpoint (random weights, sizes of parakeet-tdt-0.6b-v2) is made once and kept; making it takes torch and a
 minute. Its conversion, proof included, is compared with reading and writing the same bytes (copied to disk with fsync
@@ -23,11 +24,15 @@ from bench.report import Line, machine, milliseconds, print_lines
 from backends.nemo_mel import MelSettings, nemo_mel
 from speedtest_tui.core.convert.convert import convert
 
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
+import canary_toy  # noqa: E402
+
 FIXTURES = Path(__file__).parents[1] / "tests" / "nemo" / "fixtures"
 MAKER = Path(__file__).parent / "bench" / "big_checkpoint.py"
 COPY_BLOCK = 4 * 2**20
 
 CLIP_SECONDS, MEL_RUNS = 30, 15
+TOKENS, SPREAD, DECODING_RUNS = 200, 5, 4
 
 # Runs a conversion in a process of its own, so that its memory can be told from ours.
 PROGRAM = """
@@ -106,6 +111,32 @@ def mel() -> list[Line]:
     return lines
 
 
+def decoding() -> list[Line]:
+    """What a token costs behind 200 others, in processor time, against one behind 10: medians of the best of some runs.
+
+    A Canary decoder of random weights, as wide as that of canary-1b, on 8 s of silence.
+    """
+    import mlx.core as mx
+
+    from backends.canary.load import open_folder
+
+    best = np.full(TOKENS + SPREAD, np.inf)
+    with tempfile.TemporaryDirectory() as name:
+        folder = canary_toy.write(Path(name) / "toy", width=64, decoder_width=1024, layers=8)
+        model = open_folder(folder).model
+    mx.eval(model.parameters())
+    heard = model.encode(mx.zeros((800, 80)))
+    for _ in range(DECODING_RUNS):
+        caches = model.caches()
+        mx.eval(model.step(mx.array([[1] * 9]), heard, caches))
+        for at in range(len(best)):
+            began = time.process_time()
+            mx.eval(model.step(mx.array([[at % 30]]), heard, caches))
+            best[at] = min(best[at], time.process_time() - began)
+    early, late = (float(np.median(best[at - SPREAD : at + SPREAD])) for at in (10, TOKENS))
+    return [Line("Canary: token 200 / token 10", milliseconds(late), milliseconds(early), late / early, 1.2)]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--large", type=Path, metavar="FILE", help="where the large checkpoint is or is to be kept")
@@ -113,7 +144,7 @@ def main() -> int:
     parser.add_argument("--bits", action="append", type=int, choices=(8, 4), default=[], help="of the large one")
     options = parser.parse_args()
     before = machine()
-    lines = mel()
+    lines = mel() + decoding()
     with tempfile.TemporaryDirectory(dir=options.large and options.large.absolute().parent) as name:
         folder = Path(name)
         lines += parity(folder)

@@ -29,7 +29,7 @@ from speedtest_tui.ui.widgets.clip_pane import ClipPane
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "hub")]
 from server import HubServer  # noqa: E402
 
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 FRAME_S = 0.5
 RECORDED_S = 6.0
 REPAIRED_STEPS = 12
@@ -149,7 +149,8 @@ def damaged_home(folder: Path, hub: HubServer) -> dict[str, str]:
     from damaged_home import build
     from repos import Kit
 
-    return build(folder / "home", hub, Kit(folder / "kit")).environment(hub)
+    environment: dict[str, str] = build(folder / "home", hub, Kit(folder / "kit")).environment(hub)
+    return environment
 
 
 async def take(shot: Shot, size: tuple[int, int], studio: Studio, *, demo: bool = True) -> None:
