@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,9 @@ from backends.base import (
     TranscribeOptions,
     Transcription,
 )
+from backends.canary import options as canary_options
 from backends.canary.chunking import LONGEST_SECONDS, OVERLAP_SECONDS
+from backends.canary.options import Settings
 from backends.installation import mlx_library
 from backends.text_checks import repetition_loop
 
@@ -33,17 +34,6 @@ if TYPE_CHECKING:
 
 SHORTEST_FRAMES = 16
 """Mel frames (10 ms) below which nothing can be heard and nothing is computed."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How Canary is run. `target`: the language to translate into, or empty for that which is spoken."""
-
-    beam: int = 1
-    length_penalty: float = 0.0
-    punctuation: bool = True
-    timestamps: bool = False
-    target: str = ""
 
 
 class CanaryMlx(mlx_runtime.OnMlx):
@@ -64,6 +54,10 @@ class CanaryMlx(mlx_runtime.OnMlx):
     def model(self, size: str) -> ModelSpec | None:
         return catalogue.CANARY_MLX.get(size) or folders.canary(size)
 
+    def check_options(self, chosen: Sequence[tuple[str, str]]) -> None:
+        """As `backends.base.Configurable`."""
+        canary_options.read(self.settings, chosen)
+
     def import_library(self) -> None:
         import mlx.nn  # noqa: F401
         import parakeet_mlx.conformer  # noqa: F401
@@ -74,6 +68,7 @@ class CanaryMlx(mlx_runtime.OnMlx):
     def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
         from backends.canary.load import open_folder
 
+        self.settings = canary_options.read(self.settings, options.chosen)
         if location.path is None:
             raise BackendError("canary-mlx needs a model folder", kind="model")
         opened = open_folder(Path(location.path))
