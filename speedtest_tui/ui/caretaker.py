@@ -5,8 +5,10 @@ It never touches a widget: what it has to say goes as messages to the screens th
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -29,6 +31,23 @@ Job = Callable[[Publish, threading.Event], None]
 
 QUIT_S = 2.0
 """How long leaving waits for a cancelled job; its children are ended well before."""
+
+
+COURTEOUS_S = 0.0001
+
+
+@contextmanager
+def courteous() -> Iterator[None]:
+    """Hand the interpreter to the screen as soon as it has something to do.
+
+    A thread that only computes holds it for 5 ms each time, and a key takes several turns until it is painted.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(COURTEOUS_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 class Caretaker:
@@ -151,7 +170,8 @@ class Caretaker:
         from speedtest_tui.core.caches.repair import trash
         from speedtest_tui.core.caches.stock import take_stock
 
-        held = sum(entry.bytes for entry in trash.entries())
-        for stock in take_stock(usual(entries), cancelled):
-            if not cancelled.is_set():
-                self._tell(StockTaken(stock, held))
+        with courteous():
+            held = sum(entry.bytes for entry in trash.entries())
+            for stock in take_stock(usual(entries), cancelled):
+                if not cancelled.is_set():
+                    self._tell(StockTaken(stock, held))

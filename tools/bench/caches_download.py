@@ -15,7 +15,18 @@ from typing import Any
 from bench_startup import in_turns
 
 from bench.caches_hash import fill
-from bench.caches_hub import PATIENCE_S, REPOSITORY, WEIGHTS, finish, hub_module, request, serving, start, transfers
+from bench.caches_hub import (
+    PATIENCE_S,
+    REPOSITORY,
+    WEIGHTS,
+    finish,
+    hub_module,
+    request,
+    serving,
+    serving_apart,
+    start,
+    transfers,
+)
 from bench.report import Line
 from speedtest_tui.core.bench.statistics import ratio_interval
 from speedtest_tui.core.caches.download.queue import Downloads
@@ -24,39 +35,38 @@ from speedtest_tui.core.caches.download.stream import READ_BYTES
 
 THROUGHPUT = 0.8
 KILLS = 10
-RESUMED_BYTES = 16 << 20
-RATE = 4_000_000
+RESUMED_BYTES = 8 << 20
+RATE = 1_500_000
 """Bytes a second while it is killed: what the system itself holds between server and client stays below a chunk."""
+
+ON_ITS_WAY_S = 0.05
+"""The slowed server sends in steps of this length."""
 
 SEED = 4
 
 
-def begun(hub: Any) -> float:
-    """The moment when the large file is asked for: what starting a program costs is no matter of throughput."""
-    if not hub.wait(transfers, PATIENCE_S):
-        raise RuntimeError("nobody asked the local hub for the file")
-    return time.perf_counter()
+def by_us(folder: Path) -> Callable[[], float]:
+    """An action: fetch into an empty cache; seconds from before the file is asked for until it is hashed and published.
 
-
-def by_us(hub: Any, folder: Path) -> Callable[[], float]:
-    """An action: fetch into an empty cache; seconds until it is hashed, on disk and published. Raises RuntimeError."""
+    Raises RuntimeError.
+    """
 
     def action() -> float:
-        done: list[float] = []
+        marks: dict[str, float] = {}
 
         def listen(rows: tuple[DownloadRow, ...]) -> None:
+            if rows[0].state == "fetching" and rows[0].file == WEIGHTS:
+                marks.setdefault("begin", time.perf_counter())
             if rows[0].state == "done":
-                done.append(time.perf_counter())
+                marks["end"] = time.perf_counter()
 
-        hub.forget()
         downloads = Downloads(listen)
         try:
             downloads.add(request(folder / "cache"))
-            begin = begun(hub)
             downloads.join(PATIENCE_S)
-            if not done:
+            if "end" not in marks:
                 raise RuntimeError(f"the download failed: {downloads.rows[0].problem}")
-            return done[0] - begin
+            return marks["end"] - marks["begin"]
         finally:
             downloads.cancel_all()
             downloads.join()
@@ -65,31 +75,30 @@ def by_us(hub: Any, folder: Path) -> Callable[[], float]:
     return action
 
 
-def by_curl(hub: Any, folder: Path, verified: bool = False) -> Callable[[], float]:
-    """An action: fetch the same with curl; `verified` adds sha256sum and fsync, which ours includes."""
+def by_curl(url: str, folder: Path, verified: bool = False) -> Callable[[], float]:
+    """An action: fetch the same with curl; seconds from the first byte to the last, as curl itself says.
+
+    verified: with sha256sum and fsync, which ours includes
+    """
     program = shutil.which("curl")
     if program is None:
         raise RuntimeError("curl is not here: install it")
     target = folder / "by-curl"
-    address = f"{hub.url}/{REPOSITORY}/resolve/main/{WEIGHTS}"
-    command = [program, "--silent", "--fail", "--location", "--noproxy", "*", "--output", str(target), address]
+    address = f"{url}/{REPOSITORY}/resolve/main/{WEIGHTS}"
+    command = [program, "--silent", "--fail", "--location", "--noproxy", "*", "--output", str(target)]
+    command += ["--write-out", "%{time_total} %{time_starttransfer}", address]
 
     def action() -> float:
-        hub.forget()
-        process = subprocess.Popen(command)
         try:
-            begin = begun(hub)
-            if process.wait(PATIENCE_S):
-                raise RuntimeError(f"curl ended with code {process.returncode}")
+            done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE_S)
+            total, first = map(float, done.stdout.split())
+            begin = time.perf_counter()
             if verified:
                 subprocess.run(["sha256sum", str(target)], check=True, stdout=subprocess.DEVNULL)
                 with target.open("rb") as file:
                     os.fsync(file.fileno())
-            return time.perf_counter() - begin
+            return total - first + time.perf_counter() - begin
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
             target.unlink(missing_ok=True)
 
     return action
@@ -100,8 +109,8 @@ def throughput_line(folder: Path, size: int, rounds: int) -> Line:
     source = folder / "source"
     fill(source, size)
     try:
-        with serving(folder, source) as hub:
-            actions = by_us(hub, folder), by_curl(hub, folder), by_curl(hub, folder, verified=True)
+        with serving_apart(source, folder) as url:
+            actions = by_us(folder), by_curl(url, folder), by_curl(url, folder, verified=True)
             for action in actions[:2]:
                 action()
             mine, floor, verified = in_turns(rounds, *actions)
@@ -151,7 +160,8 @@ def resume_line(folder: Path, kills: int) -> Line:
         measured=f"{sum(entry.sent for entry in log) / 1e6:.2f} MB",
         floor=f"{RESUMED_BYTES / 1e6:.2f} MB",
         result=max(twice) / 1024,
-        high=READ_BYTES / 1024,  # a chunk: what one read of the connection may bring
+        # A chunk, which is what one read may bring, and what the slowed server had on its way at that moment.
+        high=(READ_BYTES + RATE * ON_ITS_WAY_S) / 1024,
         form="{:.0f} KiB",
         note=f"at most, median {median(twice[:-1]) / 1024:.0f}",
     )

@@ -33,20 +33,42 @@ def hub_module(name: str) -> Any:
 
 
 @contextmanager
+def serving_apart(weights: Path, folder: Path) -> Iterator[str]:
+    """As `serving`, but in a process of its own; yields its address."""
+    program = str(Path(__file__).with_name("serve_hub.py"))
+    command = [sys.executable, program, REPOSITORY, str(weights), WEIGHTS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin and process.stdout
+        try:
+            url = process.stdout.readline().strip()
+            with using(url, folder):
+                yield url
+        finally:
+            process.stdin.close()
+
+
+@contextmanager
+def using(url: str, folder: Path) -> Iterator[None]:
+    """Let this process and its children use that hub, and no other."""
+    before = dict(os.environ)
+    for name in IN_THE_WAY:
+        os.environ.pop(name, None)
+        os.environ.pop(name.lower(), None)
+    os.environ |= {"HF_ENDPOINT": url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
 def serving(folder: Path, weights: Path) -> Iterator[Any]:
     """Yield a HubServer that has `weights` to offer; this process and its children use it and no other hub."""
-    before = dict(os.environ)
     with hub_module("server").HubServer() as hub:
         hub.add_repo(REPOSITORY, {WEIGHTS: weights}, lfs={WEIGHTS})
-        for name in IN_THE_WAY:
-            os.environ.pop(name, None)
-            os.environ.pop(name.lower(), None)
-        os.environ |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
-        try:
+        with using(hub.url, folder):
             yield hub
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
 
 
 def request(root: Path) -> Request:

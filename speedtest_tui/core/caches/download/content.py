@@ -15,12 +15,12 @@ from typing import Literal, Self
 Algorithm = Literal["sha256", "git-sha1"]
 
 BUFFER_BYTES = 1 << 17
-BUFFERS = 64
+BUFFERS = 8
 """Of these a file is made: filled from the network, written, hashed, and filled again. No byte is ever copied."""
 
 
-FLUSH_BYTES = 128 << 20
-"""After so many bytes the disk begins to write: left to the end, 1 GiB made the last flush a quarter of the time."""
+FLUSH_BYTES = 32 << 20
+"""After so many bytes the disk begins to write: left to the end, the last flush was a quarter of the time of 1 GiB."""
 
 WRITE_BYTES = 64 << 10
 """How much is written at a time: in larger pieces the same bytes took several times as long (Linux 6.18, ext4)."""
