@@ -126,7 +126,7 @@ async def caches_under_repair(app: SpeedtestApp, pilot: Pilot[None], studio: Stu
     screen = app.screen
     assert isinstance(screen, CachesScreen)
     async with asyncio.timeout(PATIENCE_S):
-        while not screen.models:
+        while not screen.looked:
             await asyncio.sleep(0.1)
     await pilot.pause()
     studio.save(app, "caches")

@@ -109,6 +109,11 @@ class CachesScreen(Once, ModelActions):
         return self._caretaker
 
     @property
+    def looked(self) -> bool:
+        """Whether a whole look at the caches is on the screen."""
+        return self._stock.done
+
+    @property
     def under_way(self) -> bool:
         return self._racing()
 
