@@ -11,9 +11,9 @@ from speedtest_tui.commands.model_checks import Check
 from speedtest_tui.core import figures
 from speedtest_tui.core.caches import wording
 from speedtest_tui.core.caches.amounts import amount
-from speedtest_tui.core.caches.locate import NAMES, command
+from speedtest_tui.core.caches.locate import command
 from speedtest_tui.core.caches.problems import Problem, can_run
-from speedtest_tui.core.caches.states import CACHES, ModelReport
+from speedtest_tui.core.caches.states import CACHE_NAMES, CACHES, ModelReport
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,7 @@ def print_check(check: Check) -> None:
     for use in check.uses:
         free = f"{amount(use.free)} free" if use.free is not None else "free space unknown"
         holds = f"{use.rows} entries, {amount(use.bytes)}" if use.exists else "not made yet"
-        console.print(Text(f"{NAMES[use.cache]}: {use.root}: {holds}, {free}"), soft_wrap=True)
+        console.print(Text(f"{CACHE_NAMES[use.cache]} cache: {use.root}: {holds}, {free}"), soft_wrap=True)
     if check.sums is not None:
         console.print(Text(_sums(check)))
     usable = sum(1 for report, _ in check.models if can_run(report))

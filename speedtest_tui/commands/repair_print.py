@@ -8,21 +8,20 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from speedtest_tui.core import figures
 from speedtest_tui.core.caches import locations
-from speedtest_tui.core.caches.amounts import amount, of
+from speedtest_tui.core.caches.amounts import amount
+from speedtest_tui.core.caches.download import describe
 from speedtest_tui.core.caches.inventory import CacheUse
 from speedtest_tui.core.caches.repair.aftercare import Check
 from speedtest_tui.core.caches.repair.apply import Application, Progress, StepRow, StepState
 from speedtest_tui.core.caches.repair.step import DOWNLOADS, Note, Plan, Step, bytes_to_fetch
-from speedtest_tui.core.caches.states import CacheName
+from speedtest_tui.core.caches.states import CACHE_NAMES
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 REFRESH_HZ = 8
 MANY = 3
-CACHES: dict[CacheName, str] = {"hf": "HF", "local": "local", "whisper": "whisper"}
 MARKS: dict[StepState, tuple[str, str]] = {
     "waiting": ("·", ""),
     "running": ("▶", "cyan"),
@@ -57,7 +56,7 @@ def print_plan(plan: Plan, uses: Sequence[CacheUse]) -> None:
 
 
 def _sentence(step: Step) -> str:
-    return f"{CACHES[step.cache]:<7}  {step.what[:1].upper()}{step.what[1:]}."
+    return f"{CACHE_NAMES[step.cache]:<7}  {step.what[:1].upper()}{step.what[1:]}."
 
 
 def _print_notes(notes: Sequence[Note]) -> None:
@@ -65,7 +64,7 @@ def _print_notes(notes: Sequence[Note]) -> None:
     missing = [note for note in notes if note.cache is None]
     for note in notes:
         if note.cache is not None or len(missing) < MANY:
-            print(f"  !  {CACHES[note.cache] if note.cache else '':<7}  {note.sentence}: {note.todo}")
+            print(f"  !  {CACHE_NAMES[note.cache] if note.cache else '':<7}  {note.sentence}: {note.todo}")
     if len(missing) >= MANY:
         print(f"  !           {len(missing)} models are not on this machine: `speedtest-tui download` fetches them")
 
@@ -138,10 +137,7 @@ def _lines(progress: Progress) -> Table:
 def _figures(row: StepRow) -> str:
     if row.state != "running":
         return row.message
-    parts = [of(row.bytes, row.total)] if row.total else []
-    parts += [f"{amount(int(row.speed))}/s"] if row.speed else []
-    parts += [f"{figures.seconds(max(1.0, row.eta_s))} left"] if row.eta_s else []
-    return ", ".join(parts) or row.message
+    return describe.progress(row) or row.message
 
 
 def _ended(row: StepRow) -> str:

@@ -28,8 +28,6 @@ from speedtest_tui.core.caches.survey import survey
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.sessions.export import to_json
 
-WATCH_S = 0.1
-
 
 @dataclass(frozen=True)
 class Scope:

@@ -9,6 +9,21 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+LOCK_SECONDS = 10.0
+"""How long to wait for another process that writes a file, which takes it milliseconds."""
+
+
+@contextlib.contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Keep other processes from writing a file meanwhile, so that what they add is not lost. Raises OSError."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(file.with_name(f".{file.name}.lock"), timeout=LOCK_SECONDS):
+            yield
+    except Timeout:
+        raise OSError(f"another process has held its lock for {LOCK_SECONDS:.0f} s") from None
+
 
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries to disk, so that a rename in it survives a power cut."""

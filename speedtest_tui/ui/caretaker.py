@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from speedtest_tui.ui.jobs import JobView
+from speedtest_tui.ui.jobs import Job, JobView
 from speedtest_tui.ui.messages import JobChanged, StockTaken, TaskFailed
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from speedtest_tui.core.convert.numbers import DType
 
 Post = Callable[[Message], object]
-Publish = Callable[[JobView], None]
-Job = Callable[[Publish, threading.Event], None]
-"""Does all of its work, publishing as it goes; returns early where the event gets set."""
 
 QUIT_S = 2.0
 """How long leaving waits for a cancelled job; its children are ended well before."""

@@ -19,8 +19,8 @@ from speedtest_tui.core.convert.convert import (
 )
 from speedtest_tui.core.convert.numbers import DType
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.ui.job_runs import WAIT_S, Job, Publish
-from speedtest_tui.ui.jobs import JobRow, JobState, JobView
+from speedtest_tui.ui.job_runs import WAIT_S
+from speedtest_tui.ui.jobs import Job, JobRow, JobState, JobView, Publish
 from speedtest_tui.ui.screens.convert_text import count
 from speedtest_tui.ui.screens.folder import short
 

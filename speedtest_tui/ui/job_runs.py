@@ -10,6 +10,7 @@ from backends.base import BackendEntry
 from speedtest_tui.core import figures
 from speedtest_tui.core.caches import amounts, wording
 from speedtest_tui.core.caches.checksum import checksum
+from speedtest_tui.core.caches.download import describe
 from speedtest_tui.core.caches.download.queue import Downloads
 from speedtest_tui.core.caches.download.request import DownloadRow, Request, request_for
 from speedtest_tui.core.caches.repair.again import with_damaged
@@ -17,10 +18,7 @@ from speedtest_tui.core.caches.states import ModelReport
 from speedtest_tui.core.caches.verifications import remember
 from speedtest_tui.core.caches.verify import DOING, verify
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.ui.jobs import ENDED, JobRow, JobState, JobView
-
-Publish = Callable[[JobView], None]
-Job = Callable[[Publish, threading.Event], None]
+from speedtest_tui.ui.jobs import ENDED, Job, JobRow, JobState, JobView, Publish
 
 WAIT_S = 0.1
 """How soon a wish to cancel is noticed where another thread does the work."""
@@ -174,15 +172,12 @@ def _request(report: ModelReport) -> Request | None:
 def download_row(row: DownloadRow, backends: tuple[str, ...]) -> JobRow:
     """A download as a row: bytes, speed and what is left, or how it ended."""
     state: JobState = row.state if row.state in ("waiting", "done", "failed", "cancelled") else "running"
-    parts = [amounts.of(row.bytes, row.total)] if row.bytes or row.total else [row.state]
-    parts += [f"{amounts.amount(int(row.speed))}/s"] if row.speed else []
-    parts += [f"{figures.seconds(max(1.0, row.eta_s))} left"] if row.eta_s else []
-    parts += [row.note] if row.note else []
+    parts = [describe.progress(row) or row.state, row.note]
     message = str(row.problem) if row.problem else row.note if state == "done" else ""
     if state == "done":
         message = message or f"{amounts.amount(row.bytes)}, whole and verified"
-    share = row.bytes / row.total if row.total else None
-    return JobRow(row.request.name, state, share, ", ".join(parts), message, backends)
+    said = ", ".join(filter(None, parts))
+    return JobRow(row.request.name, state, describe.share(row), said, message, backends)
 
 
 def _named(report: ModelReport) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -47,3 +49,8 @@ class JobView:
     sentence: str = ""
     problem: bool = False
     converted: Converted | None = None
+
+
+Publish = Callable[[JobView], None]
+Job = Callable[[Publish, threading.Event], None]
+"""Does all of its work, publishing as it goes; returns early where the event gets set."""

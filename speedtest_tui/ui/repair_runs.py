@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from backends.base import BackendEntry
 from speedtest_tui.core import figures
 from speedtest_tui.core.caches import amounts, wording
+from speedtest_tui.core.caches.download import describe
 from speedtest_tui.core.caches.repair import trash, undo
 from speedtest_tui.core.caches.repair.aftercare import Aftercare, Check
 from speedtest_tui.core.caches.repair.apply import Application, Progress, StepRow
@@ -15,8 +16,8 @@ from speedtest_tui.core.caches.repair.step import Step
 from speedtest_tui.core.caches.states import ModelReport
 from speedtest_tui.core.caches.stock import take_stock
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.ui.job_runs import WAIT_S, Board, Job, Publish, counted
-from speedtest_tui.ui.jobs import JobRow, JobView
+from speedtest_tui.ui.job_runs import WAIT_S, Board, counted
+from speedtest_tui.ui.jobs import Job, JobRow, JobView, Publish
 
 
 def repairing(steps: Sequence[Step], reports: Sequence[ModelReport], entries: Sequence[BackendEntry]) -> Job:
@@ -69,13 +70,9 @@ def sources(report: ModelReport) -> set[str]:
 def step_row(row: StepRow, reports: Sequence[ModelReport]) -> JobRow:
     """A step as a row."""
     backends = tuple(dict.fromkeys(report.backend for report in reports if row.step.model in sources(report)))
-    parts = [amounts.of(row.bytes, row.total)] if row.total else []
-    parts += [f"{amounts.amount(int(row.speed))}/s"] if row.speed else []
-    parts += [f"{figures.seconds(max(1.0, row.eta_s))} left"] if row.eta_s else []
-    parts += [row.message] if row.message and row.state == "running" else []
-    share = row.bytes / row.total if row.total else None
+    said = ", ".join(filter(None, (describe.progress(row), row.message if row.state == "running" else "")))
     message = row.message if row.state in ("failed", "skipped") else ""
-    return JobRow(wording.named_fix(row.step), row.state, share, ", ".join(parts), message, backends)
+    return JobRow(wording.named_fix(row.step), row.state, describe.share(row), said, message, backends)
 
 
 def check_row(check: Check) -> JobRow:

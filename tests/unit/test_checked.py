@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from speedtest_tui.core.caches import checked
+from speedtest_tui.core import atomic
 from speedtest_tui.core.caches.checked import Checked, remember, verdict
 from speedtest_tui.core.caches.locations import checksums_file
 from speedtest_tui.core.errors import UserError
@@ -129,8 +129,8 @@ def test_a_store_that_cannot_be_written_is_one_line(file: Path) -> None:
 def test_a_store_that_is_locked_is_one_line(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from filelock import FileLock
 
-    monkeypatch.setattr(checked, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(atomic, "LOCK_SECONDS", 0.05)
     checksums_file().parent.mkdir(parents=True)
     lock = checksums_file().with_name(f".{checksums_file().name}.lock")
-    with FileLock(lock), pytest.raises(UserError, match="another process"):
+    with FileLock(lock), pytest.raises(UserError, match="has held its lock"):
         remember([note(file, True)])

@@ -26,13 +26,6 @@ WEIGHTS = "weights.safetensors"
 SIZE = sum(map(len, GOOD.values()))
 
 
-@pytest.fixture
-def hub(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty Hugging Face cache."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(places / "hub"))
-    return places / "hub"
-
-
 @pytest.mark.parametrize("folder", ["org--name", "org/name", "name", "converted/name"])
 def test_plain_folders(places: Path, folder: str) -> None:
     path = places / "models" / folder

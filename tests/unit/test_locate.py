@@ -17,13 +17,6 @@ from speedtest_tui.core.caches.locate import NotFound, locate
 SIZE = sum(map(len, GOOD.values()))
 
 
-@pytest.fixture
-def hub(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty Hugging Face cache."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(places / "hub"))
-    return places / "hub"
-
-
 def problem(spec: ModelSpec = SPEC) -> str:
     found = locate(spec)
     assert isinstance(found, NotFound)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from speedtest_tui.core.caches import verifications
+from speedtest_tui.core import atomic
 from speedtest_tui.core.caches.locations import verifications_file
 from speedtest_tui.core.caches.states import Verification
 from speedtest_tui.core.caches.verifications import recall, remember
@@ -165,8 +165,8 @@ def test_a_place_that_cannot_be_written(places: Path, monkeypatch: pytest.Monkey
 
 def test_a_lock_that_is_never_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     remember("mlx-whisper", GOOD)
-    monkeypatch.setattr(verifications, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(atomic, "LOCK_SECONDS", 0.2)
     file = verifications_file()
-    with FileLock(file.with_name(f".{file.name}.lock")), pytest.raises(UserError, match="held its lock"):
+    with FileLock(file.with_name(f".{file.name}.lock")), pytest.raises(UserError, match="has held its lock"):
         remember("mlx-whisper", BAD)
     assert recall("mlx-whisper", GOOD.path, GOOD.fingerprint) == GOOD

@@ -5,13 +5,13 @@ It owns the children; what leaves it are frozen snapshots. A child that fails co
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from speedtest_tui.core import host
 from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.background import Background
 from speedtest_tui.core.bench import schedule
 from speedtest_tui.core.bench.assignment import assign, shared_samples
 from speedtest_tui.core.bench.child_handle import Ended
@@ -40,7 +40,7 @@ class Cancelled(Exception):
     """The race was cancelled; raised inside the supervisor's thread only."""
 
 
-class Race(threading.Thread):
+class Race(Background):
     """One race. Start it, listen, join it; `snapshot` is always the newest state.
 
     listener: called from this thread after each change with a frozen snapshot; must return at once
@@ -54,13 +54,11 @@ class Race(threading.Thread):
         listener: Callable[[RaceSnapshot], None] = lambda _: None,
         when_ended: Callable[[RaceSnapshot], None] = lambda _: None,
     ) -> None:
-        super().__init__(name="race", daemon=True)
+        super().__init__("race")
         self.plan = plan
         self.clip = clip
         self._board = Scoreboard(plan, listener)
         self._when_ended = when_ended
-        self._cancelled = threading.Event()
-        self._over = threading.Event()
         self._children = Children()
         self._replaceable: int | None = None
         self._unloadable: tuple[Status, RowError] | None = None
@@ -71,22 +69,7 @@ class Race(threading.Thread):
     def snapshot(self) -> RaceSnapshot:
         return self._board.snapshot
 
-    def cancel(self) -> None:
-        """Ask the race to stop; returns at once. Children are ended before the thread is."""
-        self._cancelled.set()
-
-    def join(self, timeout: float | None = None) -> None:
-        """As Thread.join, which up to Python 3.12 takes the thread for ended when Ctrl-C interrupts the wait."""
-        if self._over.wait(timeout):
-            super().join(timeout)
-
-    def run(self) -> None:
-        try:
-            self._race()
-        finally:
-            self._over.set()
-
-    def _race(self) -> None:
+    def work(self) -> None:
         state: RaceState = "done"
         try:
             with shared_samples(self.clip.data()) as descriptor:

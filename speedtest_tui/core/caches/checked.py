@@ -6,10 +6,9 @@ change are those of the file that was hashed.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,8 +19,6 @@ from speedtest_tui.core.caches.locations import checksums_file
 from speedtest_tui.core.errors import UserError
 
 SCHEMA = 1
-LOCK_SECONDS = 10.0
-"""How long to wait for another process that writes the file, which takes it milliseconds."""
 
 Verdict = Literal["ok", "corrupt"]
 
@@ -62,7 +59,7 @@ def remember(checks: Iterable[Checked]) -> None:
         return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(file):
+        with atomic.locked(file):
             known = {path: check for path, check in _read(file).items() if not _is_gone(path)} | new
             atomic.write_text(file, json.dumps({"schema": SCHEMA, "files": _to_json(known)}, indent=1) + "\n")
     except OSError as error:
@@ -75,17 +72,6 @@ def remember(checks: Iterable[Checked]) -> None:
 def _is_gone(path: str) -> bool:
     """Whether a file was removed. Where its folder is missing too, its disk may only be unplugged."""
     return Path(path).parent.is_dir() and not Path(path).exists()
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(file.with_name(f".{file.name}.lock"), timeout=LOCK_SECONDS):
-            yield
-    except Timeout:
-        raise OSError(f"another process has held its lock for {LOCK_SECONDS:.0f} s") from None
 
 
 def _known() -> Mapping[str, Checked]:

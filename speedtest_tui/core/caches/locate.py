@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from backends.base import Location, ModelSpec
 from backends.catalogue import sizes_of
 from speedtest_tui.core.caches.examine import examine
-from speedtest_tui.core.caches.states import CACHES, CacheName, CacheState, StateName
-
-NAMES: dict[CacheName, str] = {"hf": "HF cache", "local": "local cache", "whisper": "whisper cache"}
+from speedtest_tui.core.caches.states import CACHE_NAMES, CACHES, CacheName, CacheState, StateName
 
 WORDS: dict[StateName, str] = {
     "partial": "is incomplete",
@@ -64,7 +62,7 @@ def explained(spec: ModelSpec, states: tuple[tuple[CacheName, CacheState], ...],
     begun = [(cache, state) for cache, state in states if state.state in WORDS]
     if not begun:
         return NotFound(f"{name} is not on this machine", f"fetch it: {command('download', options)}")
-    found = "; ".join(f"{NAMES[cache]}: {sentence(state)}" for cache, state in begun)
+    found = "; ".join(f"{CACHE_NAMES[cache]} cache: {sentence(state)}" for cache, state in begun)
     return NotFound(f"{name} {WORDS[begun[0][1].state]} ({found})", f"mend it: {command('repair', options)}")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from speedtest_tui.core.caches.inventory import CacheUse, Stored
-from speedtest_tui.core.caches.locate import NAMES, NotFound, command, explained, location_of, name_of
-from speedtest_tui.core.caches.states import CacheName, Fault, FaultKind, ModelReport
+from speedtest_tui.core.caches.locate import NotFound, command, explained, location_of, name_of
+from speedtest_tui.core.caches.states import CACHE_NAMES, CacheName, Fault, FaultKind, ModelReport
 
 ProblemKind = FaultKind | Literal["missing", "unavailable", "no-model", "does-not-load", "cache"]
 
@@ -111,7 +111,7 @@ def _copies(report: ModelReport, model: str, options: str) -> Iterator[Problem]:
     """What is wrong with the other copies of a model that can be used."""
     for cache, state in report.states:
         for fault in state.faults:
-            detail = f"{model}: {_name(report)} in the {NAMES[cache]}: {fault.detail}"
+            detail = f"{model}: {_name(report)} in the {CACHE_NAMES[cache]} cache: {fault.detail}"
             todo = (
                 "it is unpacked anew" if report.spec and report.spec.kind == "embedded" else command("repair", options)
             )
@@ -152,7 +152,7 @@ def of_caches(
     for row in stored:
         for fault in row.faults:
             if fault.path not in said:
-                detail = f"{row.name} in the {NAMES[row.cache]}: {fault.detail}"
+                detail = f"{row.name} in the {CACHE_NAMES[row.cache]} cache: {fault.detail}"
                 todo = command("repair", GENERAL)
                 found.append(Problem(fault.kind, row.name, detail, todo, False, row.cache, fault.path, fault.name))
     return tuple(found)

@@ -15,6 +15,9 @@ CACHES: tuple[CacheName, ...] = ("hf", "local", "whisper")
 NO_MODEL = "has no "
 """How the sentence of a backend begins that has no model of a size."""
 
+CACHE_NAMES: dict[CacheName, str] = {"hf": "HF", "local": "local", "whisper": "whisper"}
+"""What people read; sentences say "the HF cache"."""
+
 StateName = Literal["complete", "partial", "damaged", "broken-link", "wrong-layout", "missing", "not-applicable"]
 
 FaultKind = Literal[

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from speedtest_tui.core.caches.states import Verification
 from speedtest_tui.core.errors import UserError
 
 SCHEMA = 1
-LOCK_SECONDS = 10.0
-"""How long to wait for another process that writes the file, which takes it milliseconds."""
 
 Known = dict[str, dict[str, dict[str, Any]]]
 """Fields of a Verification by backend, then by path; the path of a model that its library carries is ""."""
@@ -50,7 +47,7 @@ def remember(backend: str, verification: Verification) -> None:
     del fields["stale"]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(file):
+        with atomic.locked(file):
             known = _read_to_write(file)
             known.setdefault(backend, {})[verification.path] = fields
             atomic.write_text(file, json.dumps({"schema": SCHEMA, "verifications": known}, indent=1) + "\n")
@@ -59,17 +56,6 @@ def remember(backend: str, verification: Verification) -> None:
         raise UserError(
             f"{file}: what came of the check cannot be kept ({reason})", "make its folder writable, then check again"
         ) from error
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(file.with_name(f".{file.name}.lock"), timeout=LOCK_SECONDS):
-            yield
-    except Timeout:
-        raise OSError(f"another process has held its lock for {LOCK_SECONDS:.0f} s") from None
 
 
 def _read(file: Path) -> Known:

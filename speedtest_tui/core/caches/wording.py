@@ -85,6 +85,10 @@ def named_fix(step: Step) -> str:
 
 def nearest(report: ModelReport) -> CacheState:
     """The state worth showing where only one can be: the best one of all caches."""
+    return best(*(state for _, state in report.states), CacheState("not-applicable"))
+
+
+def best(*states: CacheState) -> CacheState:
+    """The one that is nearest to complete; of equals the first."""
     order = tuple(MARKS)
-    states = [state for _, state in report.states] or [CacheState("not-applicable")]
     return min(states, key=lambda state: order.index(state.state))

@@ -10,10 +10,8 @@ from speedtest_tui.core.caches import wording
 from speedtest_tui.core.caches.amounts import amount
 from speedtest_tui.core.caches.inventory import CacheUse, Stored
 from speedtest_tui.core.caches.repair.step import Note, Step, StepKind
-from speedtest_tui.core.caches.states import CacheName, CacheState
+from speedtest_tui.core.caches.states import CACHE_NAMES, CacheName, CacheState
 from speedtest_tui.core.caches.stock import Stock
-
-NAMES: dict[CacheName, str] = {"hf": "HF", "local": "local", "whisper": "whisper"}
 
 OF_CACHES: dict[StepKind, tuple[str, str, wording.Mood]] = {
     "clear-lock": ("○", "stale lock", "quiet"),
@@ -69,13 +67,13 @@ def _of_step(step: Step, stock: Stock) -> ProblemLine:
     gain = f"frees {amount(step.free_bytes)} once the trash is emptied" if step.free_bytes else ""
     details = tuple(filter(None, (f"{step.model}: {why}" if why else "", step.what, tilde(step.path), gain)))
     name = step.model.rpartition("/")[2]
-    return ProblemLine(key_of(step), glyph, word, mood, name, NAMES[step.cache], wording.fix(step), details, step)
+    return ProblemLine(key_of(step), glyph, word, mood, name, CACHE_NAMES[step.cache], wording.fix(step), details, step)
 
 
 def _of_note(note: Note, stock: Stock) -> ProblemLine:
     state = _state(stock, note.model, note.cache) if note.cache else None
     glyph, word, mood = wording.MARKS[state.state] if state else ("✗", "note", "needs-you")
-    cache = NAMES[note.cache] if note.cache else ""
+    cache = CACHE_NAMES[note.cache] if note.cache else ""
     key = f"note {note.model} {note.cache} {note.sentence}"
     name = note.model.rpartition("/")[2]
     return ProblemLine(key, glyph, word, mood, name, cache, note.todo, (note.sentence, note.todo))
@@ -119,7 +117,9 @@ def _stored(row: Stored) -> StoredLine:
     when = f"{datetime.datetime.fromtimestamp(row.modified):%Y-%m-%d}" if row.modified else ""
     what = row.kind if row.layout == "hub" and row.kind != "model" else row.layout
     faults = tuple(fault.detail for fault in row.faults)
-    return StoredLine(str(row.path), row.name, NAMES[row.cache], what, f"{files:,}", amount(row.bytes), when, faults)
+    return StoredLine(
+        str(row.path), row.name, CACHE_NAMES[row.cache], what, f"{files:,}", amount(row.bytes), when, faults
+    )
 
 
 def use_lines(uses: tuple[CacheUse, ...], trash_bytes: int) -> list[tuple[str, str, str, str]]:
@@ -129,7 +129,7 @@ def use_lines(uses: tuple[CacheUse, ...], trash_bytes: int) -> list[tuple[str, s
         size = amount(use.bytes) if use.exists else "not there"
         free = f"{amount(use.free)} free" if use.free is not None else ""
         place = tilde(use.root)
-        lines.append((NAMES[use.cache], size, free, f"{place}  ✗ {use.problem}" if use.problem else place))
+        lines.append((CACHE_NAMES[use.cache], size, free, f"{place}  ✗ {use.problem}" if use.problem else place))
     if trash_bytes:
         lines.append(("trash", amount(trash_bytes), "", "t shows what is in it"))
     return lines

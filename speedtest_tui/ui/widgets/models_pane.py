@@ -105,8 +105,7 @@ def _shown(report: ModelReport, c: ModelColumns) -> list[tuple[CacheState, int]]
     hf, local, whisper = (report.state(name) for name in ("hf", "local", "whisper"))
     if c.whisper:
         return [(hf, c.cache), (local, c.cache), (whisper, c.whisper)]
-    order = tuple(wording.MARKS)
-    return [(hf, c.cache), (min(local, whisper, key=lambda state: order.index(state.state)), c.cache)]
+    return [(hf, c.cache), (wording.best(local, whisper), c.cache)]
 
 
 def _instead(report: ModelReport) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from speedtest_tui.core.caches.amounts import amount, of
 from speedtest_tui.core.caches.download.request import DownloadRow
 
@@ -42,19 +44,37 @@ def titled(row: DownloadRow) -> str:
     return words if words.startswith(row.request.name) else f"{row.request.name}: {words}"
 
 
-def share(row: DownloadRow) -> float | None:
+class Moving(Protocol):
+    """Anything that brings bytes: a download, or a step of a repair. Its speed is None once it has ended."""
+
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def total(self) -> int | None: ...
+    @property
+    def speed(self) -> float | None: ...
+    @property
+    def eta_s(self) -> float | None: ...
+
+
+def progress(row: Moving) -> str:
+    """ "37 of 483 MB, 12 MB/s, 37 s left": as much of it as is known."""
+    return ", ".join(filter(None, (size(row), speed(row))))
+
+
+def share(row: Moving) -> float | None:
     """From 0 to 1; None while the whole is unknown."""
     return min(1.0, row.bytes / row.total) if row.total else None
 
 
-def size(row: DownloadRow) -> str:
+def size(row: Moving) -> str:
     """ "37 of 483 MB"."""
     return of(row.bytes, row.total) if row.total or row.bytes else ""
 
 
-def speed(row: DownloadRow) -> str:
+def speed(row: Moving) -> str:
     """ "12 MB/s, 37 s left"; empty where nothing comes."""
-    if row.speed is None or row.ended:
+    if row.speed is None:
         return ""
     if row.speed < 1:
         return "nothing comes at the moment"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from speedtest_tui.core.background import Background
 from speedtest_tui.core.caches.download.queue import Downloads
 from speedtest_tui.core.caches.download.request import DownloadRow
 from speedtest_tui.core.caches.repair.acting import Superfluous, act, mend_shared, prepare_download, shared_payloads
@@ -57,7 +57,7 @@ class Progress:
         return tuple(row for row in self.rows if row.state in ("failed", "cancelled"))
 
 
-class Application(threading.Thread):
+class Application(Background):
     """One application of a plan. Start it, listen, join it; `snapshot` is always the newest state.
 
     listener: called from this thread after each change with a frozen snapshot; must return at once
@@ -72,13 +72,11 @@ class Application(threading.Thread):
         replan: Callable[[], Sequence[Step]] | None = None,
         aftercare: Aftercare | None = None,
     ) -> None:
-        super().__init__(name="repair", daemon=True)
+        super().__init__("repair")
         self._rows = [StepRow(step) for step in steps]
         self._listener = listener
         self._replan = replan
         self._aftercare = aftercare or Aftercare()
-        self._cancelled = threading.Event()
-        self._over = threading.Event()
         models = list(dict.fromkeys(step.model for step in steps if step.model))
         self._changes = Changes(f"repair of {', '.join(models[:3])}{' and more' if len(models) > 3 else ''}")
         self._snapshot = Progress(tuple(self._rows))
@@ -87,23 +85,12 @@ class Application(threading.Thread):
     def snapshot(self) -> Progress:
         return self._snapshot
 
-    def cancel(self) -> None:
-        """Ask it to stop; returns at once. A download keeps what it has, so that it can be resumed."""
-        self._cancelled.set()
-
-    def join(self, timeout: float | None = None) -> None:
-        """As Thread.join, which up to Python 3.12 takes the thread for ended when Ctrl-C interrupts the wait."""
-        if self._over.wait(timeout):
-            super().join(timeout)
-
-    def run(self) -> None:
+    def work(self) -> None:
         try:
             self._run()
         except Exception as error:
             # Nothing here may fail silently, least of all half-way.
             self._publish(state="failed", message=f"the repair itself failed: {type(error).__name__}: {error}")
-        finally:
-            self._over.set()
 
     def _run(self) -> None:
         self._publish()

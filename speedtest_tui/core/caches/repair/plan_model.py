@@ -18,9 +18,8 @@ from speedtest_tui.core.caches.repair.adopting import fits_mlx_whisper
 from speedtest_tui.core.caches.repair.locks import lock_of
 from speedtest_tui.core.caches.repair.payload_search import blob_of, elsewhere, payload_of
 from speedtest_tui.core.caches.repair.step import Note, Plan, Step
-from speedtest_tui.core.caches.states import CacheName, CacheState, FileState
+from speedtest_tui.core.caches.states import CACHE_NAMES, CacheName, CacheState, FileState
 
-NAMES: dict[CacheName, str] = {"hf": "the HF cache", "local": "the local cache", "whisper": "the whisper cache"}
 MLX_WEIGHTS = "weights.safetensors"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -133,9 +132,9 @@ def _relink(patient: Patient, file: FileState, source: Path) -> Step:
 
 
 def _place(source: Path) -> str:
-    for cache, name in NAMES.items():
+    for cache, name in CACHE_NAMES.items():
         if layout.is_within(source, root_of(cache)):
-            return name
+            return f"the {name} cache"
     return str(source.parent)
 
 
