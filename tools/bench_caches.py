@@ -43,7 +43,7 @@ class Sizes:
     keys: int
 
 
-FULL = Sizes(cache_tree.REPOSITORIES, cache_tree.FILES, 20, 512 << 20, 10, 1 << 30, 7, 10, 15, 300)
+FULL = Sizes(cache_tree.REPOSITORIES, cache_tree.FILES, 20, 512 << 20, 10, 512 << 20, 15, 10, 15, 300)
 QUICK = Sizes(20, 20, 3, 64 << 20, 3, 128 << 20, 3, 3, 2, 20)
 """Shows in a minute or two that everything works; its figures say little."""
 

@@ -40,7 +40,7 @@ from misbehaviour import (
 )
 from server import HubServer
 
-from speedtest_tui.core.caches.download import content as content_module
+from speedtest_tui.core.caches.download import writer as writer_module
 from speedtest_tui.core.caches.download.request import Patience
 
 __all__ = ["here"]
@@ -214,7 +214,7 @@ def test_a_full_disk_keeps_what_there_is(
     hub: HubServer, here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = add_model(hub, DATA)
-    real, room = content_module.write, [1_000_000]
+    real, room = writer_module.write, [1_000_000]
 
     def write(descriptor: int, data: bytes | memoryview) -> int:
         if not room[0]:
@@ -223,7 +223,7 @@ def test_a_full_disk_keeps_what_there_is(
         room[0] -= count
         return count
 
-    monkeypatch.setattr(content_module, "write", write)
+    monkeypatch.setattr(writer_module, "write", write)
     log = fetch(request(tmp_path))
     assert log.kind == "space"
     assert "make room" in str(log.failure)

@@ -31,10 +31,11 @@ from server import HubServer
 from speedtest_tui.core.bench import launcher
 from speedtest_tui.core.caches.download.queue import CHILD
 from speedtest_tui.core.caches.download.request import Patience, Request, to_json
+from speedtest_tui.core.caches.download.writer import HELD_BYTES
 
 DATA = weights(8_000_000)
-CHUNK = 1 << 20
-"""What one read of a connection may bring at most, and so what a kill may lose."""
+CHUNK = HELD_BYTES
+"""What may have come without being in the file yet, and so what a kill may lose."""
 
 PATIENT = Patience(stall_s=20)
 

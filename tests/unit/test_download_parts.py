@@ -174,7 +174,7 @@ def test_a_write_that_takes_only_a_part_is_followed_by_the_rest(
 ) -> None:
     import os
 
-    from speedtest_tui.core.caches.download import content as module
+    from speedtest_tui.core.caches.download import writer as module
 
     monkeypatch.setattr(module, "write", lambda descriptor, data: os.write(descriptor, bytes(data[:3])))
     with Content(tmp_path / "x", "sha256", None) as content:

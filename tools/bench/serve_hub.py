@@ -1,6 +1,7 @@
-"""The local hub in a process of its own: `serve_hub.py REPOSITORY FILE NAME` prints its address.
+"""The local hub in a process of its own: `serve_hub.py REPOSITORY FILE NAME BALLAST` prints its address.
 
-Beside whoever measures, in one process, it would share one interpreter lock with them. It ends when its stdin does.
+Beside whoever measures, in one process, it would share one interpreter lock with them. It removes the file BALLAST
+whenever it is asked for something (see `caches_hub.ballast`), and ends when its stdin does.
 """
 
 from __future__ import annotations
@@ -13,8 +14,15 @@ from server import HubServer
 
 
 def main() -> None:
-    repository, file, name = sys.argv[1:4]
+    repository, file, name, ballast = sys.argv[1:5]
     with HubServer() as hub:
+        note = hub.record.begin
+
+        def begin(request: object) -> object:
+            Path(ballast).unlink(missing_ok=True)
+            return note(request)
+
+        hub.record.begin = begin
         hub.add_repo(repository, {name: Path(file)}, lfs={name})
         print(hub.url, flush=True)
         sys.stdin.read()

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from speedtest_tui.core.caches.download.content import Content
 
-READ_BYTES = 1 << 17
-"""How much is read at a time at most, and so the most that a sudden end can lose."""
+READ_BYTES = 1 << 18
+"""How much is read at a time at most."""
 
 
 def receive(reply: httpx2.Response, stall_s: float, content: Content) -> Iterator[int]:

@@ -129,10 +129,13 @@ def _attempt(wanted: Wanted, content: Content, client: httpx2.Client, patience: 
         _accept(reply, wanted)
         encoded = "Content-Encoding" in reply.headers
         end = _place(reply, wanted, content, encoded, progress)
-        for count in receive(reply, patience.stall_s, content):
-            progress.received(count)
-            if end is not None and content.length > end:
-                break
+        try:
+            for count in receive(reply, patience.stall_s, content):
+                progress.received(count)
+                if end is not None and content.length > end:
+                    break
+        finally:
+            content.settle()
     return end is None or content.length >= end
 
 
