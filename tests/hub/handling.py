@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -27,10 +28,10 @@ class Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, host: str, origin: Origin, hub: HubServer) -> None:
+    def __init__(self, host: str, origin: Origin, hub: HubServer, tls: ssl.SSLContext | None = None) -> None:
         super().__init__((host, 0), Connection)
-        self.origin, self.hub = origin, hub
-        self.url = f"http://{host}:{self.server_address[1]}"
+        self.origin, self.hub, self._tls = origin, hub, tls
+        self.url = f"{'https' if tls else 'http'}://{host}:{self.server_address[1]}"
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), name=f"hub {origin}", daemon=True)
@@ -45,6 +46,13 @@ class Listener(ThreadingHTTPServer):
             for connection in self._open:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; what the two sides have to say about certificates comes with the first request."""
+        connection, address = super().get_request()
+        if self._tls:
+            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Remember the connection, so that `close` finds it."""

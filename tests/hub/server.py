@@ -6,6 +6,7 @@ token there is found out. huggingface_hub 2.4 works against it when HF_ENDPOINT 
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -29,18 +30,21 @@ class HubServer:
     cdn_url: the other origin, where large files and OpenAI's checkpoints lie
     """
 
-    def __init__(self, same_origin: bool = False, page_size: int = 1000) -> None:
-        """same_origin: large files lie on the hub's own port; page_size: entries in one page of a listing."""
+    def __init__(self, same_origin: bool = False, page_size: int = 1000, tls: ssl.SSLContext | None = None) -> None:
+        """same_origin: large files lie on the hub's own port; page_size: entries in one page of a listing.
+
+        tls: speak https, with the certificate that this context holds
+        """
         self.shelf = Shelf(page_size=page_size)
         self.orders = Orders()
         self.record = Record()
         self.released = threading.Event()
-        self._same_origin = same_origin
+        self._same_origin, self._tls = same_origin, tls
         self._listeners: dict[Origin, Listener] = {}
 
     def __enter__(self) -> Self:
         for origin in ("hub", "cdn"):
-            self._listeners[origin] = Listener(HOST, origin, self)
+            self._listeners[origin] = Listener(HOST, origin, self, self._tls)
         self.shelf.cdn = self.url if self._same_origin else self.cdn_url
         return self
 

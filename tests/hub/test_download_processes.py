@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import subprocess
 from pathlib import Path
 
 import clients
@@ -15,6 +13,7 @@ from downloading import (
     REPOSITORY,
     add_model,
     assert_complete,
+    finish,
     folder,
     large_bytes,
     left_over,
@@ -22,15 +21,14 @@ from downloading import (
     request,
     served,
     size_of,
+    start,
     wait_until,
     weights,
 )
 from misbehaviour import Slow, Stall
 from server import HubServer
 
-from speedtest_tui.core.bench import launcher
-from speedtest_tui.core.caches.download.queue import CHILD
-from speedtest_tui.core.caches.download.request import Patience, Request, to_json
+from speedtest_tui.core.caches.download.request import Patience
 from speedtest_tui.core.caches.download.writer import HELD_BYTES
 
 DATA = weights(8_000_000)
@@ -38,30 +36,6 @@ CHUNK = HELD_BYTES
 """What may have come without being in the file yet, and so what a kill may lose."""
 
 PATIENT = Patience(stall_s=20)
-
-
-def start(wanted: Request) -> subprocess.Popen[bytes]:
-    """A downloading child, as the queue starts it."""
-    process = launcher.launch(CHILD, online=True)
-    assert process.stdin
-    process.stdin.write(json.dumps(to_json(wanted)).encode() + b"\n")
-    return process
-
-
-def events(process: subprocess.Popen[bytes]) -> list[dict[str, object]]:
-    """Wait for its end; everything it said."""
-    assert process.stdout
-    said = process.stdout.read()
-    launcher.end(process)
-    for stream in (process.stdin, process.stdout, process.stderr):
-        assert stream
-        stream.close()
-    return [json.loads(line) for line in said.splitlines()]
-
-
-def finish(process: subprocess.Popen[bytes]) -> dict[str, object]:
-    """Wait for its end; the last thing it said."""
-    return events(process)[-1]
 
 
 @pytest.mark.timeout(150)

@@ -95,6 +95,18 @@ def test_every_error_is_one_sentence_with_something_to_do(error: Exception, kind
     assert "\n" not in str(failure)
 
 
+def test_what_breaks_within_tls_is_no_matter_of_trust() -> None:
+    import ssl
+
+    import httpx2
+
+    broken, refused = httpx2.ReadError("broken"), httpx2.ConnectError("refused")
+    broken.__cause__ = refused.__cause__ = ssl.SSLError(1, "[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC]")
+    failure = explain(broken, "org/name")
+    assert (failure.kind, failure.transient) == ("cut", True)
+    assert explain(refused, "org/name").kind == "tls"
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "transient"),
     [(401, "token", False), (403, "forbidden", False), (404, "not-found", False), (410, "not-found", False),

@@ -136,7 +136,8 @@ def _transport(error: Exception, source: str) -> Failure:
         todo = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY"
         return Failure("proxy", f"the proxy on the way to {host} refuses ({_brief(error)})", todo)
     causes = tuple(_causes(error))
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+    # Once they understand each other, what goes wrong between them is the connection's fault.
+    if isinstance(error, httpx2.ConnectError) and any(isinstance(cause, ssl.SSLError) for cause in causes):
         todo = "check this machine's clock and certificates; behind a company's proxy set SSL_CERT_FILE to its own"
         return Failure("tls", f"the certificate of {host} cannot be trusted ({_brief(error)})", todo)
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
