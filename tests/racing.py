@@ -83,6 +83,12 @@ def marked(mark: str, apart_from: Iterable[int] = ()) -> list[psutil.Process]:
     return found
 
 
+def survivors(mark: str) -> list[psutil.Process]:
+    """Processes with that mark which do not end; what a child has started is killed with it, but not waited for."""
+    eventually(lambda: not marked(mark), 5)
+    return marked(mark)
+
+
 def eventually(condition: Callable[[], Any], seconds: float) -> Any:
     """Ask until the answer is true or time is up; return the last answer."""
     deadline = time.monotonic() + seconds

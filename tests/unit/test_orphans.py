@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from racing import TESTS, entry, eventually, marked
+from racing import TESTS, entry, eventually, marked, survivors
 from toys import hanging, well
 
 from speedtest_tui.core.bench.launcher import launch
@@ -86,7 +86,7 @@ def test_parent_asked_to_end(
     out, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors.decode()
     assert b"Traceback" not in errors
-    assert marked(mark) == []
+    assert survivors(mark) == []
     (session,) = (places / "data" / "sessions").iterdir()
     document = json.loads((session / "session.json").read_text())
     assert document["state"] == "cancelled"

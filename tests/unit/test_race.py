@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from racing import entry, marked, noise, plan, rows, run
+from racing import entry, noise, plan, rows, run, survivors
 from toys import well
 
 from speedtest_tui.core import host
@@ -87,7 +87,7 @@ def test_the_row_of_a_good_run(mark: str) -> None:
     assert row.peak_rss > 5_000_000
     assert row.device_peak == 2_000_000
     assert {row.rank for row in snapshot.rows} == {1, 2}
-    assert marked(mark) == []
+    assert survivors(mark) == []
 
 
 def test_states_only_go_forward() -> None:

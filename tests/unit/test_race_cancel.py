@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from racing import finish, marked, noise, plan
+from racing import finish, noise, plan, survivors
 from toys import hanging, well
 
 from speedtest_tui.core.bench.row import Phase, RaceSnapshot
@@ -52,7 +52,7 @@ def test_cancel_in_every_phase(mark: str, toy: type, phase: Phase) -> None:
     assert snapshot.state == "cancelled"
     assert {row.status for row in snapshot.rows} == {"cancelled"}
     assert all(row.error and row.error.kind == "cancelled" and row.phase == "ended" for row in snapshot.rows)
-    assert marked(mark) == []
+    assert survivors(mark) == []
 
 
 @pytest.mark.usefixtures("toys")

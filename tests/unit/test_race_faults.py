@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from racing import marked, plan, rows, run, sentence
+from racing import plan, rows, run, sentence, survivors
 from toys import faulty, hanging, well
 
 from speedtest_tui.core.bench import child_handle, protocol, stall, supervisor
@@ -87,14 +87,14 @@ def patched() -> pytest.MonkeyPatch:
 def race_of_faults(patched: pytest.MonkeyPatch, module_toys: str) -> tuple[RaceSnapshot, int]:
     """One race of all faults between two healthy toys, and how many processes were left when it ended."""
     snapshot = run(plan(well.Well, *(fault[0] for fault in (*FAULTS, *HARMLESS)), well.WellToo))
-    return snapshot, len(marked(module_toys))
+    return snapshot, len(survivors(module_toys))
 
 
 @pytest.fixture(scope="module")
 def race_of_hangs(patched: pytest.MonkeyPatch, module_toys: str) -> tuple[RaceSnapshot, int]:
     """The same for those that never come back."""
     snapshot = run(plan(well.Well, *(fault[0] for fault in HANGS), well.WellToo, stall_s=STALL_S))
-    return snapshot, len(marked(module_toys))
+    return snapshot, len(survivors(module_toys))
 
 
 @pytest.mark.parametrize(("toy", "status", "words"), [(fault[0], fault[1], fault[2:]) for fault in FAULTS])

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from racing import TESTS, eventually, marked
+from racing import TESTS, eventually, marked, survivors
 
 from speedtest_tui.core.audio import recording
 from speedtest_tui.core.audio.devices import InputDevice, choose_device, scan_devices
@@ -272,7 +272,7 @@ def test_stopping_the_player(demo: Any, mark: str) -> None:
     assert eventually(lambda: player.state.phase == "playing" and player.state.seconds > 1.0, PATIENCE_S)
     player.stop()
     assert player.state.phase == "stopped"
-    assert not marked(mark)
+    assert not survivors(mark)
 
 
 def test_no_loudspeaker(demo: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from racing import marked, plan, rows, run, sentence
+from racing import plan, rows, run, sentence, survivors
 from toys import quantised, well
 from toys.quantised import BALLAST, PLAIN, QUANTISED
 
@@ -48,7 +48,7 @@ def test_the_plain_model_runs_instead(toys: Path, mark: str, toy: type, reason: 
     statuses = [rows(each)[toy.__name__].status for each in seen]
     assert set(statuses[: statuses.index("ok")]) == {""}
     assert {rows(snapshot)[name].warnings for name in ("Well", "WellToo")} == {()}
-    assert marked(mark) == []
+    assert survivors(mark) == []
 
 
 def test_what_the_failed_attempt_took_is_forgotten() -> None:
@@ -123,7 +123,7 @@ def test_cancelled_while_the_stand_in_loads(mark: str) -> None:
     race.start()
     ready.set()
     assert finish(race).rows[0].status == "cancelled"
-    assert marked(mark) == []
+    assert survivors(mark) == []
 
 
 class Child:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from racing import entry, eventually, marked
+from racing import entry, survivors
 from toys import checked, faulty, hanging, well
 
 from backends.base import BackendEntry, Location, ModelSpec, Transcription
@@ -39,7 +39,7 @@ def check(
 
 def none_left(mark: str) -> bool:
     """Whether all processes of a check have gone; one that was killed takes a moment to do so."""
-    return bool(eventually(lambda: not marked(mark), 5))
+    return not survivors(mark)
 
 
 def test_a_model_that_loads(mark: str) -> None:
