@@ -199,7 +199,7 @@ def main() -> int:
         asyncio.run(take(recording_at_120x40, (120, 40), studio, demo=False))
     with tempfile.TemporaryDirectory() as folder, HubServer() as hub:
         os.environ.update(damaged_home(Path(folder), hub))
-        asyncio.run(take(caches_under_repair, (120, 40), studio))
+        asyncio.run(take(caches_under_repair, (120, 40), studio, demo=False))
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         print("no Chromium on PATH: the SVGs are there, PNGs and the GIF are not made", file=sys.stderr)
