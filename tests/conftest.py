@@ -57,6 +57,26 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A disk on which downloads of this process find room for so many bytes: the list's one number, which shrinks."""
+    import errno
+
+    from speedtest_tui.core.caches.download import writer
+
+    real, left = writer.write, [1_000_000]
+
+    def write(descriptor: int, data: memoryview) -> int:
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        count = real(descriptor, data[: left[0]])
+        left[0] -= count
+        return count
+
+    monkeypatch.setattr(writer, "write", write)
+    return left
+
+
+@pytest.fixture
 def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A mark that all processes started by this test inherit; whatever is left of them is killed at the end."""
     mark = uuid.uuid4().hex

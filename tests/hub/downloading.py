@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +16,9 @@ from contents import Content
 from server import HubServer
 
 from backends.base import RequiredFile
-from speedtest_tui.core.bench import launcher
 from speedtest_tui.core.caches.download.failures import Failure, explain
 from speedtest_tui.core.caches.download.progress import Progress
-from speedtest_tui.core.caches.download.queue import CHILD
-from speedtest_tui.core.caches.download.request import Patience, Request, to_json
+from speedtest_tui.core.caches.download.request import Patience, Request
 
 REPOSITORY = "org/model"
 FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
@@ -89,30 +85,6 @@ def fetch(wanted: Request, send: Callable[..., None] | None = None) -> Log:
     except Exception as error:
         log.failure = explain(error, wanted.source)
     return log
-
-
-def start(wanted: Request) -> subprocess.Popen[bytes]:
-    """A downloading child, as the queue starts it."""
-    process = launcher.launch(CHILD, online=True)
-    assert process.stdin
-    process.stdin.write(json.dumps(to_json(wanted)).encode() + b"\n")
-    return process
-
-
-def events(process: subprocess.Popen[bytes]) -> list[dict[str, object]]:
-    """Wait for its end; everything it said."""
-    assert process.stdout
-    said = process.stdout.read()
-    launcher.end(process)
-    for stream in (process.stdin, process.stdout, process.stderr):
-        assert stream
-        stream.close()
-    return [json.loads(line) for line in said.splitlines()]
-
-
-def finish(process: subprocess.Popen[bytes]) -> dict[str, object]:
-    """Wait for its end; the last thing it said."""
-    return events(process)[-1]
 
 
 def gets(hub: HubServer, name: str = "weights.safetensors") -> list[tuple[int, int]]:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import clients
 import pytest
+from child import finish, start
 from contents import Content
 from downloading import (
     REPOSITORY,
     add_model,
     assert_complete,
-    finish,
     folder,
     large_bytes,
     left_over,
@@ -21,7 +21,6 @@ from downloading import (
     request,
     served,
     size_of,
-    start,
     wait_until,
     weights,
 )

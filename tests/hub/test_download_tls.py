@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 import trustme
+from child import finish, start
 from downloading import (
     add_model,
     assert_complete,
-    finish,
     gets,
     large_bytes,
     partial,
     request,
     served,
     size_of,
-    start,
     wait_until,
     weights,
 )

@@ -19,13 +19,11 @@ from bench.caches_hub import (
     PATIENCE_S,
     REPOSITORY,
     WEIGHTS,
-    finish,
     hub_module,
     load_ballast,
     request,
     serving,
     serving_apart,
-    start,
     transfers,
 )
 from bench.report import Line
@@ -147,6 +145,7 @@ def throughput_line(folder: Path, size: int, rounds: int) -> Line:
 
 def resume_line(folder: Path, kills: int) -> Line:
     """Kill -9 a download at random points of its flight and continue it; bytes that were sent more than once."""
+    child = hub_module("child")
     source, root = folder / "source", folder / "resumed"
     fill(source, RESUMED_BYTES)
     points = sorted(random.Random(SEED).sample(range(1, RESUMED_BYTES), kills))
@@ -154,15 +153,15 @@ def resume_line(folder: Path, kills: int) -> Line:
         with serving(folder, source) as hub:
             hub.misbehave("/lfs/*", hub_module("misbehaviour").Slow(RATE))
             for point in points:
-                process = start(request(root))
+                process = child.start(request(root))
                 arrived = hub.wait(lambda hub, point=point: reached(hub) >= point, PATIENCE_S)
                 process.kill()
-                finish(process)
+                child.finish(process)
                 if not arrived:
                     raise RuntimeError(f"the download did not come as far as byte {point:,}")
                 hub.wait(lambda hub: all(entry.ended for entry in transfers(hub)))
             hub.behave()
-            last = finish(start(request(root)))
+            last = child.finish(child.start(request(root)))
             if last.get("event") != "finished":
                 raise RuntimeError(f"the last download failed: {last}")
             log = transfers(hub)

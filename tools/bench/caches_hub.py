@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import subprocess
 import sys
@@ -13,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.base import RequiredFile
-from speedtest_tui.core.bench import launcher
-from speedtest_tui.core.caches.download.queue import CHILD
-from speedtest_tui.core.caches.download.request import Request, to_json
+from speedtest_tui.core.caches.download.request import Request
 
 HUB = Path(__file__).parents[2] / "tests" / "hub"
 REPOSITORY, WEIGHTS = "owner/model", "weights.safetensors"
@@ -96,26 +93,6 @@ def serving(folder: Path, weights: Path) -> Iterator[Any]:
 def request(root: Path) -> Request:
     """What asks for that file, into a cache of its own."""
     return Request("hub", REPOSITORY, "", (RequiredFile((WEIGHTS,)),), "hf", root)
-
-
-def start(wanted: Request) -> subprocess.Popen[bytes]:
-    """A downloading child, as the queue starts it."""
-    process = launcher.launch(CHILD, online=True)
-    assert process.stdin
-    process.stdin.write(json.dumps(to_json(wanted)).encode() + b"\n")
-    return process
-
-
-def finish(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """Wait for a child's end; the last thing that it said, {} where that is nothing."""
-    assert process.stdout
-    said = process.stdout.read().splitlines()
-    launcher.end(process)
-    for stream in (process.stdin, process.stdout, process.stderr):
-        assert stream
-        stream.close()
-    last: dict[str, Any] = json.loads(said[-1]) if said else {}
-    return last
 
 
 def transfers(hub: Any) -> list[Any]:

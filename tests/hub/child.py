@@ -1,0 +1,31 @@
+"""Downloading children, as the queue starts them: for tests, and for measurements, which import no pytest."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+from speedtest_tui.core.bench import launcher
+from speedtest_tui.core.caches.download.queue import CHILD
+from speedtest_tui.core.caches.download.request import Request, to_json
+
+
+def start(wanted: Request) -> subprocess.Popen[bytes]:
+    """Start one and give it its request."""
+    process = launcher.launch(CHILD, online=True)
+    assert process.stdin
+    process.stdin.write(json.dumps(to_json(wanted)).encode() + b"\n")
+    return process
+
+
+def finish(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Wait for its end; the last thing that it said, {} where that is nothing."""
+    assert process.stdout
+    said = process.stdout.read().splitlines()
+    launcher.end(process)
+    for stream in (process.stdin, process.stdout, process.stderr):
+        assert stream
+        stream.close()
+    last: dict[str, Any] = json.loads(said[-1]) if said else {}
+    return last
