@@ -8,8 +8,11 @@ heavy library may be imported.
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -20,11 +23,23 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
     """A clip's samples: float32, shape (n,), 16 kHz mono, values in [-1, 1]."""
 
+
 SAMPLE_RATE = 16_000
 """Samples per second of every clip that a backend is given."""
 
 Engine = Literal["mlx", "torch", "cpu"]
 SourceKind = Literal["hub", "openai", "embedded", "bundled", "folder"]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is wrong and what to do about it, for people: each a clause without a full stop; `todo` may be empty."""
+
+    what: str
+    todo: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.todo}" if self.todo else self.what
 
 
 @dataclass(frozen=True)
@@ -222,3 +237,31 @@ class BackendEntry:
     provider: str = field(default="speedtest-tui")
     """The distribution that registered it."""
     optional: bool = False
+
+
+def installed(module: str, distribution: str, extra: str, device: str) -> Availability:
+    """Report on a library: importable `module`, version of `distribution`, installed by the extra `extra`."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    if find_spec(module) is None:
+        return Availability(False, device=device, fix=f"pip install 'speedtest-tui[{extra}]'")
+    try:
+        return Availability(True, version(distribution), device)
+    except PackageNotFoundError:
+        return Availability(True, "unknown", device)
+
+
+def mlx_library(module: str, distribution: str) -> Availability:
+    """The same for a library on MLX, which runs on Apple silicon (Metal) and, slowly, on Linux processors."""
+    if sys.platform == "darwin" and platform.machine() != "arm64":
+        return Availability(False, fix="MLX needs Apple silicon and a Python that runs natively on it (arm64)")
+    if sys.platform not in ("darwin", "linux"):
+        return Availability(False, fix="MLX runs on macOS and Linux only")
+    return installed(module, distribution, "mlx", "Metal GPU" if sys.platform == "darwin" else "CPU")
+
+
+def torch_device_expected() -> str:
+    """The device that PyTorch will most likely choose here; what it did choose is observed after loading."""
+    if sys.platform == "darwin":
+        return "MPS" if platform.machine() == "arm64" else "CPU"
+    return "CUDA" if Path("/proc/driver/nvidia/version").exists() else "CPU"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Doubles = NDArray[np.float64]
 
+
 LOG_GUARD = 2.0**-24
 DEVIATION_GUARD = 1e-5
 TORCH_ROUNDS_UP = [19, 68, 150, 155, 158, 235, 329, 337]

@@ -18,9 +18,9 @@ from backends.base import (
     Segment,
     TranscribeOptions,
     Transcription,
+    installed,
 )
-from backends.installation import installed
-from backends.text_checks import repetition_loop
+from backends.checks import repetition_loop
 
 if TYPE_CHECKING:
     from backends.base import Samples

@@ -14,13 +14,13 @@ from backends.base import Backend, BackendEntry, BackendError
 ENTRY_POINT_GROUP = "speedtest_tui.backends"
 
 BUILT_IN = (
-    BackendEntry("mlx-whisper", "backends.mlx_whisper:MlxWhisper"),
-    BackendEntry("parakeet-mlx", "backends.parakeet_mlx:ParakeetMlx"),
-    BackendEntry("parakeet-mlx-exact", "backends.parakeet_mlx:ParakeetExact", optional=True),
-    BackendEntry("parakeet-mlx-stream", "backends.parakeet_streaming:ParakeetStream", optional=True),
-    BackendEntry("canary-mlx", "backends.canary_mlx:CanaryMlx"),
-    BackendEntry("whisper-mps", "backends.whisper_mps:WhisperMps"),
-    BackendEntry("transformers", "backends.transformers:TransformersWhisper"),
+    BackendEntry("mlx-whisper", "backends.whisper.mlx:MlxWhisper"),
+    BackendEntry("parakeet-mlx", "backends.parakeet.mlx:ParakeetMlx"),
+    BackendEntry("parakeet-mlx-exact", "backends.parakeet.mlx:ParakeetExact", optional=True),
+    BackendEntry("parakeet-mlx-stream", "backends.parakeet.streaming:ParakeetStream", optional=True),
+    BackendEntry("canary-mlx", "backends.canary.mlx:CanaryMlx"),
+    BackendEntry("whisper-mps", "backends.whisper.mps:WhisperMps"),
+    BackendEntry("transformers", "backends.whisper.transformers:TransformersWhisper"),
     BackendEntry("pocketsphinx", "backends.pocketsphinx:PocketSphinx"),
 )
 

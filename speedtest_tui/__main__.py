@@ -12,7 +12,7 @@ def main() -> int:
     if sys.argv[1:] == ["--version"]:
         print(f"speedtest-tui {__version__}")
         return 0
-    from speedtest_tui.cli import run
+    from speedtest_tui.cli.main import run
 
     return run(sys.argv[1:])
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from backends.base import BackendError, LoadOptions, Location, TranscribeOptions
 from backends.registry import BUILT_IN, create
-from speedtest_tui.core.audio.demo import demo_clip
+from speedtest_tui.core.audio.decode import demo_clip
 
 LOADERS = {
     "mlx-whisper": (("mlx_whisper.load_models", "load_model"), ("mlx_whisper.transcribe", "load_model")),

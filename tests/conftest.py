@@ -13,7 +13,7 @@ import pytest
 from racing import MARK, TESTS, marked
 
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.audio.demo import demo_clip
+from speedtest_tui.core.audio.decode import demo_clip
 
 Unpack = Callable[[str], Path]
 
@@ -30,7 +30,7 @@ def unpacked(models_dir: Path) -> Unpack:
 
     def unpack(layout: str) -> Path:
         model, _, name = layout.rpartition("/")
-        module, source = "speedtest_tui.core.caches.materialise", f"{model or 'nano'}/{name}"
+        module, source = "speedtest_tui.core.models.builtin", f"{model or 'nano'}/{name}"
         subprocess.run([sys.executable, "-m", module, source, str(models_dir)], check=True, capture_output=True)
         return next((models_dir / "embedded").glob(f"{model or 'nano'}-*/{name}"))
 
@@ -61,7 +61,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A disk on which downloads of this process find room for so many bytes: the list's one number, which shrinks."""
     import errno
 
-    from speedtest_tui.core.caches.download import writer
+    from speedtest_tui.core.download import incoming as writer
 
     real, left = writer.write, [1_000_000]
 

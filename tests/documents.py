@@ -10,10 +10,10 @@ import numpy as np
 
 from backends.base import BackendEntry, Loaded, Location, ModelSpec, Segment, Transcription
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.bench.plan import Plan
-from speedtest_tui.core.bench.row import RaceSnapshot, Row, RowError
-from speedtest_tui.core.bench.verdict import judge, rank, verdict
 from speedtest_tui.core.host import Host
+from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.row import RaceSnapshot, Row, RowError
+from speedtest_tui.core.race.verdict import judge, rank, verdict
 from speedtest_tui.core.sessions import document
 
 STARTED = datetime.datetime(2026, 11, 20, 12, 30, 15, tzinfo=datetime.UTC)

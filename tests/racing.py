@@ -14,9 +14,9 @@ import psutil
 
 from backends.base import BackendEntry
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.bench.plan import Plan
-from speedtest_tui.core.bench.row import RaceSnapshot, Row
-from speedtest_tui.core.bench.supervisor import Race
+from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.row import RaceSnapshot, Row
+from speedtest_tui.core.race.supervisor import Race
 
 TESTS = Path(__file__).parent
 MARK = "SPEEDTEST_TEST_MARK"

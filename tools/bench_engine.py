@@ -28,14 +28,14 @@ import psutil
 from bench.report import Line, machine, milliseconds, print_lines
 
 from backends.registry import entries
-from speedtest_tui.core.audio.demo import demo_clip
-from speedtest_tui.core.bench.entrants import Entrant, prepare
-from speedtest_tui.core.bench.launcher import OFFLINE_ENVIRONMENT
-from speedtest_tui.core.bench.plan import Plan, choose
-from speedtest_tui.core.bench.row import RaceSnapshot, Row
-from speedtest_tui.core.bench.statistics import ratio_interval
-from speedtest_tui.core.bench.supervisor import Race
+from speedtest_tui.core.audio.decode import demo_clip
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.process.launch import OFFLINE_ENVIRONMENT
+from speedtest_tui.core.race.plan import Plan, choose
+from speedtest_tui.core.race.prepare import Entrant, prepare
+from speedtest_tui.core.race.row import RaceSnapshot, Row
+from speedtest_tui.core.race.statistics import ratio_interval
+from speedtest_tui.core.race.supervisor import Race
 
 BARE = Path(__file__).parent / "bench"
 BACKENDS = ("mlx-whisper", "whisper-mps", "transformers", "pocketsphinx")

@@ -26,9 +26,9 @@ from bench.terminal import Terminal
 
 from backends.base import BackendEntry, LoadOptions, Location, ModelSpec, TranscribeOptions
 from backends.registry import BUILT_IN
-from speedtest_tui.core.bench.child_handle import ChildHandle, Ended, Report
-from speedtest_tui.core.bench.protocol import Assignment, Event, ProtocolError
-from speedtest_tui.core.bench.statistics import ratio_interval
+from speedtest_tui.core.process.lines import Assignment, Event, ProtocolError
+from speedtest_tui.core.process.parent import ChildHandle, Ended, Report
+from speedtest_tui.core.race.statistics import ratio_interval
 
 PROGRAM = Path(sys.executable).parent / "speedtest-tui"
 HELLO = Path(__file__).parent / "bench" / "hello.py"

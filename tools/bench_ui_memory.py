@@ -14,7 +14,7 @@ from bench.terminal import Terminal
 
 PROGRAM = Path(sys.executable).parent / "speedtest-tui"
 LIMIT_MB = 120.0
-CHILD = "speedtest_tui.core.bench.child"
+CHILD = "speedtest_tui.core.race.child"
 
 INTERVAL_S = 0.05
 SETTLED_S = 3.0

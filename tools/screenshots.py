@@ -19,12 +19,12 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from backends.registry import BUILT_IN
-from speedtest_tui.core.bench.plan import Plan
-from speedtest_tui.core.bench.row import RaceSnapshot
+from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.request import Request
 from speedtest_tui.ui.screens.caches import CachesScreen
 from speedtest_tui.ui.widgets.clip_pane import ClipPane
+from speedtest_tui.ui.workers.request import Request
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "hub")]
 from server import HubServer  # noqa: E402

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Weights = dict[str, NDArray[np.float16]]
-    """OpenAI's parameter names and their values."""
+    "OpenAI's parameter names and their values."
+
 
 SOURCE = Path(__file__).with_name("nano.en.safetensors")
 """float16 tensors with OpenAI's names; the metadata holds `dims` and `token_ids`, both JSON."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from backends.base import Advice
+
 
 class UserError(Exception):
     """Unusable input. Printed as `speedtest-tui: what: what to do`, exit code 2.
@@ -12,5 +14,12 @@ class UserError(Exception):
 
     def __init__(self, what: str, todo: str) -> None:
         super().__init__(f"{what}: {todo}")
-        self.what = what
-        self.todo = todo
+        self.advice = Advice(what, todo)
+
+    @property
+    def what(self) -> str:
+        return self.advice.what
+
+    @property
+    def todo(self) -> str:
+        return self.advice.todo

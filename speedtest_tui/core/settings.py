@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from backends.catalogue import SIZES
-from speedtest_tui.core.bench.plan import DEFAULT_RUNS, MAX_RUNS
-from speedtest_tui.core.caches.locations import config_file
+from speedtest_tui.core.locations import config_file
 
+DEFAULT_RUNS = 5
+MAX_RUNS = 1_000
 RECENT_KEPT = 20
 MAX_SILENCE_S = 600.0
 
@@ -159,7 +160,7 @@ def save(settings: Settings) -> None:
     """
     import tomlkit
 
-    from speedtest_tui.core import atomic
+    from speedtest_tui.core import disk as atomic
 
     path = config_file()
     try:

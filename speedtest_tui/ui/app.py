@@ -1,29 +1,39 @@
-"""The application: screens, themes and what belongs to all of them. The engine is reached through the bridge only."""
+"""The application: screens, themes and what belongs to all of them. The engine is reached through the bridge only.
+
+The dashboard in plain ASCII, for terminals and fonts that have no more: every cell on its way out is translated.
+
+What the command palette offers beside Textual's own entries: every action of the dashboard, by name.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import ClassVar
 
-from textual import on
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.color import Color
+from textual.command import CommandPalette
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from speedtest_tui.ui.ascii import AsciiFilter
-from speedtest_tui.ui.bridge import Bridge
-from speedtest_tui.ui.commands import Palette, dashboard_commands
-from speedtest_tui.ui.messages import SessionClipWanted
-from speedtest_tui.ui.request import Request
+from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
-from speedtest_tui.ui.web import in_browser
+from speedtest_tui.ui.workers.bridge import Bridge
+from speedtest_tui.ui.workers.messages import SessionClipWanted
+from speedtest_tui.ui.workers.request import Request
+from speedtest_tui.ui.workers.web import in_browser
 
 LEAVE_S = 2.0
 """How long leaving in order may take after a signal."""
@@ -89,7 +99,7 @@ class SpeedtestApp(App[None]):
         """Instead of a traceback on the screen: keep it in a file, and say in one line where."""
         import traceback
 
-        from speedtest_tui.core.caches.locations import sessions_folder
+        from speedtest_tui.core.locations import sessions_folder
 
         log = sessions_folder().parent / "crash.log"
         try:
@@ -123,3 +133,87 @@ class SpeedtestApp(App[None]):
 
         bindings = tuple(b for b in DashboardScreen.BINDINGS if isinstance(b, Binding))
         await self.push_screen(HelpScreen(bindings))
+
+
+PAIRS = {
+    "█▉▊▋▌▐▀▄▇▆": "#",
+    "▅▃": "=",
+    "▍▎▏▂": "-",
+    "▁": "_",
+    "╭╮╰╯┌┐└┘├┤┬┴┼": "+",
+    "─━═▔▁": "-",
+    "│┃║▕": "|",
+    "▶▸": ">",
+    "✓✔": "+",
+    "✗✘×": "x",
+    "○◯·•": "o",
+    "◐": "~",
+    "±": "~",
+    "–—−": "-",
+    "…": ".",
+    "∞": "8",
+    "⏎": "<",
+    "‹": "<",
+    "›": ">",
+    "“”": '"',
+    "‘’": "'",
+    "≥": ">",
+    "≤": "<",
+    "▲": "^",
+    "▼": "v",
+    "⚯": "=",
+    "≡": "=",
+    "↑": "^",
+    "↓": "v",
+    "←": "<",
+    "→": ">",
+}
+TABLE = {ord(character): plain for characters, plain in PAIRS.items() for character in characters}
+TABLE[ord("·")] = "."
+TABLE[ord("▁")] = "_"
+
+
+def ascii_only(text: str) -> str:
+    """Text of the same width in cells without any character beyond ASCII; what has no likeness becomes "?"."""
+    if text.isascii():
+        return text
+    translated = text.translate(TABLE)
+    if translated.isascii():
+        return translated
+    return "".join(character if character.isascii() else "?" * cell_len(character) for character in translated)
+
+
+class AsciiFilter(LineFilter):
+    """Applied by Textual to every line before it is written."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return [
+            segment if segment.control else Segment(ascii_only(segment.text), segment.style) for segment in segments
+        ]
+
+
+class Palette(Once, CommandPalette):
+    """Textual's palette, without two failures of 8.2 that would end the program.
+
+    Its list cannot be paged before it has been laid out, and its search fails when it is closed meanwhile.
+    """
+
+    _gather_commands = work(exclusive=True, group=CommandPalette._GATHER_COMMANDS_GROUP, exit_on_error=False)(
+        inspect.unwrap(CommandPalette._gather_commands)
+    )
+
+    def _action_command_list(self, action: str) -> None:
+        with contextlib.suppress(KeyError):
+            super()._action_command_list(action)
+
+
+def dashboard_commands(screen: DashboardScreen) -> Iterator[SystemCommand]:
+    """One command for each binding that does something at this moment."""
+    for binding in screen.BINDINGS:
+        assert isinstance(binding, Binding)
+        name = binding.action.partition("(")[0]
+        if name == "leave":
+            continue  # Textual offers it already
+        if screen.check_action(name, ()):
+            title = binding.description.capitalize()
+            yield SystemCommand(title, binding.tooltip or "", partial(screen.run_action, binding.action))

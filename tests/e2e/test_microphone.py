@@ -16,8 +16,7 @@ from racing import eventually
 from sound_server import NoSoundServer, SoundServer, sound_server
 
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.audio.decode import load_clip
-from speedtest_tui.core.audio.demo import demo_clip
+from speedtest_tui.core.audio.decode import demo_clip, load_clip
 from speedtest_tui.core.audio.level import measure
 from speedtest_tui.core.audio.player import Player, PlayerState
 

@@ -19,9 +19,9 @@ from browser import browser, pixels, until
 from racing import MARK
 from serving import GONE_S, LONG, QUICK, Served, serving
 
-from speedtest_tui import cli
-from speedtest_tui.commands import web_server
-from speedtest_tui.commands.serve import command as command_for
+from speedtest_tui.cli import main as cli
+from speedtest_tui.cli import web_server
+from speedtest_tui.cli.serve import command as command_for
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import json
 import subprocess
 from typing import Any
 
-from speedtest_tui.core.bench import launcher
-from speedtest_tui.core.caches.download.queue import CHILD
-from speedtest_tui.core.caches.download.request import Request, to_json
+from speedtest_tui.core.download.queue import CHILD
+from speedtest_tui.core.download.request import Request, to_json
+from speedtest_tui.core.process import launch as launcher
 
 
 def start(wanted: Request) -> subprocess.Popen[bytes]:

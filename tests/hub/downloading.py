@@ -16,9 +16,9 @@ from contents import Content
 from server import HubServer
 
 from backends.base import RequiredFile
-from speedtest_tui.core.caches.download.failures import Failure, explain
-from speedtest_tui.core.caches.download.progress import Progress
-from speedtest_tui.core.caches.download.request import Patience, Request
+from speedtest_tui.core.download.child import Progress
+from speedtest_tui.core.download.failures import Failure, explain
+from speedtest_tui.core.download.request import Patience, Request
 
 REPOSITORY = "org/model"
 FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
@@ -73,8 +73,8 @@ class Log:
 
 def fetch(wanted: Request, send: Callable[..., None] | None = None) -> Log:
     """Download in this process, as the child does."""
-    from speedtest_tui.core.caches.download.hub import fetch_repository
-    from speedtest_tui.core.caches.download.openai import fetch_checkpoint
+    from speedtest_tui.core.download.hub import fetch_repository
+    from speedtest_tui.core.download.openai import fetch_checkpoint
 
     log = Log()
     progress = Progress(send or log.send)

@@ -87,7 +87,7 @@ class Kit:
     def _nano(self, layout: str) -> dict[str, Source]:
         pattern = f"embedded/nano-*/{layout}"
         if not list(self.folder.glob(pattern)):
-            self._python("speedtest_tui.core.caches.materialise", f"nano/{layout}", str(self.folder))
+            self._python("speedtest_tui.core.models.builtin", f"nano/{layout}", str(self.folder))
         (folder,) = self.folder.glob(pattern)
         return {path.name: path for path in sorted(folder.iterdir()) if path.name != "manifest.json"}
 

@@ -26,7 +26,7 @@ from downloading import (
 from misbehaviour import Status
 from server import HubServer
 
-from speedtest_tui.core.caches import manifest
+from speedtest_tui.core.models import manifest
 
 __all__ = ["here"]
 DATA = weights(300_000)

@@ -12,8 +12,8 @@ from downloading import CONFIG, add_model, folder, weights
 from misbehaviour import Status
 from server import HubServer
 
-from speedtest_tui.cli import Parser
-from speedtest_tui.commands import download
+from speedtest_tui.cli import download
+from speedtest_tui.cli.main import Parser
 from speedtest_tui.core.errors import UserError
 
 PLAIN, QUANTISED = "mlx-community/whisper-tiny-mlx", "mlx-community/whisper-tiny-mlx-q4"
@@ -129,6 +129,6 @@ def test_ctrl_c_keeps_what_was_fetched(
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("speedtest_tui.commands.download_progress.watch", interrupted)
+    monkeypatch.setattr("speedtest_tui.cli.download_run.watch", interrupted)
     assert run("--size", "tiny", "--backends", "transformers") == 130
     assert "continues where it was" in capsys.readouterr().err

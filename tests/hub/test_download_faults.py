@@ -40,7 +40,7 @@ from misbehaviour import (
 )
 from server import HubServer
 
-from speedtest_tui.core.caches.download.request import Patience
+from speedtest_tui.core.download.request import Patience
 
 __all__ = ["here"]
 LFS = "/lfs/*weights.safetensors"
@@ -227,7 +227,7 @@ def test_too_little_room_is_seen_before_the_first_byte(
     hub: HubServer, here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_model(hub, DATA)
-    monkeypatch.setattr("speedtest_tui.core.caches.download.space.free", lambda _place: 4_000_000)
+    monkeypatch.setattr("speedtest_tui.core.download.listing.free", lambda _place: 4_000_000)
     log = fetch(request(tmp_path))
     assert log.kind == "space"
     assert "4 MB free" in str(log.failure)

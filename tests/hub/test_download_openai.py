@@ -9,8 +9,8 @@ from downloading import HURRIED, Log, fetch, here, left_over, weights
 from misbehaviour import Corrupt, Cut, HtmlPage, IgnoreRange, Misbehaviour, Stall, Status
 from server import HubServer
 
-from speedtest_tui.core.caches.download.openai import ENDPOINT, address
-from speedtest_tui.core.caches.download.request import Request
+from speedtest_tui.core.download.openai import ENDPOINT, address
+from speedtest_tui.core.download.request import Request
 
 __all__ = ["here"]
 NAME = "tiny.pt"

@@ -27,8 +27,8 @@ from downloading import (
 from misbehaviour import Slow, Stall
 from server import HubServer
 
-from speedtest_tui.core.caches.download.request import Patience
-from speedtest_tui.core.caches.download.writer import HELD_BYTES
+from speedtest_tui.core.download.incoming import HELD_BYTES
+from speedtest_tui.core.download.request import Patience
 
 DATA = weights(8_000_000)
 CHUNK = HELD_BYTES

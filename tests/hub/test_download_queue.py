@@ -21,9 +21,9 @@ from downloading import (
 from misbehaviour import Stall
 from server import HubServer
 
-from speedtest_tui.core.bench import launcher
-from speedtest_tui.core.caches.download.queue import Downloads
-from speedtest_tui.core.caches.download.request import DownloadRow, Patience
+from speedtest_tui.core.download.queue import Downloads
+from speedtest_tui.core.download.request import DownloadRow, Patience
+from speedtest_tui.core.process import launch as launcher
 
 DATA = weights(8_000_000)
 PATIENT = Patience(stall_s=20)

@@ -112,6 +112,6 @@ def test_a_complete_model_in_a_cache_that_may_only_be_read(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(os, "mkdir", refuse)
-    monkeypatch.setattr("speedtest_tui.core.atomic.write_bytes", refuse)
+    monkeypatch.setattr("speedtest_tui.core.disk.write_bytes", refuse)
     assert fetch(request(tmp_path)).path == folder(tmp_path) / "snapshots" / commit
     assert not list(left_over(folder(tmp_path)))

@@ -24,8 +24,8 @@ from downloading import (
 from misbehaviour import Cut, Stall
 from server import HOST, HubServer
 
-from speedtest_tui.core.caches.download.request import Patience
-from speedtest_tui.core.caches.download.writer import HELD_BYTES
+from speedtest_tui.core.download.incoming import HELD_BYTES
+from speedtest_tui.core.download.request import Patience
 
 DATA = weights(5_000_000)
 PATIENT = Patience(stall_s=20, attempts=4, first_wait_s=0.0, longest_wait_s=0.0)

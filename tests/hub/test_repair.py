@@ -19,19 +19,19 @@ from repos import add_checkpoint
 from server import HubServer
 
 from backends.base import BackendEntry, ModelSpec
-from speedtest_tui.core.caches import locations
-from speedtest_tui.core.caches.checksum import checksum
-from speedtest_tui.core.caches.examine import examine
-from speedtest_tui.core.caches.repair import trash
-from speedtest_tui.core.caches.repair.apply import Application, Progress
-from speedtest_tui.core.caches.repair.plan import plan
-from speedtest_tui.core.caches.repair.step import Plan
-from speedtest_tui.core.caches.repair.undo import find, undo
-from speedtest_tui.core.caches.scan import scan
-from speedtest_tui.core.caches.states import ModelReport
-from speedtest_tui.core.caches.survey import report
+from speedtest_tui.core import locations
+from speedtest_tui.core.models.examine import examine
+from speedtest_tui.core.models.hashes import checksum
+from speedtest_tui.core.models.scan import scan
+from speedtest_tui.core.models.status import ModelReport
+from speedtest_tui.core.models.survey import report
+from speedtest_tui.core.repair import trash
+from speedtest_tui.core.repair.apply import Application, Progress
+from speedtest_tui.core.repair.plan import plan
+from speedtest_tui.core.repair.step import Plan
+from speedtest_tui.core.repair.undo import find, undo
 
-ENTRY = BackendEntry("mlx-whisper", "backends.mlx_whisper:MlxWhisper")
+ENTRY = BackendEntry("mlx-whisper", "backends.whisper.mlx:MlxWhisper")
 NAME, REPOSITORY = "weights.safetensors", "org/model"
 SPEC = ModelSpec("hub", REPOSITORY, FILES)
 

@@ -19,13 +19,14 @@ from repos import MLX, Kit
 from server import HubServer
 from test_repair import WEIGHTS
 
-from speedtest_tui.cli import Parser
-from speedtest_tui.commands import repair, repair_print
-from speedtest_tui.core.caches import locations, materialise
-from speedtest_tui.core.caches.examine import examine
-from speedtest_tui.core.caches.repair import trash
-from speedtest_tui.core.caches.repair.apply import Application
+from speedtest_tui.cli import repair, repair_print
+from speedtest_tui.cli.main import Parser
+from speedtest_tui.core import locations
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.models import builtin as materialise
+from speedtest_tui.core.models.examine import examine
+from speedtest_tui.core.repair import trash
+from speedtest_tui.core.repair.apply import Application
 
 Run = Callable[..., tuple[int, str]]
 Ask = Callable[..., tuple[int, dict[str, Any]]]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from checkpoints import checkpoint
 
-from speedtest_tui.commands import convert
+from speedtest_tui.cli import convert
 from speedtest_tui.core.errors import UserError
 
 pytest.importorskip("torch")

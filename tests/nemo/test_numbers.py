@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from speedtest_tui.core.convert import numbers
+from speedtest_tui.core.convert.checkpoint import UnsafePickleError, read
 from speedtest_tui.core.convert.keymap import Rule, conv1d, conv2d
-from speedtest_tui.core.convert.pickle_index import UnsafePickleError, read
 from speedtest_tui.core.errors import UserError
 
 

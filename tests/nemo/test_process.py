@@ -18,7 +18,7 @@ from checkpoints import checkpoint, pack
 
 from speedtest_tui.core.convert import convert as parent
 from speedtest_tui.core.convert.convert import ConversionCancelledError, Progress, convert
-from speedtest_tui.core.convert.describe import describe
+from speedtest_tui.core.convert.preview_child import describe
 from speedtest_tui.core.errors import UserError
 
 pytest.importorskip("torch")

@@ -12,7 +12,7 @@ import textual
 from textual.pilot import Pilot
 
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.messages import RecorderChanged
+from speedtest_tui.ui.workers.messages import RecorderChanged
 
 MakeApp = Callable[..., SpeedtestApp]
 

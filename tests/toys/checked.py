@@ -10,7 +10,7 @@ from typing import Any
 from toys.well import Well
 
 from backends.base import BackendError, Loaded, LoadOptions, Location, ModelSpec, TranscribeOptions, Transcription
-from backends.text_checks import repetition_loop
+from backends.checks import repetition_loop
 
 
 class SlowDisk(Well):

@@ -174,7 +174,7 @@ class ExitsWhenMadeInChild(Well):
     """Fine in the parent, gone in the child: its constructor looks at who is asking."""
 
     def __init__(self) -> None:
-        if "speedtest_tui.core.bench.child" in " ".join(sys.orig_argv):
+        if "speedtest_tui.core.race.child" in " ".join(sys.orig_argv):
             os._exit(9)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from states import NANO, SMALL, model_report
 
 from backends.catalogue import openai_checkpoint
-from speedtest_tui.core.caches.inventory import CacheUse, Stored
-from speedtest_tui.core.caches.repair.step import Note, Plan, Step
-from speedtest_tui.core.caches.states import CacheState, Fault
-from speedtest_tui.core.caches.stock import Stock
-from speedtest_tui.ui.jobs import JobRow, JobView
+from speedtest_tui.core.models.inventory import CacheUse, Stored
+from speedtest_tui.core.models.overview import Stock
+from speedtest_tui.core.models.status import CacheState, Fault
+from speedtest_tui.core.repair.step import Note, Plan, Step
+from speedtest_tui.ui.workers.jobs import JobRow, JobView
 
 HF = Path("/caches/hub")
 LOCAL = Path("/caches/models")

@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from speedtest_tui.core.convert.convert import Converted
+from speedtest_tui.core.convert.convert import Converted, Target
 from speedtest_tui.core.convert.preview import Form, Preview
-from speedtest_tui.core.convert.target import Target
-from speedtest_tui.ui.jobs import JobRow, JobView
-from speedtest_tui.ui.screens.convert_looks import CheckpointSeen, TargetSeen
+from speedtest_tui.ui.workers.convert_looks import CheckpointSeen, TargetSeen
+from speedtest_tui.ui.workers.jobs import JobRow, JobView
 
 SOURCE = Path("/downloads/parakeet-tdt-0.6b-v2.nemo")
 FOLDER = Path("/caches/converted/parakeet-tdt-0.6b-v2")

@@ -15,17 +15,17 @@ from backends.base import BackendEntry, Loaded, Location, ModelSpec, Transcripti
 from backends.registry import BUILT_IN, create, usual
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.recorder import RecorderState
-from speedtest_tui.core.bench.plan import Plan
-from speedtest_tui.core.bench.row import RaceSnapshot, Row, RowError
-from speedtest_tui.core.bench.verdict import judge, rank, verdict
-from speedtest_tui.core.caches.states import CacheName, CacheState, ModelReport, Verification
-from speedtest_tui.core.caches.stock import Stock
 from speedtest_tui.core.host import Host
+from speedtest_tui.core.jobs.race import Kept
+from speedtest_tui.core.models.overview import Stock
+from speedtest_tui.core.models.status import CacheName, CacheState, ModelReport, Verification
+from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.row import RaceSnapshot, Row, RowError
+from speedtest_tui.core.race.verdict import judge, rank, verdict
 from speedtest_tui.core.sessions.document import build
-from speedtest_tui.core.sessions.keeper import Kept
-from speedtest_tui.ui.bridge import marks_of
-from speedtest_tui.ui.jobs import JobView
-from speedtest_tui.ui.messages import (
+from speedtest_tui.ui.workers.bridge import marks_of
+from speedtest_tui.ui.workers.jobs import JobView
+from speedtest_tui.ui.workers.messages import (
     BackendsKnown,
     ClipReady,
     ClipView,
@@ -37,7 +37,7 @@ from speedtest_tui.ui.messages import (
     RaceEnded,
     StockTaken,
 )
-from speedtest_tui.ui.request import Request
+from speedtest_tui.ui.workers.request import Request
 
 NOW = 1000.0
 SINCE = "since 2026-11-19 20:15: mlx-whisper 1.2× (1.1 to 1.3) faster; all others the same"

@@ -8,8 +8,7 @@ import pytest
 import states
 from rich.cells import cell_len
 
-from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.ascii import ascii_only
+from speedtest_tui.ui.app import SpeedtestApp, ascii_only
 
 
 @pytest.mark.parametrize("text", ["abc", "█▋ ±3 – ✓ done", "日本語 ok", "é̈", "🎤 rec", "╭─ Race ─╮"])

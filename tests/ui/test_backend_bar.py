@@ -9,9 +9,9 @@ import states
 from rich.cells import cell_len
 from textual.content import Content
 
-from speedtest_tui.core.bench.row import Row
-from speedtest_tui.ui.widgets.backend_bar import BackendBar, remarked, said
+from speedtest_tui.core.race.row import Row
 from speedtest_tui.ui.widgets.bar_layout import Scale
+from speedtest_tui.ui.widgets.race_pane import BackendBar, remarked, said
 
 RAN = "ran org/plain because org/q4 does not load: ValueError: [load] bits=3"
 OTHER = "its text differed between runs"

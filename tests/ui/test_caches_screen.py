@@ -10,8 +10,8 @@ import states
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from speedtest_tui.core.caches.repair.step import Plan
-from speedtest_tui.core.caches.stock import Stock
+from speedtest_tui.core.models.overview import Stock
+from speedtest_tui.core.repair.step import Plan
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.screens.caches import CachesScreen
 from speedtest_tui.ui.screens.confirm import ConfirmScreen
@@ -210,7 +210,7 @@ async def test_work_on_models_is_seen_on_the_dashboard(still_app: MakeApp) -> No
 
 
 def test_what_cannot_be_loaded_is_offered_for_download_and_the_other_way_round() -> None:
-    from speedtest_tui.ui.choices import to_download, to_verify
+    from speedtest_tui.ui.screens.choices import to_download, to_verify
 
     loadable = {choice.label for choice in to_verify(states.SMALL)}
     assert loadable == {"mlx-whisper", "parakeet-mlx", "transformers", "pocketsphinx"}

@@ -13,16 +13,16 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
-from speedtest_tui.core.caches.locations import converted_folder
-from speedtest_tui.core.convert.target import Target
+from speedtest_tui.core.convert.convert import Target
+from speedtest_tui.core.locations import converted_folder
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.caretaker import Caretaker
 from speedtest_tui.ui.screens.convert import Chosen, ConvertScreen
-from speedtest_tui.ui.screens.convert_looks import CheckpointSeen, TargetSeen
-from speedtest_tui.ui.screens.convert_text import count
 from speedtest_tui.ui.screens.open_file import OpenFileScreen
+from speedtest_tui.ui.widgets.convert_text import count
 from speedtest_tui.ui.widgets.job_pane import JobPane
 from speedtest_tui.ui.widgets.pick_list import PickList
+from speedtest_tui.ui.workers.caretaker import Caretaker
+from speedtest_tui.ui.workers.convert_looks import CheckpointSeen, TargetSeen
 
 MakeApp = Callable[..., SpeedtestApp]
 FIXTURES = Path(__file__).parents[1] / "nemo" / "fixtures"

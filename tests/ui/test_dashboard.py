@@ -11,15 +11,15 @@ import states
 from textual.binding import Binding
 from textual.widgets import Static
 
-from speedtest_tui.core.caches.states import ModelReport
+from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.settings import Reading, Settings
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.messages import BackendsKnown, ClipRefused, ModelsKnown
 from speedtest_tui.ui.screens.help import HelpScreen
-from speedtest_tui.ui.widgets.backend_bar import BackendBar
 from speedtest_tui.ui.widgets.key_line import KeyLine
+from speedtest_tui.ui.widgets.race_pane import BackendBar
 from speedtest_tui.ui.widgets.status_line import StatusLine
 from speedtest_tui.ui.widgets.transcript_pane import TranscriptLine
+from speedtest_tui.ui.workers.messages import BackendsKnown, ClipRefused, ModelsKnown
 
 MakeApp = Callable[..., SpeedtestApp]
 

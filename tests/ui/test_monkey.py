@@ -14,9 +14,9 @@ from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from backends.catalogue import SIZES
-from speedtest_tui.core.bench.plan import MAX_RUNS
+from speedtest_tui.core.settings import MAX_RUNS
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.widgets.backend_bar import BackendBar
+from speedtest_tui.ui.widgets.race_pane import BackendBar
 
 SEED, STEPS, BATCH = 20261120, 10_000, 40
 

@@ -15,9 +15,9 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from speedtest_tui.ui.screens import folder as folder_module
 from speedtest_tui.ui.screens.open_file import OpenFileScreen, PathInput, dropped
 from speedtest_tui.ui.widgets.pick_list import PickList
+from speedtest_tui.ui.workers import folder as folder_module
 
 SIZE = (80, 24)
 

@@ -10,11 +10,11 @@ import psutil
 import pytest
 
 from backends.registry import BUILT_IN
-from speedtest_tui.core.bench.plan import Plan
-from speedtest_tui.core.bench.row import RaceSnapshot
+from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.core.sessions import store
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.request import Request
+from speedtest_tui.ui.workers.request import Request
 
 POCKETSPHINX = tuple(entry for entry in BUILT_IN if entry.name == "pocketsphinx")
 PATIENCE_S = 120

@@ -16,7 +16,11 @@ from speedtest_tui.core.audio.player import PlayerState
 from speedtest_tui.core.audio.recorder import RecorderState
 from speedtest_tui.core.audio.trim import Trim
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.messages import (
+from speedtest_tui.ui.screens.choice import ChoiceScreen
+from speedtest_tui.ui.screens.confirm import ConfirmScreen
+from speedtest_tui.ui.widgets.clip_pane import ClipPane
+from speedtest_tui.ui.widgets.key_line import KeyLine
+from speedtest_tui.ui.workers.messages import (
     ClipReady,
     DevicesKnown,
     LeftoversFound,
@@ -24,10 +28,6 @@ from speedtest_tui.ui.messages import (
     RecorderChanged,
     RecordingFailed,
 )
-from speedtest_tui.ui.screens.choice import ChoiceScreen
-from speedtest_tui.ui.screens.confirm import ConfirmScreen
-from speedtest_tui.ui.widgets.clip_pane import ClipPane
-from speedtest_tui.ui.widgets.key_line import KeyLine
 
 MakeApp = Callable[..., SpeedtestApp]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 FIRST_FRAME = """
 import json, sys
-from speedtest_tui.cli import build_parser
-from speedtest_tui.commands.dashboard import request
+from speedtest_tui.cli.main import build_parser
+from speedtest_tui.cli.dashboard import request
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
 
@@ -28,9 +28,9 @@ print(json.dumps(modules))
 WHOLE_RACE = """
 import asyncio, json, sys
 from backends.registry import BUILT_IN
-from speedtest_tui.core.bench.plan import Plan
+from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.request import Request
+from speedtest_tui.ui.workers.request import Request
 
 async def race():
     entries = tuple(entry for entry in BUILT_IN if entry.name == "pocketsphinx")

@@ -1,4 +1,4 @@
-"""Caches made by hand, file by file, with contents that pass for weights: what `core.caches` is to look at."""
+"""Caches made by hand, file by file, with contents that pass for weights: what `core.models` is to look at."""
 
 from __future__ import annotations
 

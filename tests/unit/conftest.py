@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from speedtest_tui.core.caches.states import CacheName
+from speedtest_tui.core.models.status import CacheName
 
 
 @pytest.fixture

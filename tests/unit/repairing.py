@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backends.base import BackendEntry, ModelSpec
-from speedtest_tui.core.caches.repair.apply import Application, Progress
-from speedtest_tui.core.caches.repair.plan import plan
-from speedtest_tui.core.caches.repair.step import Plan, Step
-from speedtest_tui.core.caches.repair.trash import FALLBACK
-from speedtest_tui.core.caches.scan import scan
-from speedtest_tui.core.caches.states import ModelReport
-from speedtest_tui.core.caches.survey import report
+from speedtest_tui.core.models.scan import scan
+from speedtest_tui.core.models.status import ModelReport
+from speedtest_tui.core.models.survey import report
+from speedtest_tui.core.repair.apply import Application, Progress
+from speedtest_tui.core.repair.plan import plan
+from speedtest_tui.core.repair.step import Plan, Step
+from speedtest_tui.core.repair.trash import FALLBACK
 
-ENTRY = BackendEntry("mlx-whisper", "backends.mlx_whisper:MlxWhisper", "this program")
+ENTRY = BackendEntry("mlx-whisper", "backends.whisper.mlx:MlxWhisper", "this program")
 
 
 def reports(*specs: ModelSpec) -> list[ModelReport]:

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from backends.base import BackendEntry, Location, ModelSpec
-from speedtest_tui.commands.backend_options import options_from, usable
+from speedtest_tui.cli.options import options_from, usable
 from speedtest_tui.core import settings
-from speedtest_tui.core.bench.assignment import assign
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.race.prepare import assign
 from speedtest_tui.core.settings import Reading, Settings
 
-PARAKEET = BackendEntry("parakeet-mlx", "backends.parakeet_mlx:ParakeetMlx")
-WHISPER = BackendEntry("mlx-whisper", "backends.mlx_whisper:MlxWhisper")
+PARAKEET = BackendEntry("parakeet-mlx", "backends.parakeet.mlx:ParakeetMlx")
+WHISPER = BackendEntry("mlx-whisper", "backends.whisper.mlx:MlxWhisper")
 KNOWN = (PARAKEET, WHISPER)
 
 

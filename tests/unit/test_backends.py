@@ -153,7 +153,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 import parakeet_mlx.parakeet
-from backends import parakeet_mlx as ours
+from backends.parakeet import mlx as ours
 from backends.base import LoadOptions, Location, TranscribeOptions
 
 library = sys.modules["parakeet_mlx.parakeet"]

@@ -20,7 +20,7 @@ from mlx.utils import tree_flatten
 
 from backends.base import BackendError, LoadOptions, Location, ModelSpec, TranscribeOptions
 from backends.canary.load import open_folder
-from backends.canary_mlx import CanaryMlx, Settings
+from backends.canary.mlx import CanaryMlx, Settings
 
 RATE = 16_000
 

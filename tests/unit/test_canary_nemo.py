@@ -16,7 +16,8 @@ pytest.importorskip("yaml")
 import canary_toy
 import mlx.core as mx
 
-from backends.canary import decoding, prompts
+from backends.canary import decoding
+from backends.canary import mlx as prompts
 from backends.canary.load import Opened, open_folder
 from backends.nemo_mel import nemo_mel
 

@@ -8,8 +8,7 @@ import canary_toy
 import pytest
 
 from backends.base import BackendError, LoadOptions, Location, ModelSpec
-from backends.canary.options import Settings, read
-from backends.canary_mlx import CanaryMlx
+from backends.canary.mlx import CanaryMlx, Settings, read
 
 
 def test_everything_can_be_set() -> None:

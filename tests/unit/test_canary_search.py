@@ -15,7 +15,8 @@ pytest.importorskip("parakeet_mlx")
 import canary_toy
 import mlx.core as mx
 
-from backends.canary import decoding, prompts
+from backends.canary import decoding
+from backends.canary import mlx as prompts
 from backends.canary.architecture import Search
 from backends.canary.load import Opened, open_folder
 

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from backends.base import BackendError, Segment
-from backends.canary import architecture, chunking, pieces, prompts, timing, tokenizers
+from backends.canary import architecture, chunking, tokenizers
+from backends.canary import mlx as prompts
+from backends.canary import mlx as timing
+from backends.canary import tokenizers as pieces
 
 RATE = 16_000
 

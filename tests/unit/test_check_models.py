@@ -14,9 +14,9 @@ from toys import faulty, well
 
 from backends.base import Availability, BackendEntry
 from backends.registry import BUILT_IN
-from speedtest_tui import cli
-from speedtest_tui.commands import check_models, model_checks
-from speedtest_tui.core.caches import hashing
+from speedtest_tui.cli import check_models, model_checks
+from speedtest_tui.cli import main as cli
+from speedtest_tui.core.models import hashes as hashing
 
 TINY, PLAIN = "mlx-community/whisper-tiny-mlx-q4", "mlx-community/whisper-tiny-mlx"
 WEIGHTS = "weights.safetensors"
@@ -31,9 +31,11 @@ def hub(places: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch, places: Path) -> None:
-    for reference in ("mlx_whisper.MlxWhisper", "parakeet_mlx.ParakeetMlx", "whisper_mps.WhisperMps"):
+    for reference in ("whisper.mlx.MlxWhisper", "parakeet.mlx.ParakeetMlx", "whisper.mps.WhisperMps"):
         monkeypatch.setattr(f"backends.{reference}.availability", lambda self: Availability(True, "1.0"))
-    monkeypatch.setattr("backends.transformers.TransformersWhisper.availability", lambda self: Availability(True, "1"))
+    monkeypatch.setattr(
+        "backends.whisper.transformers.TransformersWhisper.availability", lambda self: Availability(True, "1")
+    )
     monkeypatch.setattr("backends.registry.entries", lambda: BUILT_IN)
 
 
@@ -267,6 +269,6 @@ def test_importing_the_options_is_cheap() -> None:
     import subprocess
     import sys
 
-    code = "import sys, speedtest_tui.commands.check_models; print(*sys.modules)"
+    code = "import sys, speedtest_tui.cli.check_models; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert not {"json", "rich", "zipfile", "speedtest_tui.core.caches.survey"} & set(done.stdout.split())
+    assert not {"json", "rich", "zipfile", "speedtest_tui.core.models.survey"} & set(done.stdout.split())

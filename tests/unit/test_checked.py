@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from speedtest_tui.core import atomic
-from speedtest_tui.core.caches.checked import Checked, remember, verdict
-from speedtest_tui.core.caches.locations import checksums_file
+from speedtest_tui.core import disk as atomic
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.locations import checksums_file
+from speedtest_tui.core.models.checked import Checked, remember, verdict
 
 
 def note(path: Path, ok: bool) -> Checked:

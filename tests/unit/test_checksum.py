@@ -12,11 +12,12 @@ import pytest
 from by_hand import CHECKPOINT, GOOD, SPEC, flip, payload, put, sha256
 
 from backends.base import BackendEntry, ModelSpec, RequiredFile
-from speedtest_tui.core.caches import checked, hashing
-from speedtest_tui.core.caches.checksum import checksum, with_hash, without_hash
-from speedtest_tui.core.caches.locations import checksums_file
-from speedtest_tui.core.caches.states import Fault, ModelReport
-from speedtest_tui.core.caches.survey import report
+from speedtest_tui.core.locations import checksums_file
+from speedtest_tui.core.models import checked
+from speedtest_tui.core.models import hashes as hashing
+from speedtest_tui.core.models.hashes import checksum, with_hash, without_hash
+from speedtest_tui.core.models.status import Fault, ModelReport
+from speedtest_tui.core.models.survey import report
 
 ENTRY = BackendEntry("toy", "toys.well:Well")
 WEIGHTS = "weights.safetensors"

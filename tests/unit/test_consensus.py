@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from speedtest_tui.core.accuracy.consensus import mark
+from speedtest_tui.core.accuracy.agreement import mark
 from speedtest_tui.core.accuracy.words import Word, bare, key, keys, split_words
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from speedtest_tui.core.caches.locations import converted_folder
-from speedtest_tui.core.convert.target import look_at, named, suggested
+from speedtest_tui.core.convert.convert import look_at, named, suggested
+from speedtest_tui.core.locations import converted_folder
 
 
 @pytest.fixture(autouse=True)

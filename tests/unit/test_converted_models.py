@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from backends.registry import BUILT_IN, create
-from speedtest_tui.core.bench.plan import choose
-from speedtest_tui.core.caches import converted
-from speedtest_tui.core.caches.download.request import request_for
-from speedtest_tui.core.caches.locate import NotFound, locate
-from speedtest_tui.core.caches.locations import converted_folder
-from speedtest_tui.core.caches.survey import survey
-from speedtest_tui.ui.choices import sizes
+from speedtest_tui.core.download.request import request_for
+from speedtest_tui.core.locations import converted_folder
+from speedtest_tui.core.models import sizes as converted
+from speedtest_tui.core.models.locate import NotFound, locate
+from speedtest_tui.core.models.survey import survey
+from speedtest_tui.core.race.plan import choose
+from speedtest_tui.ui.screens.choices import sizes
 
 TDT = {"target": "nemo.collections.asr.models.rnnt_bpe_models.EncDecRNNTBPEModel"}
 CANARY = {
@@ -27,7 +27,7 @@ CANARY = {
     "quantization": {"group_size": 64, "bits": 8},
 }
 FACTS = {"family": "Parakeet TDT", "dtype": "bfloat16", "bits": None, "parameters": 617_800_000}
-READERS = {"parakeet-mlx": "backends.parakeet_mlx:ParakeetMlx", "canary-mlx": "backends.canary_mlx:CanaryMlx"}
+READERS = {"parakeet-mlx": "backends.parakeet.mlx:ParakeetMlx", "canary-mlx": "backends.canary.mlx:CanaryMlx"}
 
 
 def model(folder: Path, config: dict[str, Any], *more: str, facts: object = FACTS) -> Path:

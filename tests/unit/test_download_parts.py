@@ -13,20 +13,13 @@ import pytest
 
 from backends.base import ModelSpec, RequiredFile
 from backends.catalogue import MLX_WHISPER, POCKETSPHINX, WHISPER_MPS
-from speedtest_tui.core.caches.download import describe, publish
-from speedtest_tui.core.caches.download.content import Content
-from speedtest_tui.core.caches.download.failures import Failure, explain, from_status
-from speedtest_tui.core.caches.download.progress import Attempts, Progress
-from speedtest_tui.core.caches.download.queue import Speed
-from speedtest_tui.core.caches.download.request import (
-    DownloadRow,
-    Patience,
-    Problem,
-    Request,
-    from_json,
-    request_for,
-    to_json,
-)
+from speedtest_tui.core.download import publish
+from speedtest_tui.core.download import request as describe
+from speedtest_tui.core.download.child import Attempts, Progress
+from speedtest_tui.core.download.failures import Failure, explain, from_status
+from speedtest_tui.core.download.incoming import Content
+from speedtest_tui.core.download.queue import Speed
+from speedtest_tui.core.download.request import DownloadRow, Patience, Problem, Request, from_json, request_for, to_json
 
 REQUEST = Request(
     "hub", "org/name", "main", (RequiredFile(("a", "b"), "c"),), "hf", Path("/x y/größe"), ("a",), Path("/t")
@@ -69,7 +62,7 @@ def test_what_comes_from_no_server_has_no_request(places: Path, spec: ModelSpec)
 
 def test_the_parents_side_imports_no_http_library() -> None:
     code = (
-        "import sys, speedtest_tui.core.caches.download.queue, speedtest_tui.core.caches.download.describe;"
+        "import sys, speedtest_tui.core.download.queue, speedtest_tui.core.download.request;"
         "print([name for name in sys.modules if name.split('.')[0] in ('huggingface_hub', 'httpx2', 'filelock')])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -186,7 +179,7 @@ def test_a_write_that_takes_only_a_part_is_followed_by_the_rest(
 ) -> None:
     import os
 
-    from speedtest_tui.core.caches.download import writer as module
+    from speedtest_tui.core.download import incoming as module
 
     monkeypatch.setattr(module, "write", lambda descriptor, data: os.write(descriptor, bytes(data[:3])))
     with Content(tmp_path / "x", "sha256", None) as content:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from by_hand import put, safetensors, sha256
 
-from speedtest_tui.core.caches import duplicates as module
-from speedtest_tui.core.caches.hashing import HashJob, hash_files
-from speedtest_tui.core.caches.inventory import Duplicate
-from speedtest_tui.core.caches.scan import scan
+from speedtest_tui.core.models import duplicates as module
+from speedtest_tui.core.models.hashes import HashJob, hash_files
+from speedtest_tui.core.models.inventory import Duplicate
+from speedtest_tui.core.models.scan import scan
 
 WEIGHTS = safetensors(1_000)
 FILES = {"config.json": b"{}", "weights.safetensors": WEIGHTS}

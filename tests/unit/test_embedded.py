@@ -85,7 +85,7 @@ def test_layouts_are_the_same_bytes_each_time(layout: str, written: dict[str, Pa
 
 def test_writing_imports_no_model_library(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; import speedtest_tui.core.caches.materialise; "
+        "import sys; from pathlib import Path; import speedtest_tui.core.models.builtin; "
         "from backends.embedded import layouts; early = set(sys.modules); "
         "layouts.write('nano/hf', Path('.')); print(sorted(early & {'numpy', 'safetensors'}), "
         "sorted({'torch', 'mlx', 'transformers', 'tokenizers'} & set(sys.modules)))"

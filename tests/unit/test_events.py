@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from backends.base import DeviceMemory, Loaded, Segment, Transcription
-from speedtest_tui.core.bench.events import apply
-from speedtest_tui.core.bench.protocol import Event
-from speedtest_tui.core.bench.row import Row
+from speedtest_tui.core.process.lines import Event
+from speedtest_tui.core.race.events import apply
+from speedtest_tui.core.race.row import Row
 
 EXPECTED = (KeyError, TypeError, ValueError, OverflowError)
 LOADED = Loaded("cpu", "float16", 16.0, 1000, "org/name", "abc", ("/a",), (("chunk", "20 s"),), ("odd",))

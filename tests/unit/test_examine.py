@@ -20,9 +20,9 @@ from by_hand import (
 )
 
 from backends.base import ModelSpec, RequiredFile
-from speedtest_tui.core.caches import checked
-from speedtest_tui.core.caches.examine import examine
-from speedtest_tui.core.caches.states import CacheName, CacheState
+from speedtest_tui.core.models import checked
+from speedtest_tui.core.models.examine import examine
+from speedtest_tui.core.models.status import CacheName, CacheState
 
 WEIGHTS = "weights.safetensors"
 SIZE = sum(map(len, GOOD.values()))

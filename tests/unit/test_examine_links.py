@@ -16,8 +16,8 @@ from by_hand import (
     sha256,
 )
 
-from speedtest_tui.core.caches.examine import examine
-from speedtest_tui.core.caches.states import CacheName, CacheState
+from speedtest_tui.core.models.examine import examine
+from speedtest_tui.core.models.status import CacheName, CacheState
 
 WEIGHTS = "weights.safetensors"
 

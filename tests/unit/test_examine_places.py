@@ -18,9 +18,9 @@ from by_hand import (
 
 from backends.base import ModelSpec, RequiredFile
 from backends.catalogue import MLX_WHISPER, POCKETSPHINX, TRANSFORMERS, openai_checkpoint
-from speedtest_tui.core.caches.examine import examine
-from speedtest_tui.core.caches.states import CacheName
-from speedtest_tui.core.caches.wanted import wanted
+from speedtest_tui.core.models.examine import examine
+from speedtest_tui.core.models.status import CacheName
+from speedtest_tui.core.models.wanted import wanted
 
 WEIGHTS = "weights.safetensors"
 SIZE = sum(map(len, GOOD.values()))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from racing import TESTS
 
-from backends import finite
+from backends import checks as finite
 from backends.base import BackendError
 
 Unpack = Callable[[str], Path]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from by_hand import git_sha1
 
-from speedtest_tui.core.caches import hashing
-from speedtest_tui.core.caches.hashing import HashJob, hash_files
+from speedtest_tui.core.models import hashes as hashing
+from speedtest_tui.core.models.hashes import HashJob, hash_files
 
 CHUNKS = 5
 

@@ -36,19 +36,19 @@ MODELS = {"backends.canary.model"}
 
 def test_core_and_backends_import_neither_a_screen_nor_a_library() -> None:
     names = [name for name in modules_of(backends, speedtest_tui.core) if name not in MODELS]
-    assert {"backends.mlx_whisper", "speedtest_tui.core.bench.child"} <= set(names)
+    assert {"backends.whisper.mlx", "speedtest_tui.core.race.child"} <= set(names)
     found = imported(*names)
     assert not found & {"textual", "rich", *LIBRARIES}
 
 
-@pytest.mark.parametrize("module", ["speedtest_tui.cli", "speedtest_tui.__main__"])
+@pytest.mark.parametrize("module", ["speedtest_tui.cli.main", "speedtest_tui.__main__"])
 def test_the_command_line_imports_nothing_heavy(module: str) -> None:
     assert not imported(module) & {"textual", "rich", "numpy", "soundfile", "psutil", *LIBRARIES}
 
 
 def test_the_commands_import_no_library() -> None:
-    names = ["run", "doctor", "sessions", "request", "progress", "table"]
-    found = imported(*(f"speedtest_tui.commands.{name}" for name in names))
+    names = ["run", "doctor", "sessions", "options", "console"]
+    found = imported(*(f"speedtest_tui.cli.{name}" for name in names))
     assert not found & {"textual", *LIBRARIES}
 
 

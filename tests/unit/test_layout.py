@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils._shared_blobs import is_shared_blobs_dir, shared_blob_path
 
-from speedtest_tui.core.caches import layout
+from speedtest_tui.core.models import layout
 
 CACHE = Path("/cache")
 XET = "ab" + "0" * 62

@@ -11,8 +11,8 @@ from by_hand import CHECKPOINT, COMMIT, FILES, GOOD, SPEC, archive, payload, put
 
 from backends.base import BackendEntry, Location, ModelSpec
 from backends.catalogue import MLX_WHISPER, openai_checkpoint
-from speedtest_tui.core.bench.entrants import Entrant, prepare
-from speedtest_tui.core.caches.locate import NotFound, locate
+from speedtest_tui.core.models.locate import NotFound, locate
+from speedtest_tui.core.race.prepare import Entrant, prepare
 
 SIZE = sum(map(len, GOOD.values()))
 

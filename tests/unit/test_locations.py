@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from speedtest_tui.core.caches import locations
+from speedtest_tui.core import locations
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,10 @@ def test_nothing_moves_the_whisper_cache(places: Path, monkeypatch: pytest.Monke
 
 def test_local_cache_of_a_checkout_and_of_an_installation(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPEEDTEST_MODELS_DIR")
-    for name in ("models/README.md", "pyproject.toml", "speedtest_tui/core/caches/locations.py"):
+    for name in ("models/README.md", "pyproject.toml", "speedtest_tui/core/locations.py"):
         (places / name).parent.mkdir(parents=True, exist_ok=True)
         (places / name).touch()
-    monkeypatch.setattr(locations, "__file__", str(places / "speedtest_tui/core/caches/locations.py"))
+    monkeypatch.setattr(locations, "__file__", str(places / "speedtest_tui/core/locations.py"))
     assert locations.local_cache() == places.resolve() / "models"
     (places / "pyproject.toml").unlink()
     installed = locations.local_cache()

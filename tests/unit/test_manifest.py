@@ -11,8 +11,8 @@ import pytest
 from huggingface_hub import _tree_cache
 from huggingface_hub._tree_cache import TreeCacheEntry
 
-from speedtest_tui.core.caches import manifest
-from speedtest_tui.core.caches.manifest import ManifestFile
+from speedtest_tui.core.models import manifest
+from speedtest_tui.core.models.manifest import ManifestFile
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SHA1, SHA256, XET = "1" * 40, "2" * 64, "3" * 64

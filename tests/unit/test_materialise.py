@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from backends.embedded import layouts
-from speedtest_tui.core import atomic
-from speedtest_tui.core.caches import materialise
+from speedtest_tui.core import disk as atomic
+from speedtest_tui.core.models import builtin as materialise
 
-MODULE = "speedtest_tui.core.caches.materialise"
+MODULE = "speedtest_tui.core.models.builtin"
 LAYOUT = "nano/mlx"
 WEIGHTS = "weights.safetensors"
 
@@ -251,8 +251,8 @@ def child(script: str, cache: Path) -> Iterator[subprocess.Popen[str]]:
         "import sys\n"
         "from pathlib import Path\n"
         "from backends.embedded import layouts\n"
-        "from speedtest_tui.core import atomic\n"
-        "from speedtest_tui.core.caches import materialise\n"
+        "from speedtest_tui.core import disk as atomic\n"
+        "from speedtest_tui.core.models import builtin as materialise\n"
         "cache, write = Path(sys.argv[1]), layouts.write\n"
         "def wait(word):\n    print(word, flush=True)\n    sys.stdin.readline()\n"
     )

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from backends.base import BackendError, LoadOptions, Location
-from backends.mlx_weights import difference
-from backends.mlx_whisper import MlxWhisper
+from backends.mlx_runtime import difference
+from backends.whisper.mlx import MlxWhisper
 
 Unpack = Callable[[str], Path]
 

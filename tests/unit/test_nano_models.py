@@ -78,7 +78,7 @@ def test_what_ships_is_small_and_proven(layout: str, tmp_path: Path) -> None:
 
 def test_unpacking_imports_no_library(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from speedtest_tui.core.caches import materialise; "
+        "import sys; from pathlib import Path; from speedtest_tui.core.models import builtin as materialise; "
         "[materialise.materialise(name, Path('cache')) for name in ('parakeet-nano/mlx', 'canary-nano/mlx')]; "
         "print(sorted({'numpy', 'safetensors', 'torch', 'mlx'} & set(sys.modules)))"
     )
@@ -110,7 +110,7 @@ def test_word_error_rate_on_clips_never_heard_before(backend: str) -> None:
 def test_a_model_of_one_language_ignores_the_one_asked_for(tmp_path: Path, demo: Clip) -> None:
     """As the race says in its warning of all models that know English only."""
     pytest.importorskip("parakeet_mlx")
-    from backends.canary_mlx import CanaryMlx
+    from backends.canary.mlx import CanaryMlx
 
     backend = CanaryMlx()
     layouts.write("canary-nano/mlx", tmp_path)

@@ -8,9 +8,9 @@ import pytest
 
 from backends.registry import BUILT_IN, entries, usual
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.bench.plan import Plan, choose
-from speedtest_tui.core.bench.row import RaceSnapshot
-from speedtest_tui.core.bench.supervisor import Race
+from speedtest_tui.core.race.plan import Plan, choose
+from speedtest_tui.core.race.row import RaceSnapshot
+from speedtest_tui.core.race.supervisor import Race
 from speedtest_tui.ui.widgets.details_pane import details
 
 OPTIONAL = ("parakeet-mlx-exact", "parakeet-mlx-stream")

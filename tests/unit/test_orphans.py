@@ -14,8 +14,8 @@ import pytest
 from racing import TESTS, entry, eventually, marked, survivors
 from toys import hanging, well
 
-from speedtest_tui.core.bench.launcher import launch
-from speedtest_tui.core.bench.protocol import Assignment, encode
+from speedtest_tui.core.process.launch import launch
+from speedtest_tui.core.process.lines import Assignment, encode
 
 SOON_S = 2.0
 """How long after the end of its parent a child may still be seen."""
@@ -100,7 +100,7 @@ def test_parent_asked_to_end(
 def test_a_child_ends_when_its_stdin_does(toys: Path, mark: str, toy: type, tmp_path: Path) -> None:
     (tmp_path / "clip").write_bytes(bytes(64_000))
     with (tmp_path / "clip").open("rb") as clip:
-        child = launch("speedtest_tui.core.bench.child", pass_fds=(clip.fileno(),))
+        child = launch("speedtest_tui.core.race.child", pass_fds=(clip.fileno(),))
         assert child.stdin
         assert child.stdout
         reference = entry(toy).reference

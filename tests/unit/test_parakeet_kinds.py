@@ -14,7 +14,7 @@ import pytest
 
 from backends import catalogue
 from backends.base import BackendError, Loaded, LoadOptions, Location, ModelSpec, TranscribeOptions
-from backends.parakeet_mlx import ParakeetMlx
+from backends.parakeet.mlx import ParakeetMlx
 
 pytest.importorskip("parakeet_mlx")
 import parakeet_kinds

@@ -13,8 +13,8 @@ import pytest
 
 from backends.base import BackendError, LoadOptions, Location, TranscribeOptions
 from backends.nemo_mel import MelSettings, nemo_mel
-from backends.parakeet_mel import NOT_FINITE, SHORTEST, exact_settings, front_end, padded
-from backends.parakeet_mlx import ParakeetExact, ParakeetMlx
+from backends.parakeet.decoding import NOT_FINITE, SHORTEST, exact_settings, front_end, padded
+from backends.parakeet.mlx import ParakeetExact, ParakeetMlx
 
 pytest.importorskip("parakeet_mlx")
 import parakeet_kinds
@@ -27,7 +27,7 @@ import mlx.core as mx
 import numpy as np
 from parakeet_mlx import parakeet
 from parakeet_mlx.audio import PreprocessArgs
-from backends.parakeet_mel import front_end
+from backends.parakeet.decoding import front_end
 
 arguments = PreprocessArgs(16000, "per_feature", 0.025, 0.01, "hann", 80, 512, 0.0)
 random = np.random.default_rng(5)
@@ -56,7 +56,7 @@ import mlx.core as mx
 import numpy as np
 from parakeet_mlx import parakeet
 from parakeet_mlx.audio import PreprocessArgs
-from backends.parakeet_mel import front_end
+from backends.parakeet.decoding import front_end
 
 arguments = PreprocessArgs(16000, "per_feature", 0.025, 0.01, "hann", 80, 512, 0.0)
 with front_end(None) as check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backends.base import BackendError
-from backends.parakeet_options import STREAMS, WHOLE_CLIPS, read
+from backends.parakeet.options import STREAMS, WHOLE_CLIPS, read
 
 
 def test_defaults_are_those_of_the_library() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backends.base import BackendError, LoadOptions, Location, ModelSpec, TranscribeOptions
-from backends.parakeet_streaming import ParakeetStream, Step, figures
+from backends.parakeet.streaming import ParakeetStream, Step, figures
 
 NOISE = np.random.default_rng(1).normal(0, 0.1, 40_000).astype(np.float32)
 

@@ -8,8 +8,8 @@ import pytest
 
 from backends.base import BackendEntry
 from backends.registry import BUILT_IN
-from speedtest_tui.core.bench.plan import Plan, choose
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.race.plan import Plan, choose
 
 A, B, C = (BackendEntry(name, f"m:{name}") for name in "abc")
 

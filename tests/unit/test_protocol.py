@@ -8,8 +8,8 @@ import random
 import pytest
 
 from backends.base import Availability
-from speedtest_tui.core.bench import protocol
-from speedtest_tui.core.bench.protocol import EVENTS, LineSplitter, ProtocolError, encode, excerpt, parse_event
+from speedtest_tui.core.process import lines as protocol
+from speedtest_tui.core.process.lines import EVENTS, LineSplitter, ProtocolError, encode, excerpt, parse_event
 
 
 @pytest.mark.parametrize("step", [1, 2, 7, 1000])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from speedtest_tui.core.bench import quiet
-from speedtest_tui.core.bench.stall import Vitals
+from speedtest_tui.core.race import watch as quiet
+from speedtest_tui.core.race.watch import Vitals
 
 
 class Clock(threading.Event):

@@ -10,9 +10,9 @@ from racing import entry, noise, plan, rows, run, survivors
 from toys import well
 
 from speedtest_tui.core import host
-from speedtest_tui.core.bench import quiet
-from speedtest_tui.core.bench.plan import Plan
-from speedtest_tui.core.bench.row import RaceSnapshot
+from speedtest_tui.core.race import watch as quiet
+from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.row import RaceSnapshot
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -113,7 +113,7 @@ def test_what_a_child_is_given() -> None:
 def test_last_words_come_before_the_race_counts_as_ended() -> None:
     from racing import finish
 
-    from speedtest_tui.core.bench.supervisor import Race
+    from speedtest_tui.core.race.supervisor import Race
 
     order: list[str] = []
     race = Race(

@@ -8,8 +8,8 @@ import pytest
 from racing import finish, noise, plan, survivors
 from toys import hanging, well
 
-from speedtest_tui.core.bench.row import Phase, RaceSnapshot
-from speedtest_tui.core.bench.supervisor import Race
+from speedtest_tui.core.race.row import Phase, RaceSnapshot
+from speedtest_tui.core.race.supervisor import Race
 
 
 def cancel_when(toy: type, phase: Phase, runs_done: int = 0, **options: int) -> RaceSnapshot:

@@ -6,8 +6,11 @@ import pytest
 from racing import plan, rows, run, sentence, survivors
 from toys import faulty, hanging, well
 
-from speedtest_tui.core.bench import child_handle, protocol, stall, supervisor
-from speedtest_tui.core.bench.row import RaceSnapshot
+from speedtest_tui.core.process import lines as protocol
+from speedtest_tui.core.process import parent as child_handle
+from speedtest_tui.core.race import supervisor
+from speedtest_tui.core.race import watch as stall
+from speedtest_tui.core.race.row import RaceSnapshot
 
 FAULTS = (
     # toy, status, words of the sentence

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from speedtest_tui.core.audio.meter import FIRST_WORD_S, STEP_S, Meter, SilenceWatch
-from speedtest_tui.core.audio.ring import FrameRing, Mark
-from speedtest_tui.core.audio.stream_clock import StreamClock
+from speedtest_tui.core.audio.ring import FrameRing, Mark, StreamClock
 
 RATE = 48_000
 BLOCK = 480

@@ -54,7 +54,7 @@ def test_what_cannot_be_made_is_said(reference: str, words: str) -> None:
 
 @pytest.mark.parametrize("entry", BUILT_IN, ids=lambda entry: entry.name)
 def test_a_library_that_is_not_installed_has_a_fix(entry: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backends.installation.find_spec", lambda name: None)
+    monkeypatch.setattr("backends.base.find_spec", lambda name: None)
     availability = create(entry.reference).availability()  # type: ignore[attr-defined]
     assert not availability.ok
     assert availability.fix.startswith("pip install 'speedtest-tui[")

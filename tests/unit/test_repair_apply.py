@@ -17,17 +17,18 @@ from test_repair_plan import OPENAI, WEIGHTS, hf, mlx_weights  # noqa: F401
 from test_undo import at_each_kill
 
 from backends.base import ModelSpec
-from speedtest_tui.core.caches import layout, locations
-from speedtest_tui.core.caches.examine import examine
-from speedtest_tui.core.caches.inventory import Duplicate
-from speedtest_tui.core.caches.repair import trash
-from speedtest_tui.core.caches.repair.aftercare import Aftercare
-from speedtest_tui.core.caches.repair.apply import Application
-from speedtest_tui.core.caches.repair.copying import plan_copy
-from speedtest_tui.core.caches.repair.plan import plan
-from speedtest_tui.core.caches.repair.step import Step
-from speedtest_tui.core.caches.repair.undo import find, undo
-from speedtest_tui.core.caches.scan import scan
+from speedtest_tui.core import locations
+from speedtest_tui.core.models import layout
+from speedtest_tui.core.models.examine import examine
+from speedtest_tui.core.models.inventory import Duplicate
+from speedtest_tui.core.models.scan import scan
+from speedtest_tui.core.repair import trash
+from speedtest_tui.core.repair.apply import Application
+from speedtest_tui.core.repair.copying import plan_copy
+from speedtest_tui.core.repair.plan import plan
+from speedtest_tui.core.repair.recheck import Aftercare
+from speedtest_tui.core.repair.step import Step
+from speedtest_tui.core.repair.undo import find, undo
 
 
 def mended(*specs: ModelSpec) -> list[str]:

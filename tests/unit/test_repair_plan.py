@@ -13,13 +13,14 @@ from by_hand import CHECKPOINT, FILES, GOOD, SPEC, flip, git_sha1, payload, put,
 from repairing import planned, reports
 
 from backends.base import ModelSpec, RequiredFile
-from speedtest_tui.core.caches import checked, layout, locations
-from speedtest_tui.core.caches.inventory import Duplicate
-from speedtest_tui.core.caches.repair.copying import plan_copy
-from speedtest_tui.core.caches.repair.plan import plan
-from speedtest_tui.core.caches.repair.step import bytes_to_fetch
-from speedtest_tui.core.caches.scan import scan
+from speedtest_tui.core import locations
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.models import checked, layout
+from speedtest_tui.core.models.inventory import Duplicate
+from speedtest_tui.core.models.scan import scan
+from speedtest_tui.core.repair.copying import plan_copy
+from speedtest_tui.core.repair.plan import plan
+from speedtest_tui.core.repair.step import bytes_to_fetch
 
 WEIGHTS = "weights.safetensors"
 OPENAI = ModelSpec(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from backends.base import DeviceMemory, Segment, Transcription
-from speedtest_tui.core import figures
-from speedtest_tui.core.bench.events import apply
-from speedtest_tui.core.bench.protocol import Event
-from speedtest_tui.core.bench.row import Row
+from speedtest_tui.core import format as figures
+from speedtest_tui.core.process.lines import Event
+from speedtest_tui.core.race.events import apply
+from speedtest_tui.core.race.row import Row
 from speedtest_tui.core.sessions.document import WORDS_KEPT, _result
 from speedtest_tui.ui.widgets.details_pane import details
 

@@ -11,11 +11,11 @@ import pytest
 from by_hand import COMMIT, GOOD, etag, put, safetensors
 from huggingface_hub import scan_cache_dir
 
-from speedtest_tui.core.caches import manifest
-from speedtest_tui.core.caches.inventory import Stored
-from speedtest_tui.core.caches.manifest import ManifestFile
-from speedtest_tui.core.caches.scan import scan
-from speedtest_tui.core.caches.states import Fault
+from speedtest_tui.core.models import manifest
+from speedtest_tui.core.models.inventory import Stored
+from speedtest_tui.core.models.manifest import ManifestFile
+from speedtest_tui.core.models.scan import scan
+from speedtest_tui.core.models.status import Fault
 
 WEIGHTS = "weights.safetensors"
 SIZE = sum(len(data) for data in GOOD.values())

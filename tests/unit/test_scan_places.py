@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from by_hand import CHECKPOINT, GOOD, put, safetensors
 
-from speedtest_tui.core.caches.inventory import Stored
-from speedtest_tui.core.caches.roots import Roots, default_roots
-from speedtest_tui.core.caches.scan import scan, use
+from speedtest_tui.core.models.inventory import Stored
+from speedtest_tui.core.models.roots import Roots, default_roots
+from speedtest_tui.core.models.scan import scan, use
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speedtest_tui.core.bench.stall import BUSY_FACTOR, MEMORY_STEP, StallWatch, Vitals
+from speedtest_tui.core.race.watch import BUSY_FACTOR, MEMORY_STEP, StallWatch, Vitals
 
 MB = 1 << 20
 

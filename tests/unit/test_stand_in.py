@@ -11,9 +11,9 @@ from racing import plan, rows, run, sentence, survivors
 from toys import quantised, well
 from toys.quantised import BALLAST, PLAIN, QUANTISED
 
-from speedtest_tui.core.bench import children as module
-from speedtest_tui.core.bench.children import Children
-from speedtest_tui.core.bench.row import RaceSnapshot
+from speedtest_tui.core.race import supervisor as module
+from speedtest_tui.core.race.row import RaceSnapshot
+from speedtest_tui.core.race.supervisor import Children
 
 pytestmark = pytest.mark.usefixtures("toys", "places")
 
@@ -110,7 +110,7 @@ def test_cancelled_while_the_stand_in_loads(mark: str) -> None:
 
     from racing import finish, noise
 
-    from speedtest_tui.core.bench.supervisor import Race
+    from speedtest_tui.core.race.supervisor import Race
 
     ready = threading.Event()
 

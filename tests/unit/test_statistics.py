@@ -7,7 +7,7 @@ from statistics import median
 
 import pytest
 
-from speedtest_tui.core.bench.statistics import median_interval, ratio_interval, rtfx
+from speedtest_tui.core.race.statistics import median_interval, ratio_interval, rtfx
 
 
 def test_one_run_has_no_interval() -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from by_hand import archive, safetensors
 
-from speedtest_tui.core.caches import structure
-from speedtest_tui.core.caches.amounts import amount, of
+from speedtest_tui.core.format import amount, of
+from speedtest_tui.core.models import structure
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
 OLD_CHECKPOINT = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2) + b"rest"

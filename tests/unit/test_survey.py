@@ -11,12 +11,12 @@ from by_hand import CHECKPOINT, SPEC, payload, put, safetensors
 from backends.base import Availability, BackendEntry, Location, ModelSpec
 from backends.catalogue import SIZES
 from backends.registry import BUILT_IN
-from speedtest_tui.core.bench.entrants import find
-from speedtest_tui.core.caches import verifications
-from speedtest_tui.core.caches.fingerprint import fingerprint, libraries
-from speedtest_tui.core.caches.problems import can_run, of_report
-from speedtest_tui.core.caches.states import ModelReport, Verification
-from speedtest_tui.core.caches.survey import survey
+from speedtest_tui.core.models import verifications
+from speedtest_tui.core.models.fingerprint import fingerprint, libraries
+from speedtest_tui.core.models.problems import can_run, of_report
+from speedtest_tui.core.models.status import ModelReport, Verification
+from speedtest_tui.core.models.survey import survey
+from speedtest_tui.core.race.prepare import find
 
 ENTRIES = {entry.name: entry for entry in BUILT_IN}
 TINY, PLAIN = "mlx-community/whisper-tiny-mlx-q4", "mlx-community/whisper-tiny-mlx"
@@ -35,8 +35,8 @@ def hub(places: Path) -> Path:
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every built-in backend is installed, whatever this machine has."""
     for module, name in (
-        ("mlx_whisper", "MlxWhisper"), ("parakeet_mlx", "ParakeetMlx"), ("whisper_mps", "WhisperMps"),
-        ("transformers", "TransformersWhisper"), ("pocketsphinx", "PocketSphinx"),
+        ("whisper.mlx", "MlxWhisper"), ("parakeet.mlx", "ParakeetMlx"), ("whisper.mps", "WhisperMps"),
+        ("whisper.transformers", "TransformersWhisper"), ("pocketsphinx", "PocketSphinx"),
     ):  # fmt: skip
         monkeypatch.setattr(f"backends.{module}.{name}.availability", lambda self: Availability(True, "1.0"))
 
@@ -143,7 +143,7 @@ def test_the_order_of_the_caches(hub: Path, places: Path) -> None:
 def test_what_is_not_installed_keeps_its_states(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(hub, repository=TINY)
     none = Availability(False, fix="pip install it")
-    monkeypatch.setattr("backends.mlx_whisper.MlxWhisper.availability", lambda self: none)
+    monkeypatch.setattr("backends.whisper.mlx.MlxWhisper.availability", lambda self: none)
     report = one("mlx-whisper", "tiny")
     assert report.unavailable == "not installed: pip install it"
     assert report.state("hf").state == "complete"
@@ -155,7 +155,7 @@ def test_a_backend_whose_code_fails_is_a_row(places: Path, monkeypatch: pytest.M
     def fail(self: object, size: str) -> ModelSpec:
         raise KeyError("no\nsuch")
 
-    monkeypatch.setattr("backends.mlx_whisper.MlxWhisper.model", fail)
+    monkeypatch.setattr("backends.whisper.mlx.MlxWhisper.model", fail)
     broken = BackendEntry("gone", "no_such_module:Thing", "somebody")
     reports = list(survey([ENTRIES["mlx-whisper"], broken, ENTRIES["pocketsphinx"]], ("tiny",)))
     assert [report.backend for report in reports] == ["mlx-whisper", "gone", "pocketsphinx"]
@@ -165,7 +165,7 @@ def test_a_backend_whose_code_fails_is_a_row(places: Path, monkeypatch: pytest.M
 
 
 def test_a_model_that_is_no_model(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backends.mlx_whisper.MlxWhisper.model", lambda self, size: "whisper-tiny")
+    monkeypatch.setattr("backends.whisper.mlx.MlxWhisper.model", lambda self, size: "whisper-tiny")
     assert "its code failed" in one("mlx-whisper", "tiny").unavailable
 
 

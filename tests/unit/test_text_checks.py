@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from backends.text_checks import degenerate, non_english, not_a_number, repetition_loop
+from backends.checks import degenerate, non_english, not_a_number, repetition_loop
 
 PROSE = (
     "The north wind and the sun were disputing which was the stronger, when a traveller came along wrapped in a warm "
@@ -120,5 +120,5 @@ def test_other_scripts(text: str, script: str) -> None:
 
 
 def test_imports_nothing_heavy() -> None:
-    code = "import sys, backends.text_checks; assert not {'numpy', 'jiwer', 'regex'} & set(sys.modules)"
+    code = "import sys, backends.checks; assert not {'numpy', 'jiwer', 'regex'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from speedtest_tui.core.caches import locations
-from speedtest_tui.core.caches.repair import changes as changes_module
-from speedtest_tui.core.caches.repair import trash
-from speedtest_tui.core.caches.repair.changes import Changes, Escape
+from speedtest_tui.core import locations
+from speedtest_tui.core.repair import changes as changes_module
+from speedtest_tui.core.repair import trash
+from speedtest_tui.core.repair.changes import Changes, Escape
 
 
 @pytest.fixture

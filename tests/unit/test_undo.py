@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from speedtest_tui.core.caches import locations
-from speedtest_tui.core.caches.repair import trash
-from speedtest_tui.core.caches.repair.changes import Changes
-from speedtest_tui.core.caches.repair.undo import find, undo
+from speedtest_tui.core import locations
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.repair import trash
+from speedtest_tui.core.repair.changes import Changes
+from speedtest_tui.core.repair.undo import find, undo
 
 
 @pytest.fixture

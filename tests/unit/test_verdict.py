@@ -10,8 +10,8 @@ import pytest
 
 from backends.base import Loaded, ModelSpec, Transcription
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.bench.row import Row, RowError, Verdict
-from speedtest_tui.core.bench.verdict import judge, rank, verdict, weights_of
+from speedtest_tui.core.race.row import Row, RowError, Verdict
+from speedtest_tui.core.race.verdict import judge, rank, verdict, weights_of
 
 FAST, SLOW = (0.10, 0.11, 0.10, 0.105, 0.10), (0.30, 0.31, 0.30, 0.305, 0.29)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from speedtest_tui.core import atomic
-from speedtest_tui.core.caches.locations import verifications_file
-from speedtest_tui.core.caches.states import Verification
-from speedtest_tui.core.caches.verifications import recall, remember
+from speedtest_tui.core import disk as atomic
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.locations import verifications_file
+from speedtest_tui.core.models.status import Verification
+from speedtest_tui.core.models.verifications import recall, remember
 
 pytestmark = pytest.mark.usefixtures("places")
 
@@ -144,8 +144,8 @@ def test_an_interrupted_write_leaves_the_old(monkeypatch: pytest.MonkeyPatch) ->
 def test_processes_at_once_lose_nothing() -> None:
     code = (
         "import sys\n"
-        "from speedtest_tui.core.caches.states import Verification\n"
-        "from speedtest_tui.core.caches.verifications import remember\n"
+        "from speedtest_tui.core.models.status import Verification\n"
+        "from speedtest_tui.core.models.verifications import remember\n"
         "for number in range(20):\n"
         "    remember('b', Verification(True, '', f'/{sys.argv[1]}/{number}', 0.0, 'f', ''))\n"
     )

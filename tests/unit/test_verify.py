@@ -16,12 +16,13 @@ from racing import entry, survivors
 from toys import checked, faulty, hanging, well
 
 from backends.base import BackendEntry, Location, ModelSpec, Transcription
+from backends.checks import not_a_number, repetition_loop
 from backends.registry import BUILT_IN, create
-from backends.text_checks import not_a_number, repetition_loop
-from speedtest_tui.core.bench import child_handle, stall
-from speedtest_tui.core.caches import verify as module
-from speedtest_tui.core.caches.states import Verification
-from speedtest_tui.core.caches.verify import disqualified, tone, verify
+from speedtest_tui.core.models import verify as module
+from speedtest_tui.core.models.status import Verification
+from speedtest_tui.core.models.verify import disqualified, tone, verify
+from speedtest_tui.core.process import parent as child_handle
+from speedtest_tui.core.race import watch as stall
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -241,7 +242,7 @@ def test_the_tone() -> None:
 def test_nothing_heavy_is_imported_here() -> None:
     code = (
         "import sys\n"
-        "from speedtest_tui.core.caches import verify, verifications, fingerprint\n"
+        "from speedtest_tui.core.models import verify, verifications, fingerprint\n"
         "verify.tone()\n"
         "print(*sys.modules)"
     )

@@ -10,9 +10,9 @@ from rich.cells import cell_len
 
 from backends.base import ModelSpec
 from backends.catalogue import MLX_WHISPER, WHISPER_MPS
-from speedtest_tui.core.caches import wording
-from speedtest_tui.core.caches.repair.step import Step
-from speedtest_tui.core.caches.states import CacheState, ModelReport, StateName, Verification
+from speedtest_tui.core.models import wording
+from speedtest_tui.core.models.status import CacheState, ModelReport, StateName, Verification
+from speedtest_tui.core.repair.step import Step
 
 LOADED = Verification(True, "loads and transcribes", "/x", 0.42, "f", "2026-11-20T12:00:00+00:00")
 

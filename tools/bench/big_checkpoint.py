@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from speedtest_tui.core.convert.keymap_models import rules_of
+from speedtest_tui.core.convert.keymap import rules_of
 from speedtest_tui.core.convert.recipe import recipe_of
 
 LABELS, WIDTH, PREDICTOR = 1024, 1024, 640

@@ -1,6 +1,6 @@
 """A synthetic Hugging Face cache in the layout of huggingface_hub 2.4: many repositories of many small files.
 
-`python tools/bench/cache_tree.py FOLDER` builds it and compares `core.caches.scan` with `scan_cache_dir` on it.
+`python tools/bench/cache_tree.py FOLDER` builds it and compares `core.models.scan` with `scan_cache_dir` on it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from speedtest_tui.core.caches.layout import repository_folder
-from speedtest_tui.core.caches.manifest import ManifestFile, write
-from speedtest_tui.core.caches.scan import scan
+from speedtest_tui.core.models.layout import repository_folder
+from speedtest_tui.core.models.manifest import ManifestFile, write
+from speedtest_tui.core.models.scan import scan
 
 REPOSITORIES, FILES = 200, 100
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

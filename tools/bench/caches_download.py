@@ -27,10 +27,10 @@ from bench.caches_hub import (
     transfers,
 )
 from bench.report import Line
-from speedtest_tui.core.bench.statistics import ratio_interval
-from speedtest_tui.core.caches.download.queue import Downloads
-from speedtest_tui.core.caches.download.request import DownloadRow
-from speedtest_tui.core.caches.download.writer import BUFFER_BYTES
+from speedtest_tui.core.download.incoming import BUFFER_BYTES
+from speedtest_tui.core.download.queue import Downloads
+from speedtest_tui.core.download.request import DownloadRow
+from speedtest_tui.core.race.statistics import ratio_interval
 
 THROUGHPUT = 0.8
 KILLS = 10

@@ -17,8 +17,8 @@ from statistics import median
 from bench_startup import in_turns
 
 from bench.report import Line
-from speedtest_tui.core.bench.statistics import ratio_interval
-from speedtest_tui.core.caches.hashing import HashJob, cores, hash_files
+from speedtest_tui.core.models.hashes import HashJob, cores, hash_files
+from speedtest_tui.core.race.statistics import ratio_interval
 
 TARGET = 0.9
 BLOCK = 1 << 16

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.base import RequiredFile
-from speedtest_tui.core.caches.download.request import Request
+from speedtest_tui.core.download.request import Request
 
 HUB = Path(__file__).parents[2] / "tests" / "hub"
 REPOSITORY, WEIGHTS = "owner/model", "weights.safetensors"

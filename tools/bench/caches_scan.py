@@ -12,7 +12,7 @@ from statistics import median
 from bench_startup import in_turns
 
 from bench.report import Line, milliseconds
-from speedtest_tui.core.bench.statistics import ratio_interval
+from speedtest_tui.core.race.statistics import ratio_interval
 
 ONE_SCAN = Path(__file__).with_name("one_scan.py")
 TARGET = 0.5

@@ -14,9 +14,9 @@ from backends.base import ModelSpec
 from backends.registry import BUILT_IN, create
 from bench.report import Line
 from bench.terminal import Terminal
-from speedtest_tui.core.bench.statistics import median_interval
-from speedtest_tui.core.caches.layout import repository_folder
-from speedtest_tui.core.caches.scan import scan
+from speedtest_tui.core.models.layout import repository_folder
+from speedtest_tui.core.models.scan import scan
+from speedtest_tui.core.race.statistics import median_interval
 
 PROGRAM = Path(sys.executable).parent / "speedtest-tui"
 SIZE = "tiny"

@@ -15,7 +15,7 @@ from pathlib import Path
 def prepared(whose: str, cache: Path) -> Callable[[], Sized]:
     """The scan, with everything imported that it needs. Its result is kept as a whole, as screens and plans need it."""
     if whose == "ours":
-        from speedtest_tui.core.caches.scan import scan
+        from speedtest_tui.core.models.scan import scan
 
         return lambda: list(scan([("hf", cache)]))
     from huggingface_hub import scan_cache_dir

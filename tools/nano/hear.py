@@ -19,7 +19,7 @@ from pathlib import Path
 from backends.base import LoadOptions, Location, TranscribeOptions
 from backends.registry import create, entries
 from speedtest_tui.core.audio.decode import load_clip
-from speedtest_tui.core.caches.materialise import materialise
+from speedtest_tui.core.models.builtin import materialise
 
 BACKENDS = ("mlx-whisper", "parakeet-mlx", "canary-mlx", "whisper-mps", "transformers")
 PUNCTUATION = str.maketrans("", "", ".,;:!?")

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from backends.embedded import layouts, packed
-from speedtest_tui.core import atomic
+from speedtest_tui.core import disk as atomic
 from speedtest_tui.core.convert.convert import Converted, convert
 from speedtest_tui.core.errors import UserError
 

@@ -1,4 +1,7 @@
-"""The one form of audio that everything here works on."""
+"""The one form of audio that everything here works on.
+
+A clip's outline for drawing: few enough values for one line of a terminal.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from backends.base import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from backends.base import Samples
+
 
 MIN_SECONDS = 0.1
 """Shorter clips are refused: no speech fits in them, and some libraries fail on them."""
@@ -45,3 +49,21 @@ class Clip:
     def data(self) -> memoryview:
         """The samples as little-endian float32 bytes, without a copy: an hour of them is 230 MB."""
         return self.samples.astype("<f4", order="C", copy=False).data.cast("B")
+
+
+POINTS = 240
+"""More than the cells of any pane that draws it."""
+
+
+def envelope(samples: Samples, points: int = POINTS) -> tuple[float, ...]:
+    """Largest absolute sample in each of `points` equal stretches, 0 to 1; fewer points for a shorter clip.
+
+    Works on views: an hour-long clip is not copied.
+    """
+    import numpy as np
+
+    points = min(points, len(samples))
+    edges = np.linspace(0, len(samples), points + 1).astype(np.int64)[:-1]
+    high = np.maximum.reduceat(samples, edges)
+    low = np.minimum.reduceat(samples, edges)
+    return tuple(float(value) for value in np.maximum(high, -low))

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from backends.base import Samples
 
     Block = NDArray[np.float32]
-    """Decoded samples, float32, shape (frames, channels)."""
+    "Decoded samples, float32, shape (frames, channels)."
+
 
 MAX_SECONDS = 4 * 3600
 """Longer audio is refused: four hours are 0.9 GB of samples here and again in every backend's process."""

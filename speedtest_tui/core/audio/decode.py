@@ -2,14 +2,18 @@
 
 Decoding, mixing down and resampling go block by block, so that memory is that of the resulting clip. Nothing in a
 header is believed: no array is sized by one.
+
+The clip that comes with the package, for `--demo` and for tests of the whole chain.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 import stat
+from importlib.resources import as_file, files
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backends.base import Samples
+
 
 BLOCK_VALUES = 1 << 16
 """Values (frames x channels) decoded at a time; what a decoder loses where it fails is at most this."""
@@ -161,3 +166,22 @@ def _missing_end(file: FileIO) -> str:
     page = tail.rfind(b"OggS")
     ended = 0 <= page < len(tail) - 5 and tail[page + 5] & 4
     return "" if ended else " (the end of the Ogg stream is missing)"
+
+
+NAME = "demo"
+
+
+def demo_clip() -> Clip:
+    """Load the bundled clip with what is said in it as its reference; `path` is None.
+
+    Raises UserError where the installed package lacks it.
+    """
+    folder = files("backends") / "embedded"
+    try:
+        reference = " ".join((folder / "demo.txt").read_text(encoding="utf-8").split())
+        # A file of its own only for as long as it is read: the package may lie in a zip.
+        with as_file(folder / "demo.flac") as path:
+            clip = load_clip(path, reference=reference)
+    except (OSError, UserError) as error:
+        raise UserError(f"the bundled demo clip cannot be read ({error})", "reinstall speedtest-tui") from None
+    return dataclasses.replace(clip, name=NAME, path=None)

@@ -75,8 +75,8 @@ def scan_devices(cancelled: threading.Event | None = None) -> DeviceReport:
     It leaves this process's standard error alone, so a TUI may call it from any thread. Blocks for about 0.3 s, or
     until `cancelled` is set. Never raises for what is missing on the machine.
     """
-    from speedtest_tui.core.bench.child_handle import describe_exit
-    from speedtest_tui.core.bench.launcher import run_to_end
+    from speedtest_tui.core.process.launch import run_to_end
+    from speedtest_tui.core.process.parent import describe_exit
 
     try:
         child = run_to_end(cancelled or threading.Event(), "speedtest_tui.core.audio.devices")
@@ -119,7 +119,7 @@ def choose_device(name: str | None, report: DeviceReport) -> InputDevice:
 
 def main() -> None:
     """Print the report on what was standard output; libraries that print there are sent to standard error."""
-    from speedtest_tui.core.event_pipe import EventPipe
+    from speedtest_tui.core.process.child import EventPipe
 
     pipe = EventPipe()
     pipe.send("devices", **asdict(input_devices()))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.clip import Clip
     from speedtest_tui.core.audio.spool import Facts
 
+
 TELEPHONE_RATE = 16_000
 """Native rate, in Hz, at and below which a microphone is a headset in a call: Bluetooth's hands-free profile."""
 

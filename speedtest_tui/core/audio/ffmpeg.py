@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from speedtest_tui.core.audio.conform import Block
 
+
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,mp3,aac,loas,flac,wav,w64,aiff,caf,au,asf,avi,flv,mpegts,mpeg,amr,amrnb,"
     "amrwb,ac3,eac3,dts,wv,ape,tta,tak,mpc,mpc8,dsf,iff,rm,voc,latm"

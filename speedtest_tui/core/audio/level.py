@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from backends.base import Samples
 
+
 FLOOR_DB = -120.0
 """Stands for all levels below it, digital silence included; 16-bit noise lies near -98 dBFS."""
 

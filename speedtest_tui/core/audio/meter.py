@@ -11,6 +11,7 @@ from speedtest_tui.core.audio.level import FLOOR_DB, FULL_SCALE
 if TYPE_CHECKING:
     from speedtest_tui.core.audio.conform import Block
 
+
 STEP_S = 0.05
 """Seconds of one point of the trace, and of one value that silence is judged by."""
 

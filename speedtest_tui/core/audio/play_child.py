@@ -17,10 +17,11 @@ from backends.base import SAMPLE_RATE
 from speedtest_tui.core.audio.devices import silent_stderr
 from speedtest_tui.core.audio.sound_child import run
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.event_pipe import EventPipe
+from speedtest_tui.core.process.child import EventPipe
 
 if TYPE_CHECKING:
     from backends.base import Samples
+
 
 BLOCK_S = 0.1
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from speedtest_tui.core.audio.child_link import ChildLink
+from speedtest_tui.core.process.sound_link import ChildLink
 
 if TYPE_CHECKING:
     from speedtest_tui.core.audio.clip import Clip
+
 
 CHILD_MODULE = "speedtest_tui.core.audio.play_child"
 

@@ -27,7 +27,7 @@ from speedtest_tui.core.audio.devices import choose_device, input_devices
 from speedtest_tui.core.audio.sound_child import run
 from speedtest_tui.core.audio.take import Opened, Take
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.event_pipe import EventPipe
+from speedtest_tui.core.process.child import EventPipe
 
 TICK_S = 0.05
 REPORT_HZ = 12

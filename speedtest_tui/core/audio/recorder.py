@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from speedtest_tui.core.audio.child_link import ChildLink
 from speedtest_tui.core.audio.level import FLOOR_DB
 from speedtest_tui.core.audio.recording import Recording, open_recording
 from speedtest_tui.core.audio.spool import Hold
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.process.sound_link import ChildLink
 
 DEFAULT_MAX_S = 30 * 60.0
 """0.7 GB on the disk at 48 kHz in two channels, while it grows."""
@@ -109,7 +109,7 @@ class Recorder:
 
     def arm(self) -> None:
         """Open the device in the background. The phase becomes "armed" as soon as it really delivers."""
-        from speedtest_tui.core.caches.locations import spool_folder
+        from speedtest_tui.core.locations import spool_folder
 
         if self._link is not None:
             return

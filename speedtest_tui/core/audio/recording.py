@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.conform import Block
     from speedtest_tui.core.audio.spool import Facts, Hold
 
+
 DEAD_CHANNEL = 1e-3
 """Share of the loudest channel's RMS (-60 dB) below which a channel has no microphone on it and is left out."""
 
@@ -70,7 +71,7 @@ def leftovers(folder: Path | None = None) -> tuple[Recording, ...]:
 
     What is too short to be a clip is removed on the way. Listing them here keeps other programs from offering them.
     """
-    from speedtest_tui.core.caches.locations import spool_folder
+    from speedtest_tui.core.locations import spool_folder
 
     found = []
     for path in spool.abandoned(folder or spool_folder()):

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.event_pipe import EventPipe, read_commands
-from speedtest_tui.core.lifeline import die_with_parent
+from speedtest_tui.core.process.child import EventPipe, die_with_parent, read_commands
 
 
 def run(work: Callable[[EventPipe, queue.SimpleQueue[dict[str, Any]]], object]) -> None:

@@ -20,11 +20,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speedtest_tui.core import atomic
+from speedtest_tui.core import disk as atomic
 from speedtest_tui.core.audio.conform import RATES
 
 if TYPE_CHECKING:
     from speedtest_tui.core.audio.conform import Block
+
 
 FRAMES, SIDECAR = ".f32", ".json"
 BYTES_PER_VALUE = 4

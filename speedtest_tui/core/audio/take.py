@@ -15,9 +15,8 @@ from typing import Any
 
 from speedtest_tui.core.audio.level import FLOOR_DB
 from speedtest_tui.core.audio.meter import Meter, SilenceWatch
-from speedtest_tui.core.audio.ring import FrameRing
+from speedtest_tui.core.audio.ring import FrameRing, StreamClock
 from speedtest_tui.core.audio.spool import Facts, SpoolWriter
-from speedtest_tui.core.audio.stream_clock import StreamClock
 
 PREROLL_S = 0.5
 """Kept from before the start: people speak while they press the key, and headsets and ears are slow."""

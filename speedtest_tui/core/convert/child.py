@@ -19,8 +19,7 @@ from typing import Any
 
 from speedtest_tui.core.convert import steps
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.event_pipe import EventPipe, read_commands
-from speedtest_tui.core.lifeline import die_with_parent
+from speedtest_tui.core.process.child import EventPipe, die_with_parent, read_commands
 
 REPORT_EVERY_S = 0.1
 FINISHED = b"."

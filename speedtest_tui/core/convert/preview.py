@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speedtest_tui.core.audio.child_link import ChildLink
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.process.sound_link import ChildLink
 
 if TYPE_CHECKING:
     from speedtest_tui.core.convert.numbers import DType
+
 
 CHILD_MODULE = "speedtest_tui.core.convert.preview_child"
 LOOK_EVERY_S = 0.1

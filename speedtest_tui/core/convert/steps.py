@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from speedtest_tui import __version__
-from speedtest_tui.core import atomic
+from speedtest_tui.core import disk as atomic
 from speedtest_tui.core.convert import config as configuration
 from speedtest_tui.core.convert import keymap, numbers, tokenizers
 from speedtest_tui.core.convert.archive import Archive
 from speedtest_tui.core.convert.checkpoint import Checkpoint
-from speedtest_tui.core.convert.keymap_models import rules_of
-from speedtest_tui.core.convert.parity import judge, mlx_side, stages, torch_side
+from speedtest_tui.core.convert.keymap import rules_of
+from speedtest_tui.core.convert.numbers import SafetensorsFile
+from speedtest_tui.core.convert.parity import judge, mlx_side, torch_side
+from speedtest_tui.core.convert.parity import judge as stages
 from speedtest_tui.core.convert.recipe import Recipe, recipe_of
-from speedtest_tui.core.convert.safetensors_file import SafetensorsFile
 from speedtest_tui.core.errors import UserError
 
 WEIGHTS = "model_weights.ckpt"

@@ -1,4 +1,7 @@
-"""Two races next to each other: what became faster or slower, whose text changed, and what may explain it."""
+"""Two races next to each other: what became faster or slower, whose text changed, and what may explain it.
+
+What else differs between two races, apart from their results: the first place to look for a reason.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from speedtest_tui.core import format as figures
 from speedtest_tui.core.accuracy.words import keys
-from speedtest_tui.core.bench.statistics import Interval, ratio_interval
-from speedtest_tui.core.sessions import conditions
-from speedtest_tui.core.sessions.conditions import Difference
+from speedtest_tui.core.race.statistics import Interval, ratio_interval
 from speedtest_tui.core.sessions.document import Document
 from speedtest_tui.core.sessions.export import ordered
 from speedtest_tui.core.sessions.store import DamagedSession, Session
@@ -86,8 +88,8 @@ def compare(before: Document, after: Document) -> Comparison:
     changes = [_change(before, after, earlier.get(name), result) for name, result in later.items()]
     changes += [_change(before, after, result, None) for name, result in earlier.items() if name not in later]
     rows = tuple(sorted((change for change in changes if change), key=lambda row: row.change == "gone"))
-    differences = conditions.of_sessions(before, after)
-    per_second = not conditions.same_clip(before, after)
+    differences = of_sessions(before, after)
+    per_second = not same_clip(before, after)
     return Comparison(_headline(rows, differences), rows, differences, _remarks(rows, differences), per_second)
 
 
@@ -105,17 +107,17 @@ def _change(
         return BackendChange(name, "gone", _median(old), wer_before=old["wer"], detail=detail)
     if not (old and new and raced_before):
         return None
-    differences = conditions.of_results(old, new)
+    differences = of_results(old, new)
     if new["status"] != "ok":
         detail = _reason(new) + ("" if old["status"] == "ok" else ", as before")
         return BackendChange(name, "failed", _median(old), detail=detail, differences=differences)
     if old["status"] != "ok":
         detail = f"before: {_reason(old)}"
         return BackendChange(name, "new", None, _median(new), detail=detail, differences=differences)
-    same_clip = conditions.same_clip(before, after)
-    scale = 1.0 if same_clip else before["clip"]["seconds"] / after["clip"]["seconds"]
+    alike = same_clip(before, after)
+    scale = 1.0 if alike else before["clip"]["seconds"] / after["clip"]["seconds"]
     ratio = ratio_interval([run * scale for run in new["runs_s"]], old["runs_s"])
-    comparable = same_clip and before["clip"].get("reference") == after["clip"].get("reference")
+    comparable = alike and before["clip"].get("reference") == after["clip"].get("reference")
     errors = old["wer"], new["wer"]
     return BackendChange(
         name,
@@ -123,7 +125,7 @@ def _change(
         _median(old),
         _median(new),
         ratio,
-        _text_change(old["text"], new["text"]) if same_clip else None,
+        _text_change(old["text"], new["text"]) if alike else None,
         *errors,
         errors[1] - errors[0] if comparable and None not in errors else None,
         differences=differences,
@@ -222,9 +224,9 @@ def previous_of(session: Session, sessions: Iterable[Session | DamagedSession]) 
         and other.document["plan"]["size"] == size
         and any(result["status"] == "ok" for result in other.document["results"])
     ]
-    same_clip = [other for other in earlier if conditions.same_clip(other.document, session.document)]
+    on_same_clip = [other for other in earlier if same_clip(other.document, session.document)]
     same_plan = [other for other in earlier if _backends(other) == _backends(session)]
-    return max(same_clip or same_plan, key=age, default=None)
+    return max(on_same_clip or same_plan, key=age, default=None)
 
 
 def age(session: Session) -> tuple[float, int, str]:
@@ -235,3 +237,113 @@ def age(session: Session) -> tuple[float, int, str]:
 
 def _backends(session: Session) -> set[str]:
     return {result["backend"] for result in session.document["results"]}
+
+
+SHORT_REVISION = 12
+"""Characters of a commit that tell it from all others, as `git log` shortens them."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that was one way and is another, in words that fit into a sentence."""
+
+    topic: str
+    before: str
+    after: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.topic} was {self.before}, now {self.after}"
+
+
+def same_clip(before: Document, after: Document) -> bool:
+    """Whether both races heard the very same samples."""
+    one, other = (document["clip"].get("sha256") for document in (before, after))
+    return one == other and one is not None
+
+
+def of_sessions(before: Document, after: Document) -> tuple[Difference, ...]:
+    """What holds for all backends alike: clip, plan, machine, program; the weightiest first."""
+    plans, hosts = (before["plan"], after["plan"]), (before["host"], after["host"])
+    found = [
+        _clip(before, after),
+        _value("size", plans, "size"),
+        _value("chip", hosts, "chip"),
+        _value("cores", hosts, "cores"),
+        _memory(*hosts),
+        _value("order", plans, "order"),
+        _value("warm-up", plans, "warmup"),
+        _language(*plans),
+        _value("program", (before, after), "program"),
+        _value("system", hosts, "system"),
+        _value("Python", hosts, "python"),
+        _load(*hosts),
+    ]
+    return tuple(difference for difference in found if difference)
+
+
+def of_results(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
+    """What differs in how one backend ran: weights, precision, device, options. What either does not know is left out.
+
+    before, after: results of one backend, as in a session's document
+    """
+    models = (before["model"] or {}, after["model"] or {})
+    found = [
+        _value("library", (before, after), "version"),
+        _value("source", models, "source"),
+        _value("revision", models, "revision"),
+        _value("variant", models, "variant"),
+        _value("dtype", models, "dtype"),
+        _value("bits per weight", models, "bits"),
+        _value("parameters", models, "parameters"),
+        _value("device", (before, after), "device"),
+    ]
+    if before["device"] and after["device"]:
+        options = (before.get("options") or {}, after.get("options") or {})
+        found += [_option(name, *options) for name in dict.fromkeys((*options[0], *options[1]))]
+    return tuple(difference for difference in found if difference)
+
+
+def _value(topic: str, pair: tuple[Mapping[str, Any], Mapping[str, Any]], key: str) -> Difference | None:
+    before, after = (facts.get(key) for facts in pair)
+    if before == after or before in (None, "") or after in (None, ""):
+        return None
+    if key == "revision":
+        before, after = before[:SHORT_REVISION], after[:SHORT_REVISION]
+    return Difference(topic, str(before), str(after))
+
+
+def _option(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference | None:
+    if before.get(name) == after.get(name):
+        return None
+    return Difference(f"option {name}", str(before.get(name, "not set")), str(after.get(name, "not set")))
+
+
+def _clip(before: Document, after: Document) -> Difference | None:
+    if same_clip(before, after):
+        return None
+    clips = [document["clip"] for document in (before, after)]
+    labels = [f"{clip['name']} ({figures.seconds(clip['seconds'])})" for clip in clips]
+    if labels[0] == labels[1]:
+        # A file recorded anew under its old name, for one.
+        labels = [f"{clip['name']} (SHA-256 {str(clip.get('sha256'))[:8]}…)" for clip in clips]
+    return Difference("clip", *labels)
+
+
+def _language(before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference | None:
+    one, other = (plan.get("language") or "detected" for plan in (before, after))
+    return Difference("language", one, other) if one != other else None
+
+
+def _memory(before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference | None:
+    one, other = (f"{host['memory_bytes'] / 2**30:.0f} GB" for host in (before, after))
+    return Difference("memory", one, other) if one != other else None
+
+
+def _load(before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference | None:
+    """Only where one race began on a machine that was half busy, or more, and the other did not."""
+    busy = [host.get("load", 0.0) >= host["cores"] / 2 for host in (before, after)]
+    if busy[0] == busy[1]:
+        return None
+    one, other = (f"{host.get('load', 0.0):.1f} on {host['cores']} cores" for host in (before, after))
+    return Difference("load average at the start", one, other)

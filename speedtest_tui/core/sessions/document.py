@@ -10,9 +10,9 @@ from typing import Any
 from backends.base import Transcription
 from speedtest_tui import __version__
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.bench.plan import Plan
-from speedtest_tui.core.bench.row import RaceSnapshot, Row
 from speedtest_tui.core.host import Host
+from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.row import RaceSnapshot, Row
 
 SCHEMA = 1
 

@@ -7,7 +7,7 @@ import io
 import json
 from typing import Any
 
-from speedtest_tui.core import figures
+from speedtest_tui.core import format as figures
 from speedtest_tui.core.sessions.document import Document
 
 CSV_COLUMNS = (

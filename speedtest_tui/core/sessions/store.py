@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speedtest_tui.core import atomic
+from speedtest_tui.core import disk as atomic
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.caches.locations import sessions_folder
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.sessions.document import SCHEMA, Document
 from speedtest_tui.core.sessions.export import to_json, to_markdown
 

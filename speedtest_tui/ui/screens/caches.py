@@ -14,13 +14,14 @@ from textual.content import Content
 from textual.events import DescendantFocus
 from textual.widgets import DataTable, Static
 
-from speedtest_tui.core.caches import wording
-from speedtest_tui.core.caches.amounts import amount
-from speedtest_tui.core.caches.repair.step import Step, bytes_to_fetch
-from speedtest_tui.core.caches.stock import Stock
-from speedtest_tui.ui.jobs import JobRow, JobView
-from speedtest_tui.ui.messages import JobChanged, StockTaken, TaskFailed
-from speedtest_tui.ui.screens.cache_rows import (
+from speedtest_tui.core.format import amount
+from speedtest_tui.core.models import wording
+from speedtest_tui.core.models.overview import Stock
+from speedtest_tui.core.repair.step import Step, bytes_to_fetch
+from speedtest_tui.ui.screens.confirm import ConfirmScreen, Once
+from speedtest_tui.ui.screens.model_actions import ModelActions
+from speedtest_tui.ui.widgets.cache_table import (
+    CacheTable,
     ProblemLine,
     StoredLine,
     key_of,
@@ -30,18 +31,16 @@ from speedtest_tui.ui.screens.cache_rows import (
     tilde,
     use_lines,
 )
-from speedtest_tui.ui.screens.confirm import ConfirmScreen
-from speedtest_tui.ui.screens.model_actions import ModelActions
-from speedtest_tui.ui.screens.once import Once
-from speedtest_tui.ui.widgets.cache_table import CacheTable
 from speedtest_tui.ui.widgets.job_pane import JobPane
 from speedtest_tui.ui.widgets.key_line import KeyLine
 from speedtest_tui.ui.widgets.line_text import column, fit, fit_path, printable
+from speedtest_tui.ui.workers.jobs import JobRow, JobView
+from speedtest_tui.ui.workers.messages import JobChanged, StockTaken, TaskFailed
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry
-    from speedtest_tui.core.caches.states import ModelReport
-    from speedtest_tui.ui.caretaker import Caretaker
+    from speedtest_tui.core.models.status import ModelReport
+    from speedtest_tui.ui.workers.caretaker import Caretaker
 
 
 NOTHING = "Nothing needs mending. l lists what lies in the caches, d fetches models."

@@ -16,7 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from speedtest_tui.ui.screens.once import Once
+from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.widgets.line_text import column, printable, wrap
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
 

@@ -1,11 +1,15 @@
-"""A question with two answers, of which doing nothing is the one at hand."""
+"""A question with two answers, of which doing nothing is the one at hand.
+
+Screens that are left once, however fast somebody types.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -13,8 +17,25 @@ from textual.markup import escape
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
-from speedtest_tui.ui.screens.once import Once
 from speedtest_tui.ui.widgets.pick_list import key_hint
+
+
+class Once:
+    """For a screen that is dismissed: a second dismissal does nothing.
+
+    Keys that were typed before the first one took effect still reach the screen; in Textual 8.2 each of them would take
+    another screen off the stack and call the callback again.
+    """
+
+    _dismissed = False
+
+    def dismiss(self, result: Any = None) -> AwaitComplete:
+        """Leave the screen and hand over its result, the first time."""
+        if self._dismissed:
+            return AwaitComplete()
+        self._dismissed = True
+        left: AwaitComplete = super().dismiss(result)  # type: ignore[misc]
+        return left
 
 
 class ConfirmScreen(Once, ModalScreen[bool]):

@@ -15,22 +15,23 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 
-from speedtest_tui.ui.jobs import JobView
-from speedtest_tui.ui.messages import JobChanged, TaskFailed
-from speedtest_tui.ui.screens import convert_text
-from speedtest_tui.ui.screens.convert_forms import FormsPane
-from speedtest_tui.ui.screens.convert_looks import CheckpointSeen, Looks, TargetSeen
-from speedtest_tui.ui.screens.folder import short
-from speedtest_tui.ui.screens.once import Once
+from speedtest_tui.ui.screens.confirm import Once
+from speedtest_tui.ui.widgets import convert_text
+from speedtest_tui.ui.widgets.convert_text import FormsPane
 from speedtest_tui.ui.widgets.job_pane import JobPane
 from speedtest_tui.ui.widgets.key_line import KeyLine
 from speedtest_tui.ui.widgets.line_text import printable, wrap
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
+from speedtest_tui.ui.workers.convert_looks import CheckpointSeen, Looks, TargetSeen
+from speedtest_tui.ui.workers.folder import short
+from speedtest_tui.ui.workers.jobs import JobView
+from speedtest_tui.ui.workers.messages import JobChanged, TaskFailed
 
 if TYPE_CHECKING:
+    from speedtest_tui.core.convert.convert import Target
     from speedtest_tui.core.convert.preview import Form, Preview
-    from speedtest_tui.core.convert.target import Target
-    from speedtest_tui.ui.caretaker import Caretaker
+    from speedtest_tui.ui.workers.caretaker import Caretaker
+
 
 SUFFIXES = frozenset({"nemo"})
 
@@ -321,7 +322,7 @@ class ConvertScreen(Once, Screen[Chosen | None]):
 
     def action_use(self) -> None:
         """Take the new model to the dashboard, as the size to race."""
-        from speedtest_tui.core.caches.converted import size_of
+        from speedtest_tui.core.models.sizes import size_of
 
         done = self._view.converted if self._view else None
         if done is not None:

@@ -15,10 +15,17 @@ from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 
 from backends.registry import usual
-from speedtest_tui.core.bench.row import RaceSnapshot, Row
-from speedtest_tui.ui.bridge import Bridge
-from speedtest_tui.ui.memory import Memory
-from speedtest_tui.ui.messages import (
+from speedtest_tui.core.race.row import RaceSnapshot, Row
+from speedtest_tui.ui.screens.dashboard_sound import DashboardSound
+from speedtest_tui.ui.widgets.clip_pane import ClipPane
+from speedtest_tui.ui.widgets.details_pane import DetailsPane
+from speedtest_tui.ui.widgets.key_line import KeyLine
+from speedtest_tui.ui.widgets.models_pane import ModelsPane
+from speedtest_tui.ui.widgets.race_pane import RacePane
+from speedtest_tui.ui.widgets.status_line import StatusLine
+from speedtest_tui.ui.widgets.transcript_pane import TranscriptPane
+from speedtest_tui.ui.workers.bridge import Bridge
+from speedtest_tui.ui.workers.messages import (
     BackendsKnown,
     ClipReady,
     ClipRefused,
@@ -31,21 +38,15 @@ from speedtest_tui.ui.messages import (
     RaceEnded,
     TaskFailed,
 )
-from speedtest_tui.ui.request import Request
-from speedtest_tui.ui.screens.dashboard_sound import DashboardSound
-from speedtest_tui.ui.widgets.clip_pane import ClipPane
-from speedtest_tui.ui.widgets.details_pane import DetailsPane
-from speedtest_tui.ui.widgets.key_line import KeyLine
-from speedtest_tui.ui.widgets.models_pane import ModelsPane
-from speedtest_tui.ui.widgets.race_pane import RacePane
-from speedtest_tui.ui.widgets.status_line import StatusLine
-from speedtest_tui.ui.widgets.transcript_pane import TranscriptPane
+from speedtest_tui.ui.workers.request import Request
+from speedtest_tui.ui.workers.settings import Memory
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry
     from speedtest_tui.core.accuracy.words import Word
-    from speedtest_tui.core.caches.states import ModelReport
-    from speedtest_tui.core.sessions.keeper import Kept
+    from speedtest_tui.core.jobs.race import Kept
+    from speedtest_tui.core.models.status import ModelReport
+
 
 NO_MARKS: Mapping[str, tuple[Word, ...]] = {}
 

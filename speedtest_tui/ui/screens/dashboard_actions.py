@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 from textual.widget import Widget
 
 from backends.registry import usual
-from speedtest_tui.core.bench.plan import MAX_RUNS
+from speedtest_tui.core.settings import MAX_RUNS
 from speedtest_tui.ui.screens.model_actions import ModelActions
-from speedtest_tui.ui.web import in_browser
 from speedtest_tui.ui.widgets.transcript_pane import TranscriptPane
+from speedtest_tui.ui.workers.web import in_browser
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry
     from speedtest_tui.core.audio.recording import Recording
-    from speedtest_tui.core.bench.plan import Plan
-    from speedtest_tui.core.bench.row import RaceSnapshot
-    from speedtest_tui.core.caches.converted import ConvertedModel
-    from speedtest_tui.core.caches.states import ModelReport
-    from speedtest_tui.core.sessions.keeper import Kept
-    from speedtest_tui.ui.bridge import Bridge
-    from speedtest_tui.ui.caretaker import Caretaker
-    from speedtest_tui.ui.memory import Memory
-    from speedtest_tui.ui.messages import ClipView
+    from speedtest_tui.core.jobs.race import Kept
+    from speedtest_tui.core.models.sizes import ConvertedModel
+    from speedtest_tui.core.models.status import ModelReport
+    from speedtest_tui.core.race.plan import Plan
+    from speedtest_tui.core.race.row import RaceSnapshot
+    from speedtest_tui.ui.workers.bridge import Bridge
+    from speedtest_tui.ui.workers.caretaker import Caretaker
+    from speedtest_tui.ui.workers.messages import ClipView
+    from speedtest_tui.ui.workers.settings import Memory
 
 
 class DashboardActions(ModelActions):
@@ -121,7 +121,7 @@ class DashboardActions(ModelActions):
         self.memory.remember(runs=runs)
 
     def action_size(self) -> None:
-        from speedtest_tui.ui import choices
+        from speedtest_tui.ui.screens import choices
         from speedtest_tui.ui.screens.choice import ChoiceScreen
 
         def chosen(keys: tuple[str, ...] | None) -> None:
@@ -133,7 +133,7 @@ class DashboardActions(ModelActions):
         self.app.push_screen(ChoiceScreen("Model size", offered, (self.plan.size,)), chosen)
 
     def action_language(self) -> None:
-        from speedtest_tui.ui import choices
+        from speedtest_tui.ui.screens import choices
         from speedtest_tui.ui.screens.choice import ChoiceScreen
 
         def chosen(keys: tuple[str, ...] | None) -> None:
@@ -146,7 +146,7 @@ class DashboardActions(ModelActions):
         self.app.push_screen(ChoiceScreen("Language of the clip", choices.languages(), now), chosen)
 
     def action_backends(self) -> None:
-        from speedtest_tui.ui import choices
+        from speedtest_tui.ui.screens import choices
         from speedtest_tui.ui.screens.choice import ChoiceScreen
 
         def chosen(keys: tuple[str, ...] | None) -> None:

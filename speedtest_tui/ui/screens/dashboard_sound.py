@@ -6,10 +6,16 @@ from collections.abc import Callable
 
 from textual import on
 
-from speedtest_tui.ui.messages import DevicesKnown, LeftoversFound, PlayerChanged, RecorderChanged, RecordingFailed
 from speedtest_tui.ui.screens.dashboard_actions import DashboardActions
-from speedtest_tui.ui.web import in_browser, microphone_note
 from speedtest_tui.ui.widgets.clip_pane import ClipPane
+from speedtest_tui.ui.workers.messages import (
+    DevicesKnown,
+    LeftoversFound,
+    PlayerChanged,
+    RecorderChanged,
+    RecordingFailed,
+)
+from speedtest_tui.ui.workers.web import in_browser, microphone_note
 
 
 class DashboardSound(DashboardActions):

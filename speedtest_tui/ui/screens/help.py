@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from speedtest_tui.ui.screens.once import Once
+from speedtest_tui.ui.screens.confirm import Once
 
 MEANINGS = (
     ("import", "seconds to import the library"),

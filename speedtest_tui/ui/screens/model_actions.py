@@ -9,9 +9,9 @@ from textual.screen import Screen
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry
-    from speedtest_tui.core.caches.states import ModelReport
-    from speedtest_tui.ui.caretaker import Caretaker
+    from speedtest_tui.core.models.status import ModelReport
     from speedtest_tui.ui.screens.choice import Choice
+    from speedtest_tui.ui.workers.caretaker import Caretaker
 
 
 class ModelActions(Screen[Any]):
@@ -32,7 +32,7 @@ class ModelActions(Screen[Any]):
 
     def action_verify(self) -> None:
         """Load models and transcribe a tone with them."""
-        from speedtest_tui.ui import choices
+        from speedtest_tui.ui.screens import choices
 
         def start(chosen: list[ModelReport]) -> None:
             self.caretaker.verify(chosen, self.entries)
@@ -42,7 +42,7 @@ class ModelActions(Screen[Any]):
 
     def action_download(self) -> None:
         """Fetch models."""
-        from speedtest_tui.ui import choices
+        from speedtest_tui.ui.screens import choices
 
         offered = choices.to_download(self.models)
         nothing = "These models need no download: they are on this machine, or built in."
@@ -51,8 +51,8 @@ class ModelActions(Screen[Any]):
     def _choose(
         self, title: str, offered: tuple[Choice, ...], nothing: str, then: Callable[[list[ModelReport]], None]
     ) -> None:
-        from speedtest_tui.ui.choices import key_of
         from speedtest_tui.ui.screens.choice import ChoiceScreen
+        from speedtest_tui.ui.screens.choices import key_of
 
         if self.under_way:
             self.notify("A race is under way, which this would disturb: press esc to cancel it.", severity="warning")

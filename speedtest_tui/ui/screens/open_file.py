@@ -22,11 +22,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from speedtest_tui.core import figures
-from speedtest_tui.ui.screens.folder import MEDIA, Entry, Listing, complete, locate, matching, measured, read, short
-from speedtest_tui.ui.screens.once import Once
+from speedtest_tui.core import format as figures
+from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.widgets.line_text import fit, fit_path, printable, spread
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
+from speedtest_tui.ui.workers.folder import MEDIA, Entry, Listing, complete, locate, matching, measured, read, short
 
 SHOWN = 300
 """Entries in the list; more are counted, and typing finds them."""

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
-from speedtest_tui.ui.screens.once import Once
+from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.widgets.pick_list import key_hint
 
 

@@ -21,11 +21,18 @@ from speedtest_tui.core.sessions import store
 from speedtest_tui.core.sessions.compare import Comparison, compare, previous_of
 from speedtest_tui.core.sessions.export import to_markdown
 from speedtest_tui.core.sessions.store import DamagedSession, Session
-from speedtest_tui.ui.messages import SessionClipWanted
-from speedtest_tui.ui.screens.once import Once
-from speedtest_tui.ui.screens.session_text import SessionLine, comparison, damage, details, line_of
+from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.widgets.key_line import KeyLine
-from speedtest_tui.ui.widgets.session_panes import DetailsScroll, SessionsTable
+from speedtest_tui.ui.widgets.session_panes import (
+    DetailsScroll,
+    SessionLine,
+    SessionsTable,
+    comparison,
+    damage,
+    details,
+    line_of,
+)
+from speedtest_tui.ui.workers.messages import SessionClipWanted
 
 BATCH_S = 0.1
 """What has been read is shown this often: once a session would keep a terminal busy with nothing else."""

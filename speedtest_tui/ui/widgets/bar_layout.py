@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 
-from speedtest_tui.core import figures
-from speedtest_tui.core.bench.describe import MARKS, reason
-from speedtest_tui.core.bench.row import ACTIVE_PHASES, Row
+from speedtest_tui.core import format as figures
+from speedtest_tui.core.race.row import ACTIVE_PHASES, MARKS, Row, reason
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
 BAR_MIN, BAR_MAX = 12, 60

@@ -9,8 +9,8 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from speedtest_tui.core import figures
-from speedtest_tui.core.bench.row import Row
+from speedtest_tui.core import format as figures
+from speedtest_tui.core.race.row import Row
 from speedtest_tui.ui.widgets.clip_pane import LEVELS
 
 TRACE_CELLS = 40

@@ -11,7 +11,6 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
-from speedtest_tui.ui.jobs import JobRow, JobState, JobView
 from speedtest_tui.ui.widgets.bar_layout import (
     FILL_NOW,
     STYLE_BEST,
@@ -22,6 +21,7 @@ from speedtest_tui.ui.widgets.bar_layout import (
     bar,
 )
 from speedtest_tui.ui.widgets.line_text import column, fit, printable, wrap
+from speedtest_tui.ui.workers.jobs import JobRow, JobState, JobView
 
 GLYPHS: dict[JobState, tuple[str, str]] = {
     "waiting": ("·", ""),

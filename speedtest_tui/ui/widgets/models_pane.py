@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 
-from speedtest_tui.core import figures
+from speedtest_tui.core import format as figures
 from speedtest_tui.ui.widgets.bar_layout import (
     FILL_NOW,
     STYLE_BEST,
@@ -24,8 +24,9 @@ from speedtest_tui.ui.widgets.bar_layout import (
 from speedtest_tui.ui.widgets.line_text import column
 
 if TYPE_CHECKING:
-    from speedtest_tui.core.caches.states import CacheState, ModelReport
-    from speedtest_tui.ui.jobs import JobView
+    from speedtest_tui.core.models.status import CacheState, ModelReport
+    from speedtest_tui.ui.workers.jobs import JobView
+
 
 STYLES = {"good": STYLE_BEST, "now": STYLE_NOW, "needs-you": STYLE_NEEDS_YOU, "bad": STYLE_FAILED, "quiet": ""}
 """How a `wording.Mood` is drawn."""
@@ -72,7 +73,7 @@ def model_header(width: int) -> str:
 
 def model_line(report: ModelReport, width: int, work: Work | None = None) -> list[Span]:
     """One backend's model in `width` cells; work that is under way takes the place of the states."""
-    from speedtest_tui.core.caches import wording
+    from speedtest_tui.core.models import wording
 
     c = model_columns(width)
     name = wording.model_name(report)
@@ -100,7 +101,7 @@ def model_line(report: ModelReport, width: int, work: Work | None = None) -> lis
 
 def _shown(report: ModelReport, c: ModelColumns) -> list[tuple[CacheState, int]]:
     """The states and their widths; without a column of its own the whisper cache shares that of the local one."""
-    from speedtest_tui.core.caches import wording
+    from speedtest_tui.core.models import wording
 
     hf, local, whisper = (report.state(name) for name in ("hf", "local", "whisper"))
     if c.whisper:

@@ -1,18 +1,34 @@
-"""The two panes of the sessions' screen; both say when their width has changed, and the screen fills them anew."""
+"""The two panes of the sessions' screen; both say when their width has changed, and the screen fills them anew.
+
+A kept session in words and columns: as a line of a list, in full, and against an earlier one. No widget in here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.events import Resize
 from textual.message import Message
 from textual.widgets import DataTable, Static
 
-from speedtest_tui.ui.screens.session_text import SessionLine
-from speedtest_tui.ui.widgets.line_text import fit
+from speedtest_tui.core import format as figures
+from speedtest_tui.core.race.row import MARKS
+from speedtest_tui.core.sessions.compare import BackendChange, Comparison, factor_words
+from speedtest_tui.core.sessions.document import Document
+from speedtest_tui.core.sessions.export import median, ordered, relative, weights
+from speedtest_tui.core.sessions.store import DamagedSession, Session
+from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU
+from speedtest_tui.ui.widgets.line_text import column, fit, printable, wrap
+from speedtest_tui.ui.workers.folder import short
 
 
 class DetailsScroll(VerticalScroll):
@@ -49,3 +65,212 @@ class SessionsTable(DataTable[Text]):
         texts = {"started": when, "clip": line.clip_name, "size": line.size, "fastest": line.result}
         for title, width in widths.items():
             yield Text(fit(texts[title], width), no_wrap=True)
+
+
+STYLES = {"green": STYLE_BEST, "red": STYLE_FAILED, "yellow": STYLE_NEEDS_YOU, "": ""}
+LONG_TEXT = 600
+"""Characters of a transcript in the short form; an hour of speech has fifty thousand."""
+
+CHANGE_MARKS = {
+    "faster": ("▲", STYLE_BEST),
+    "slower": ("▼", STYLE_NEEDS_YOU),
+    "same": ("=", ""),
+    "unclear": ("?", ""),
+    "new": ("+", ""),
+    "gone": ("–", STYLE_NEEDS_YOU),
+    "failed": ("✗", STYLE_FAILED),
+}
+
+
+@dataclass(frozen=True)
+class SessionLine:
+    """A session, damaged or not, as the list shows it. `clip` is its recording, where it is still there."""
+
+    session: Session | DamagedSession
+    when: str
+    clip_name: str
+    size: str
+    result: str
+    clip: Path | None = None
+
+    @property
+    def key(self) -> str:
+        return self.session.name
+
+
+def line_of(session: Session | DamagedSession) -> SessionLine:
+    """Looks at the disk: call it in a thread."""
+    if isinstance(session, DamagedSession):
+        return SessionLine(session, _named(session.name), "✗ damaged", "", session.reason)
+    document = session.document
+    clip = session.folder / "clip.flac"
+    # Segments and words are the bulk of a session and shown nowhere here.
+    light = {**document, "results": [{**result, "segments": [], "words": []} for result in document["results"]]}
+    return SessionLine(
+        replace(session, document=light),
+        when(document),
+        printable(document["clip"]["name"]),
+        document["plan"]["size"],
+        _result(document),
+        clip if clip.is_file() else None,
+    )
+
+
+def when(document: Document) -> str:
+    """When a session was started, in local time."""
+    return _local(datetime.datetime.fromisoformat(document["started"]))
+
+
+def _named(name: str) -> str:
+    """The time in a folder's name, or the name where somebody else gave it."""
+    try:
+        return _local(datetime.datetime.strptime(name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=datetime.UTC))
+    except ValueError:
+        return printable(name)
+
+
+def _local(moment: datetime.datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _result(document: Document) -> str:
+    best = next((result for result in document["results"] if result["rank"] == 1), None)
+    cancelled = "– cancelled" if document["state"] == "cancelled" else ""
+    fastest = f"{best['backend']} {figures.seconds(best['median_s'])}" if best else ""
+    return " · ".join(filter(None, (cancelled, fastest))) or "✗ nothing finished"
+
+
+def damage(session: DamagedSession, width: int) -> Content:
+    """Why a session cannot be shown."""
+    return Content.assemble(
+        ("✗ damaged: ", STYLE_FAILED), f"{session.reason}\n\n", "Its folder, with whatever can still be used:\n",
+        "\n".join(_broken(short(session.folder), width)),
+    )  # fmt: skip
+
+
+def _broken(text: str, width: int) -> Iterator[str]:
+    """Paths have no spaces to break at."""
+    text = printable(text)
+    for start in range(0, len(text), max(1, width)):
+        yield text[start : start + max(1, width)]
+
+
+def details(session: Session, width: int, *, whole: bool = False) -> Content:
+    """Everything about a session; whole: transcripts to their end."""
+    document = session.document
+    clip, plan, host = document["clip"], document["plan"], document["host"]
+    state = "– cancelled: what was measured until then counts\n" if document["state"] == "cancelled" else ""
+    parts: list[Part] = [(document["verdict"]["sentence"], "bold"), "\n", (state, STYLE_NEEDS_YOU), "\n"]
+    parts += _table(document, width)
+    for result in ordered(document):
+        parts += _said(result, width, whole)
+    if remarks := [*clip["warnings"], *document["notes"]]:
+        parts += ["\n", *((f"! {printable(remark)}\n", STYLE_NEEDS_YOU) for remark in remarks)]
+    language = plan["language"] or "auto"
+    facts = (
+        ("clip", f"{clip['name']} · {figures.seconds(clip['seconds'])}"),
+        ("reference", clip["reference"] or ""),
+        ("plan", f"size {plan['size']} · {plan['runs']} runs, {plan['order']} · language {language}"),
+        ("machine", f"{host['chip']} · {host['cores']} cores · {host['memory_bytes'] / 2**30:.0f} GB"),
+        ("", f"{host['system']} · Python {host['python']} · load {host['load']:.2f} · {document['program']}"),
+        ("weights", "\n".join(f"{r['backend']}: {weights(r)}" for r in ordered(document) if r["model"])),
+        ("kept in", "\n".join(_broken(short(session.folder), width - 11))),
+    )
+    parts.append("\n")
+    for title, text in facts:
+        if text:
+            lines = [line for paragraph in text.splitlines() for line in wrap(printable(paragraph), width - 11)]
+            parts += [(column(title, 11), "bold"), ("\n" + " " * 11).join(lines), "\n"]
+    return Content.assemble(*parts)
+
+
+Part = Content | str | tuple[str, str]
+
+
+def _table(document: Document, width: int) -> Iterator[Part]:
+    """The results in columns, as many as fit."""
+    columns = [("median ±95 %", 15, median), ("RTFx", 7, lambda r: figures.rtfx(r["rtfx"]))]
+    optional = [
+        ("relative", 13, relative),
+        ("WER", 6, lambda r: figures.percent(r["wer"])),
+        ("memory", 8, lambda r: figures.megabytes(r["peak_rss_mb"])),
+        ("load", 8, lambda r: figures.seconds(r["load_s"])),
+        ("first", 8, lambda r: figures.seconds(r["first_s"])),
+    ]
+    name = min(17, max((cell_len(result["backend"]) for result in document["results"]), default=8))
+    room = width - 2 - name - sum(size + 2 for _, size, _ in columns)
+    for extra in optional:
+        room -= extra[1] + 2
+        if room < 0:
+            break
+        columns.append(extra)
+    head = "  ".join(column(title, size, right=True) for title, size, _ in columns)
+    yield f"  {column('backend', name)}  {head}\n", "underline"
+    for result in ordered(document):
+        if result["status"] != "ok":
+            continue
+        style = STYLE_BEST if result["rank"] == 1 else ""
+        yield f"{result['rank'] or ' '} {column(result['backend'], name)}  ", style
+        yield "  ".join(column(str(cell(result)), size, right=True) for _, size, cell in columns) + "\n"
+
+
+def _said(result: Mapping[str, Any], width: int, whole: bool) -> Iterator[Part]:
+    """A backend's text, or why there is none."""
+    glyph, colour = MARKS.get(result["status"], MARKS["failed"])
+    yield f"\n{glyph} ", STYLES[colour]
+    yield result["backend"], "bold"
+    yield f"   WER {figures.percent(result['wer'])}\n" if result["wer"] is not None else "\n"
+    text = printable(" ".join((result["text"] or "").split()))
+    if len(text) > LONG_TEXT and not whole:
+        text = f"{text[:LONG_TEXT]} … ({len(text):,} characters)"
+    if result["status"] == "ok":
+        text = text or "(no text)"
+    lines = wrap(text, width - 2) if text else []
+    if result["status"] != "ok":
+        error = result["error"] or {"message": "", "hint": ""}
+        lines += wrap(
+            printable(": ".join(filter(None, (result["status"], error["message"], error["hint"])))), width - 2
+        )
+    lines += [line for warning in result["warnings"] for line in wrap(f"! {printable(warning)}", width - 2)]
+    yield "".join(f"  {line}\n" for line in lines)
+
+
+def comparison(found: Comparison, before: Session, width: int) -> Content:
+    """What changed since an earlier session."""
+    parts: list[Part] = [
+        (f"{found.headline}\n\n", "bold"),
+        f"compared with {when(before.document)}, {printable(before.document['clip']['name'])}\n\n",
+    ]
+    name = min(17, max((cell_len(change.backend) for change in found.backends), default=8))
+    if width >= 40:
+        parts.append((f"  {column('backend', name)}  {'before':>8}  {'now':>8}  change\n", "underline"))
+    for change in found.backends:
+        glyph, style = CHANGE_MARKS[change.change]
+        times = f"{figures.seconds(change.before_s):>8}  {figures.seconds(change.after_s):>8}  "
+        factor = _factor(change)
+        beside = cell_len(change.change + factor) + name + 25 <= width
+        parts += [(f"{glyph} ", style), f"{column(change.backend, name)}  {times}", (change.change, style)]
+        parts.append(f"  {factor}" if factor and beside else "")
+        texts = [*([] if beside else [factor]), *_changed(change)]
+        lines = [line for text in texts if text for line in wrap(printable(text), width - 4)]
+        parts += ["\n", *(f"    {line}\n" for line in lines)]
+    notes = [*(difference.sentence for difference in found.differences), *found.remarks]
+    if notes:
+        parts.append(("\nNot alike, or to be kept in mind\n", "bold"))
+        parts += [f"  {line}\n" for note in notes for line in wrap(printable(note), width - 2)]
+    return Content.assemble(*parts)
+
+
+def _factor(change: BackendChange) -> str:
+    return factor_words(change.factor) if change.factor else ""
+
+
+def _changed(change: BackendChange) -> Iterator[str]:
+    if change.text is not None and change.text != "same":
+        yield f"its text changed: {change.text}"
+    if change.wer_change:
+        yield f"WER {figures.percent(change.wer_before)}, now {figures.percent(change.wer_after)}"
+    if change.detail:
+        yield change.detail
+    for difference in change.differences:
+        yield difference.sentence

@@ -10,13 +10,13 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from speedtest_tui.core import figures
-from speedtest_tui.core.bench.describe import MARKS, reason
-from speedtest_tui.core.bench.row import Row
+from speedtest_tui.core import format as figures
+from speedtest_tui.core.race.row import MARKS, Row, reason
 from speedtest_tui.ui.widgets.bar_layout import STYLE_NEEDS_YOU
 
 if TYPE_CHECKING:
     from speedtest_tui.core.accuracy.words import Word
+
 
 OPEN, CLOSE, MISSING = "‹", "›", "‹…›"
 """Around a word that differs from the majority, and in the place of one that the majority has and this text has not."""

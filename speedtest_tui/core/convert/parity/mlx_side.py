@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speedtest_tui.core.convert.parity.stages import ENCODER, Inputs, head_name
+from speedtest_tui.core.convert.parity.judge import ENCODER, Inputs, head_name
 from speedtest_tui.core.convert.recipe import Recipe
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from speedtest_tui.core.convert.parity.stages import Outputs
+    from speedtest_tui.core.convert.parity.judge import Outputs
 
     Floats = NDArray[np.float32]
 
@@ -33,7 +33,7 @@ def run(recipe: Recipe, folder: Path, inputs: Inputs, exact: bool) -> Outputs:
 def _parakeet(recipe: Recipe, folder: Path, inputs: Inputs) -> Outputs:
     import mlx.core as mx
 
-    from backends.parakeet_folder import open_folder
+    from backends.parakeet.folder import open_folder
 
     model = open_folder(folder)
     mel = mx.array(inputs.mel).astype(_dtype(model))

@@ -1,0 +1,3 @@
+"""NVIDIA's Parakeet models on parakeet-mlx."""
+
+from __future__ import annotations

@@ -1,0 +1,175 @@
+"""parakeet-mlx: NVIDIA's Parakeet models on MLX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends import catalogue, folders, mlx_runtime
+from backends.base import (
+    SAMPLE_RATE,
+    Availability,
+    BackendError,
+    Engine,
+    Loaded,
+    LoadOptions,
+    Location,
+    ModelSpec,
+    TranscribeOptions,
+    Transcription,
+    mlx_library,
+)
+from backends.checks import non_english, repetition_loop
+from backends.parakeet import decoding as parakeet_decoding
+from backends.parakeet import options as parakeet_options
+from backends.parakeet.decoding import exact_settings, front_end
+from backends.parakeet.folder import is_quantised, open_folder
+from backends.parakeet.options import WHOLE_CLIPS, Setting
+
+if TYPE_CHECKING:
+    from backends.base import Samples
+    from backends.nemo_mel import MelSettings
+
+
+Figures = tuple[tuple[str, float], ...]
+
+
+class ParakeetMlx(mlx_runtime.OnMlx):
+    """Parakeet as parakeet-mlx 0.6 ships it: greedy unless asked otherwise, its own mel front end.
+
+    It casts weights to bfloat16, except quantised ones: these the library cannot read, and `open_folder` can.
+    """
+
+    name = "parakeet-mlx"
+    engine: Engine = "mlx"
+    summary = "NVIDIA Parakeet on MLX"
+    settings: Mapping[str, Setting] = WHOLE_CLIPS
+
+    def __init__(self) -> None:
+        self._model: Any = None
+        self._looked = False
+        self._english_only = True
+        self._exact: MelSettings | None = None
+        self._values: dict[str, float] = {}
+        self._config: Any = None
+
+    def availability(self) -> Availability:
+        return mlx_library("parakeet_mlx", "parakeet-mlx")
+
+    def model(self, size: str) -> ModelSpec | None:
+        return catalogue.PARAKEET_MLX.get(size) or folders.parakeet(size)
+
+    def check_options(self, chosen: Sequence[tuple[str, str]]) -> None:
+        """Raises BackendError with kind "option" for what cannot be set so."""
+        parakeet_options.read(self.settings, chosen)
+
+    def import_library(self) -> None:
+        import librosa.filters  # noqa: F401  the library imports it while it loads a model
+        import parakeet_mlx.utils  # noqa: F401
+
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        self._values = parakeet_options.read(self.settings, options.chosen)
+        if location.path is None or not location.path.is_absolute():
+            # A relative path that exists is taken for a repository name: 23 s of retries when offline.
+            raise BackendError("parakeet-mlx needs the absolute path of a model folder", kind="model")
+        self._model = _open(location.path)
+        self._config = parakeet_decoding.decoding(self._model, int(self._values["beam"]))
+        self._english_only = spec.english_only
+        self._prepare(location.path)
+        mlx_runtime.evaluate(self._model)
+        dtype, bits, parameters = mlx_runtime.composition(self._model)
+        beam = int(self._values["beam"])
+        return Loaded(
+            device=mlx_runtime.device_name(),
+            dtype=dtype,
+            bits=bits,
+            parameters=parameters,
+            source=spec.source,
+            revision=location.revision,
+            files=tuple(str(location.path / name) for name in ("config.json", "model.safetensors")),
+            options=(
+                ("decoder", type(self._model).__name__),
+                ("decoding", "greedy" if beam == 1 else f"beam of {beam}"),
+                ("mel", "NeMo's" if self._exact else "the library's"),
+                *self._facts(),
+            ),
+        )
+
+    def _prepare(self, folder: Path) -> None:
+        """What a variant needs beside the model."""
+
+    def _facts(self) -> tuple[tuple[str, str], ...]:
+        chunk, overlap = self._values["chunk_seconds"], self._values["overlap_seconds"]
+        return (("chunk", f"{chunk:g} s, overlap {overlap:g} s"),)
+
+    def transcribe(self, samples: Samples, options: TranscribeOptions) -> Transcription:
+        with front_end(self._exact) as mel:
+            if self._looked:
+                (result, figures), invalid = self._hear(samples), ""
+            else:
+                (result, figures), invalid = parakeet_decoding.looked_at(self._model, lambda: self._hear(samples))
+                self._looked = True
+        text = str(result.text).strip()
+        return Transcription(
+            text=text,
+            segments=self._segments(result, len(samples) / SAMPLE_RATE),
+            language="en" if self._english_only else "",
+            warnings=tuple(filter(None, (self._remark(text, options.language),))),
+            invalid=invalid or mel.invalid or repetition_loop(text),
+            words=self._words(result, len(samples) / SAMPLE_RATE),
+            figures=figures,
+        )
+
+    def _hear(self, samples: Samples) -> tuple[Any, Figures]:
+        """The library's result for a clip, and what was measured beside the time that it took."""
+        chunk, overlap = self._values["chunk_seconds"], self._values["overlap_seconds"]
+        return parakeet_decoding.transcribe_array(self._model, samples, chunk, overlap, self._config), ()
+
+    def _segments(self, result: Any, seconds: float) -> Any:
+        return parakeet_decoding.segments(result, seconds)
+
+    def _words(self, result: Any, seconds: float) -> Any:
+        return parakeet_decoding.words(result, seconds)
+
+    def _remark(self, text: str, language: str | None) -> str:
+        """What is to be said of a text: no Parakeet can be told a language, and most know only one."""
+        if self._english_only:
+            return non_english(text)
+        return f"the model finds out the language by itself: {language} was ignored" if language else ""
+
+    def close(self) -> None:
+        self._model = None
+        mlx_runtime.release()
+
+
+class ParakeetExact(ParakeetMlx):
+    """The same models and decoding, but what they hear is made as NeMo makes it, on the processor."""
+
+    name = "parakeet-mlx-exact"
+    summary = "Parakeet on MLX with the exact mel spectrogram of NeMo"
+
+    def _prepare(self, folder: Path) -> None:
+        self._exact = exact_settings(folder)
+
+
+def _open(folder: Path) -> Any:
+    """A model from its folder. Raises BackendError with kind "model"."""
+    from dacite import DaciteError
+    from parakeet_mlx import from_pretrained
+
+    try:
+        if is_quantised(folder):
+            return open_folder(folder)
+        return from_pretrained(str(folder))
+    except (OSError, ValueError, KeyError, TypeError, DaciteError) as error:
+        raise BackendError(_unreadable(error), "fetch the model again", "model") from error
+    except RuntimeError as error:
+        if "safetensors" not in str(error):
+            raise  # out of memory, for one, says nothing about the files
+        raise BackendError(_unreadable(error), "fetch the model again", "model") from error
+
+
+def _unreadable(error: Exception) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"parakeet-mlx cannot read this folder: {text:.300}"

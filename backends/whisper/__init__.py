@@ -1,0 +1,3 @@
+"""The implementations of OpenAI's Whisper."""
+
+from __future__ import annotations

@@ -1,0 +1,131 @@
+"""mlx-whisper: Whisper on MLX, by Apple.
+
+Reading what the two MLX ports of OpenAI's Whisper return: both keep its dictionary of text and segments.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends import catalogue, mlx_runtime
+from backends.base import (
+    Availability,
+    BackendError,
+    Engine,
+    Loaded,
+    LoadOptions,
+    Location,
+    ModelSpec,
+    Segment,
+    TranscribeOptions,
+    Transcription,
+    mlx_library,
+)
+from backends.checks import not_a_number, repetition_loop
+from backends.mlx_runtime import all_weights
+
+if TYPE_CHECKING:
+    from backends.base import Samples
+
+
+WEIGHTS = ("weights.safetensors", "weights.npz")
+
+
+class MlxWhisper(mlx_runtime.OnMlx):
+    """Whisper as mlx-whisper 0.4 ships it: greedy, with timestamps, in the precision of the weights."""
+
+    name = "mlx-whisper"
+    engine: Engine = "mlx"
+    summary = "Whisper on MLX, by Apple"
+
+    def __init__(self) -> None:
+        self._path = ""
+        self._fp16 = True
+        self._english_only = False
+
+    def availability(self) -> Availability:
+        return mlx_library("mlx_whisper", "mlx-whisper")
+
+    def model(self, size: str) -> ModelSpec | None:
+        return catalogue.MLX_WHISPER.get(size)
+
+    def import_library(self) -> None:
+        import mlx_whisper.transcribe  # noqa: F401
+
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        import mlx.core as mx
+        from mlx_whisper.load_models import load_model
+        from mlx_whisper.transcribe import ModelHolder
+        from mlx_whisper.whisper import Whisper
+
+        if location.path is None:
+            raise BackendError("mlx-whisper needs a folder of weights", kind="model")
+        self._path = str(location.path)
+        weights = location.path / next(name for name in WEIGHTS if (location.path / name).exists())
+        # Whisper's `fp16` flag casts the features, not the weights: it must follow what the file holds.
+        self._fp16 = _convolution_dtype(weights) == mx.float16
+        with all_weights(Whisper):
+            model = load_model(self._path, dtype=mx.float16 if self._fp16 else mx.float32)
+        mlx_runtime.evaluate(model)
+        dtype, bits, parameters = mlx_runtime.composition(model)
+        # `transcribe` looks here by path; without this it would load everything a second time inside the first run.
+        ModelHolder.model, ModelHolder.model_path = model, self._path
+        self._english_only = not model.is_multilingual
+        return Loaded(
+            device=mlx_runtime.device_name(),
+            dtype=dtype,
+            bits=bits,
+            parameters=parameters,
+            source=spec.source,
+            revision=location.revision,
+            files=(str(location.path / "config.json"), str(weights)),
+            options=(
+                ("temperature", "0"),
+                ("timestamps", "segment"),
+                ("features", "float16" if self._fp16 else "float32"),
+            ),
+        )
+
+    def transcribe(self, samples: Samples, options: TranscribeOptions) -> Transcription:
+        from mlx_whisper.transcribe import transcribe
+
+        result: dict[str, Any] = transcribe(
+            samples,
+            path_or_hf_repo=self._path,
+            temperature=0.0,
+            language="en" if self._english_only else options.language,
+            task="transcribe",
+            fp16=self._fp16,
+        )
+        return transcription(result)
+
+    def close(self) -> None:
+        from mlx_whisper.transcribe import ModelHolder
+
+        ModelHolder.model = ModelHolder.model_path = None
+        mlx_runtime.release()
+
+
+def _convolution_dtype(weights: Path) -> Any:
+    """The dtype of the first layer, which no quantisation touches; read from the file's header, not its content."""
+    import mlx.core as mx
+
+    arrays: Any = mx.load(str(weights))
+    return arrays["encoder.conv1.weight"].dtype
+
+
+def transcription(result: dict[str, Any]) -> Transcription:
+    """Turn Whisper's result dictionary into a Transcription, marked invalid where its numbers or text say so.
+
+    A NaN log-probability comes with text such as "!!!!" and no exception: NaN compares false with every threshold, so
+    the library's own fallback never starts.
+    """
+    segments = result.get("segments") or []
+    text = str(result.get("text", "")).strip()
+    return Transcription(
+        text=text,
+        segments=tuple(Segment(float(s["start"]), float(s["end"]), str(s["text"]).strip()) for s in segments),
+        language=str(result.get("language") or ""),
+        invalid=not_a_number(s["avg_logprob"] for s in segments) or repetition_loop(text),
+    )

@@ -1,0 +1,181 @@
+"""transformers: the recipe of insanely-fast-whisper on Hugging Face's own pipeline, adapted to Apple's GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from backends import catalogue
+from backends import checks as finite
+from backends.base import (
+    SAMPLE_RATE,
+    Availability,
+    BackendError,
+    DeviceMemory,
+    Engine,
+    Loaded,
+    LoadOptions,
+    Location,
+    ModelSpec,
+    TranscribeOptions,
+    Transcription,
+    installed,
+    torch_device_expected,
+)
+from backends.checks import repetition_loop
+
+if TYPE_CHECKING:
+    from backends.base import Samples
+
+
+CHUNK_SECONDS = 20
+"""Shorter than the 30 s of insanely-fast-whisper: kinder to unified memory."""
+
+BYTES_PER_BATCH_ITEM = 3 * 2**30
+MAX_BATCH = 24
+"""insanely-fast-whisper's README: batch 4 needs about 12 GB on a Mac, 24 is its default on a large GPU."""
+
+
+def batch_size(memory_bytes: int) -> int:
+    """Chunks decoded at once on a machine with that much memory: one per 3 GB, 1 to 24."""
+    return max(1, min(MAX_BATCH, memory_bytes // BYTES_PER_BATCH_ITEM))
+
+
+class TransformersWhisper:
+    """Whisper through `transformers.pipeline`: SDPA, fp16 on GPUs, fp32 on CPUs, 20 s chunks in batches, greedy."""
+
+    name = "transformers"
+    engine: Engine = "torch"
+    summary = "Whisper on PyTorch, the insanely-fast recipe"
+
+    def __init__(self) -> None:
+        self._pipeline: Any = None
+        self._batch = 1
+        self._looked = False
+
+    def availability(self) -> Availability:
+        device = torch_device_expected()
+        torch = installed("torch", "torch", "transformers", device)
+        return installed("transformers", "transformers", "transformers", device) if torch.ok else torch
+
+    def model(self, size: str) -> ModelSpec | None:
+        return catalogue.TRANSFORMERS.get(size)
+
+    def import_library(self) -> None:
+        # `transformers` resolves its names lazily: these are what the pipeline would import while it loads.
+        from transformers import (  # noqa: F401
+            WhisperFeatureExtractor,
+            WhisperForConditionalGeneration,
+            WhisperTokenizerFast,
+            pipeline,
+        )
+
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        import torch
+        from transformers import pipeline
+
+        if location.path is None:
+            raise BackendError("transformers needs a folder of weights", kind="model")
+        device = _device()
+        self._batch = batch_size(options.memory_bytes)
+        self._pipeline = pipeline(
+            "automatic-speech-recognition",
+            model=str(location.path),
+            dtype=torch.float32 if device == "cpu" else torch.float16,
+            device=device,
+            model_kwargs={"attn_implementation": "sdpa"},
+        )
+        self.synchronize()
+        model = self._pipeline.model
+        weights = list(model.parameters())
+        stored = sum(w.numel() * w.element_size() for w in weights)
+        parameters = sum(w.numel() for w in weights)
+        return Loaded(
+            device=str(model.device),
+            dtype=str(model.dtype).removeprefix("torch."),
+            bits=stored * 8 / parameters,
+            parameters=parameters,
+            source=spec.source,
+            revision=location.revision,
+            files=(str(location.path / "config.json"), str(location.path / "model.safetensors")),
+            options=(
+                ("attention", str(model.config._attn_implementation)),
+                ("chunk", f"{CHUNK_SECONDS} s"),
+                ("batch", str(self._batch)),
+                ("timestamps", "none"),
+            ),
+        )
+
+    def transcribe(self, samples: Samples, options: TranscribeOptions) -> Transcription:
+        invalid = ""
+        if self._looked:
+            text = self._text(samples, options)
+        else:
+            text, invalid = self._text_looked_at(samples, options)
+            self._looked = True
+        return Transcription(text=text, language=options.language or "", invalid=invalid or repetition_loop(text))
+
+    def _text(self, samples: Samples, options: TranscribeOptions) -> str:
+        generate = {"task": "transcribe", "language": options.language}
+        multilingual = bool(getattr(self._pipeline.model.generation_config, "is_multilingual", True))
+        result = self._pipeline(
+            {"raw": samples, "sampling_rate": SAMPLE_RATE},  # made anew each time: the pipeline takes its keys out
+            chunk_length_s=CHUNK_SECONDS,
+            batch_size=self._batch,
+            return_timestamps=False,
+            # An English-only model refuses both keys.
+            generate_kwargs=generate if multilingual else {},
+        )
+        return str(result["text"]).strip()
+
+    def _text_looked_at(self, samples: Samples, options: TranscribeOptions) -> tuple[str, str]:
+        """The text, and why it cannot count: NaN compares false with everything, and generation goes on regardless.
+
+        Raises BackendError with kind "model" where the weights are to blame.
+        """
+        import torch
+
+        model = self._pipeline.model
+        steps: list[Any] = []
+
+        def look(_model: object, _inputs: object, output: Any) -> None:
+            # Stays on the device: asking for the answer here would make the device wait at each token.
+            steps.append(output.logits.isfinite().all())
+
+        hook = model.register_forward_hook(look)
+        try:
+            text = self._text(samples, options)
+        finally:
+            hook.remove()
+        if not steps or bool(torch.stack(steps).all()):
+            return text, ""
+        return text, finite.blame([name for name, weight in model.named_parameters() if not weight.isfinite().all()])
+
+    def synchronize(self) -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        elif torch.backends.mps.is_available():
+            torch.mps.synchronize()
+
+    def device_memory(self) -> DeviceMemory:
+        """CUDA counts its peak; MPS only what the driver holds now, which its caching allocator keeps near the peak."""
+        import torch
+
+        if torch.cuda.is_available():
+            return DeviceMemory(torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated())
+        if torch.backends.mps.is_available():
+            return DeviceMemory(torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory())
+        return DeviceMemory()
+
+    def close(self) -> None:
+        self._pipeline = None
+
+
+def _device() -> str:
+    """CUDA, else Apple's GPU, else the processor."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda:0"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,89 @@
+"""`speedtest-tui`: opens the dashboard."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from dataclasses import replace
+
+from backends.catalogue import SIZES
+from backends.registry import BUILT_IN
+from speedtest_tui.cli.main import DEMO_RUNS, EXIT_OK, backend_names, complain
+from speedtest_tui.cli.options import options_from, usable
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.models.places import is_there
+from speedtest_tui.core.race.plan import Plan, choose
+from speedtest_tui.core.settings import Settings, load
+from speedtest_tui.ui.workers import web
+from speedtest_tui.ui.workers.request import Request
+
+
+def dashboard(options: argparse.Namespace) -> int:
+    """Check what can be checked at once, open the screen, and afterwards see a cancelled race kept."""
+    check_clip(options)
+    if web.served():
+        web.end_with_server()
+    elif not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UserError("the dashboard needs a terminal", "use `speedtest-tui run` where there is none")
+    # Nothing that is made before the first frame is garbage: looking for some would cost a tenth of the way there.
+    gc.disable()
+    app_request = request(options)
+    from speedtest_tui.ui.app import SpeedtestApp
+
+    app = SpeedtestApp(app_request)
+    try:
+        app.run()
+    finally:
+        app.dashboard.bridge.close()
+    if app.failure:
+        complain(app.failure)
+    return app.return_code or EXIT_OK
+
+
+def check_clip(options: argparse.Namespace) -> None:
+    """Raises UserError where there cannot be a clip."""
+    if options.demo and options.audio:
+        raise UserError("both --demo and a file", "give one of the two")
+    if options.audio is not None and not options.audio.is_file():
+        problem = "is a folder" if options.audio.is_dir() else "does not exist"
+        raise UserError(f"{options.audio} {problem}", "name an audio or video file")
+
+
+def request(options: argparse.Namespace) -> Request:
+    """Merge options and settings; an option counts for this time only and is not remembered.
+
+    The demo is always the same race: nano, all backends. Raises UserError for an option that cannot be met.
+    """
+    reading = usable(load(), BUILT_IN)
+    settings = Settings() if options.demo else reading.settings
+    names = backend_names(options.backends)
+    if names is None and settings.backends:
+        names = list(settings.backends)
+        if not {entry.name for entry in BUILT_IN}.issuperset(names):
+            names = None  # a package may be gone or not yet known: all are offered
+    return Request(
+        plan=_plan(options, settings, names),
+        audio=options.audio,
+        demo=options.demo,
+        autostart=bool(options.demo or options.audio),
+        open_backends=names is None,
+        ascii_only=options.ascii or reading.settings.ascii,
+        reading=reading,
+    )
+
+
+def _plan(options: argparse.Namespace, settings: Settings, names: list[str] | None) -> Plan:
+    """The plan, without asking installed packages for backends unless a name makes it necessary: that takes time."""
+    known = {entry.name for entry in BUILT_IN}
+    if options.size not in (None, *SIZES) or not known.issuperset(names or ()):
+        from speedtest_tui.cli.options import plan_from
+
+        return plan_from(options, settings.options)
+    runs = DEMO_RUNS if options.demo else settings.runs
+    chosen = options_from(options.option, settings.options, BUILT_IN)
+    plan = Plan(choose(names, BUILT_IN), runs=runs, language=settings.language or None, options=chosen)
+    if settings.size in SIZES or is_there(settings.size):
+        plan = replace(plan, size=settings.size)
+    given = {"size": options.size, "runs": options.runs}
+    return replace(plan, **{name: value for name, value in given.items() if value is not None})

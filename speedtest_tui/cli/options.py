@@ -1,0 +1,151 @@
+"""From options to a plan: what `run` and the dashboard ask for in the same words.
+
+Options of single backends: from `--option parakeet-mlx.beam=4` and the settings' [options] to what races get.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from backends.base import BackendEntry, BackendError
+from backends.catalogue import SIZES
+from backends.registry import create, entries
+from speedtest_tui.cli.main import DEMO_RUNS, backend_names
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.models.sizes import model_of, size_from
+from speedtest_tui.core.race.plan import DEFAULT_WARMUP, Plan, choose
+from speedtest_tui.core.race.watch import DEFAULT_STALL_S
+from speedtest_tui.core.settings import DEFAULT_RUNS, Reading
+
+
+def plan_from(options: argparse.Namespace, settings: Mapping[str, Mapping[str, str]] | None = None) -> Plan:
+    """Build the plan; `settings` are options of backends that --option may replace.
+
+    Raises UserError for a size or backend that nobody knows, and for counts out of range.
+    """
+    size = size_from(options.size or SIZES[0])
+    known = entries()
+    chosen = choose(backend_names(options.backends), known, size)
+    if size not in SIZES and not any(_knows(entry.reference, size) for entry in chosen):
+        known_sizes = f"choose from {', '.join(SIZES)}, or name a model's folder"
+        raise UserError(f"no backend has a model of size {size!r}", known_sizes)
+
+    def given(name: str, default: Any) -> Any:
+        value = getattr(options, name, None)
+        return default if value is None else value
+
+    return Plan(
+        backends=chosen,
+        size=size,
+        runs=given("runs", DEMO_RUNS if options.demo else DEFAULT_RUNS),
+        warmup=given("warmup", DEFAULT_WARMUP),
+        order=given("order", "interleaved"),
+        language=_language(given("language", None)),
+        stall_s=given("timeout", DEFAULT_STALL_S),
+        options=options_from(options.option, settings or {}, known),
+    )
+
+
+def _knows(reference: str, size: str) -> bool:
+    from backends.base import BackendError
+
+    try:
+        return model_of(create(reference), size) is not None
+    except BackendError:
+        return False
+
+
+def _language(code: str | None) -> str | None:
+    """A two- or three-letter code, or None for detection ("auto")."""
+    if code is None or code.lower() == "auto":
+        return None
+    if not (code.isascii() and code.isalpha() and 2 <= len(code) <= 3):
+        raise UserError(f"language {code!r}", "give a code such as en or de, or leave it out to detect it")
+    return code.lower()
+
+
+def reference_text(option: str | None) -> str | None:
+    """The text of --reference, read from a file where it begins with @. Raises UserError."""
+    if option is None:
+        return None
+    text = option
+    if option.startswith("@"):
+        path = Path(option[1:]).expanduser()
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise UserError(f"reference file {path} cannot be read", f"{reason}") from None
+    if not text.strip():
+        raise UserError("the reference text is empty", "write what is said in the clip, or leave --reference out")
+    return text.strip()
+
+
+Option = tuple[str, str, str]
+"""Backend, name and value."""
+
+FORM = "write it as BACKEND.NAME=VALUE, such as parakeet-mlx.beam=4"
+
+
+def usable(reading: Reading, entries: Sequence[BackendEntry]) -> Reading:
+    """Settings without the options of a backend that cannot use them: these are named, and its defaults taken."""
+    kept, problems = dict(reading.settings.options), list(reading.problems)
+    for backend, options in reading.settings.options.items():
+        try:
+            options_from(None, {backend: options}, entries)
+        except UserError as error:
+            del kept[backend]
+            problems.append(f"settings, [options.{backend}]: {error}")
+    return replace(reading, settings=replace(reading.settings, options=kept), problems=tuple(problems))
+
+
+def options_from(
+    texts: Sequence[str] | None, settings: Mapping[str, Mapping[str, str]], entries: Sequence[BackendEntry]
+) -> tuple[Option, ...]:
+    """All options, those of `texts` in place of the settings'. Each is shown to its backend first.
+
+    settings: by backend and name; those of backends that are not installed are left alone
+    entries: all backends that there are
+    Raises UserError for what is no option, or none of that backend, or a value that it cannot use.
+    """
+    known = {entry.name: entry for entry in entries}
+    merged = {backend: dict(options) for backend, options in settings.items() if backend in known}
+    for backend, name, value in map(_parsed, texts or ()):
+        if backend not in known:
+            raise UserError(f"no backend is called {backend!r}", f"choose from {', '.join(known)}")
+        merged.setdefault(backend, {})[name] = value
+    for backend, options in merged.items():
+        _check(known[backend], tuple(options.items()))
+    return tuple(_flat(merged))
+
+
+def _flat(options: Mapping[str, Mapping[str, str]]) -> Iterator[Option]:
+    for backend, values in options.items():
+        for name, value in values.items():
+            yield backend, name, value
+
+
+def _parsed(text: str) -> Option:
+    key, equals, value = text.partition("=")
+    backend, dot, name = key.strip().rpartition(".")
+    if not (equals and dot and backend and name):
+        raise UserError(f"option {text!r}", FORM)
+    return backend, name, value.strip()
+
+
+def _check(entry: BackendEntry, chosen: Sequence[tuple[str, str]]) -> None:
+    """Let a backend look at its options. Raises UserError."""
+    if not chosen:
+        return
+    try:
+        backend: Any = create(entry.reference)
+        check = getattr(backend, "check_options", None)
+        if check is None:
+            raise UserError(f"{entry.name} has no options to set", "leave its options out")
+        check(chosen)
+    except BackendError as error:
+        raise UserError(f"{error.message} ({entry.name})", error.hint) from error

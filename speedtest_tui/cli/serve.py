@@ -1,0 +1,97 @@
+"""`speedtest-tui serve`: the dashboard in a browser. Loopback only, unless told otherwise."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import ipaddress
+import logging
+import shlex
+import socket
+import sys
+
+from speedtest_tui.cli.dashboard import check_clip, request
+from speedtest_tui.cli.main import EXIT_OK, complain
+from speedtest_tui.core.errors import UserError
+
+LOOPBACK = "127.0.0.1"
+
+WARNING = (
+    "warning: anyone who can reach {address} can run this program, read every file that it can read, "
+    "and use this machine's microphone"
+)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Check everything that a dashboard would complain about, then serve until interrupted."""
+    check_clip(options)
+    request(options)
+    try:
+        from speedtest_tui.cli.web_server import DashboardServer
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed", "pip install 'speedtest-tui[web]'") from None
+    listening = listen(options.host, options.port)
+    address = url(listening)
+    if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
+        complain(WARNING.format(address=address))
+    _say_problems_in_one_line()
+    DashboardServer(command(options), options.host).run(listening, address)
+    return EXIT_OK
+
+
+def command(options: argparse.Namespace) -> str:
+    """What starts one dashboard, as a shell reads it: textual-serve has one run it for each connection."""
+    # -P keeps the working folder off the import path. `exec` leaves no shell between the server and the dashboard.
+    words = [sys.executable, "-P", "-m", "speedtest_tui"]
+    if options.demo:
+        words.append("--demo")
+    given = {
+        "audio": None if options.audio is None else options.audio.absolute(),
+        "size": options.size,
+        "backends": options.backends,
+        "runs": options.runs,
+    }
+    words += [f"--{name}={value}" for name, value in given.items() if value is not None]
+    words += [f"--option={option}" for option in options.option or ()]
+    return f"exec {shlex.join(words)}"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes any free one. Raises UserError."""
+    if not 0 <= port <= 65535:
+        raise UserError(f"port {port} does not exist", "choose one from 1 to 65535, or 0 for any that is free")
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family)
+    except (socket.gaierror, UnicodeError):
+        raise UserError(f"no host is called {host!r}", "give an address or a name of this machine to --host") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UserError(f"port {port} of {host} is in use", "choose another with --port, or 0 for any") from None
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UserError(f"{host} is not an address of this machine", f"leave out --host for {LOOPBACK}") from None
+        if error.errno == errno.EACCES:
+            raise UserError(f"port {port} needs more rights", "choose one from 1024 on with --port") from None
+        raise UserError(f"cannot listen on port {port} of {host}", error.strerror or str(error)) from None
+
+
+def url(listening: socket.socket) -> str:
+    """What to type into a browser."""
+    host, port = listening.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _OneLine(logging.Handler):
+    """Says what a library logs in the program's own form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(record.getMessage())
+
+
+def _say_problems_in_one_line() -> None:
+    for name in ("textual-serve", "aiohttp.server"):
+        logger = logging.getLogger(name)
+        logger.handlers = [_OneLine(logging.WARNING)]
+        logger.propagate = False

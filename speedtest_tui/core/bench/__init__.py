@@ -1,3 +1,0 @@
-"""The race: plan, schedule, child processes, the supervisor that drives them, statistics and results."""
-
-from __future__ import annotations

@@ -1,0 +1,70 @@
+"""What is read from a disk, a pipe or a network becomes a value of a type here, once, or is refused with one line.
+
+Frozen dataclasses, Literals, tuples, Paths and None cross in both directions. JSON is written in ASCII, so that paths
+of any bytes pass; fields that a type does not have are ignored, so that newer files can be read.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Damaged(ValueError):
+    """What was read is not of its type; the text is one clause that says where and why."""
+
+
+def encode(value: object, *, indent: int | None = None) -> bytes:
+    """A value as JSON, without an end of line."""
+    return json.dumps(plain(value), indent=indent, allow_nan=False).encode()
+
+
+def plain(value: object) -> Any:
+    """A value as what JSON has: objects, arrays, strings, numbers, true, false and null."""
+    import msgspec
+
+    return msgspec.to_builtins(value, enc_hook=_plain)
+
+
+def decode(kind: type[T], data: bytes | str) -> T:
+    """Read JSON as a value of `kind`. Raises Damaged."""
+    try:
+        found = json.loads(data, parse_constant=_no_number)
+    except RecursionError:
+        raise Damaged("is nested too deeply") from None
+    except ValueError as error:
+        raise Damaged(f"is not JSON ({str(error)[:80]})") from None
+    return typed(kind, found)
+
+
+def typed(kind: type[T], value: object) -> T:
+    """The same for a value that a parser has made already, of TOML for example. Raises Damaged."""
+    import msgspec
+
+    try:
+        return msgspec.convert(value, kind, dec_hook=_made)
+    except msgspec.ValidationError as error:
+        raise Damaged(" ".join(str(error).split())) from None
+    except RecursionError:
+        raise Damaged("is nested too deeply") from None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"no form in JSON for {type(value).__name__}")
+
+
+def _made(kind: type[Any], value: object) -> object:
+    if issubclass(kind, Path):
+        if not isinstance(value, str) or "\0" in value:
+            raise ValueError("no path")
+        return kind(value)
+    raise TypeError(f"no value of {kind.__name__} from JSON")
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")

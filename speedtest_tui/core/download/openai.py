@@ -1,0 +1,87 @@
+"""Fetching a .pt file from OpenAI's servers: never straight to its final name, and verified before it gets that.
+
+SPEEDTEST_OPENAI_ENDPOINT ("https://mirror.example/path") takes the place of scheme and host, for mirrors and tests.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from speedtest_tui.core import disk as atomic
+from speedtest_tui.core.download import listing as space
+from speedtest_tui.core.download import publish
+from speedtest_tui.core.download import publish as locks
+from speedtest_tui.core.download.child import Progress
+from speedtest_tui.core.download.failures import Failure, from_status
+from speedtest_tui.core.download.hub import Fetched
+from speedtest_tui.core.download.request import Request
+from speedtest_tui.core.download.transfer import Wanted, fetch, retrying, timeouts
+from speedtest_tui.core.models.hashes import HashJob, hash_files
+from speedtest_tui.core.models.layout import digest_of, is_safe_part
+
+ENDPOINT = "SPEEDTEST_OPENAI_ENDPOINT"
+
+
+def address(url: str) -> str:
+    """Where a published URL is really asked for."""
+    endpoint = os.environ.get(ENDPOINT, "").rstrip("/")
+    return endpoint + urlsplit(url).path if endpoint else url
+
+
+def fetch_checkpoint(request: Request, progress: Progress) -> Fetched:
+    """Fetch a .pt file unless a good one is there. Raises Failure, OSError."""
+    name, sha256 = request.name, request.source.split("/")[-2]
+    if not is_safe_part(name) or digest_of(sha256) != ("sha256", sha256):
+        raise Failure("unsafe", f"{request.source} is not the address of a checkpoint", "check the catalogue")
+    target, partial = request.root / name, request.root / f"{name}.incomplete"
+    progress.file(name)
+    request.root.mkdir(parents=True, exist_ok=True)
+    lock = request.root / f".{name}.lock"
+    with locks.held(lock, lambda: publish.solid_bytes(partial), name, request.patience, progress):
+        if _is_right(target, sha256, progress):
+            size = target.stat().st_size
+            progress.begin(size, size)
+            return Fetched(target.absolute(), sha256[:12])
+        progress.state("resolving")
+        url = address(request.source)
+        size_there = _size(url, request, progress)
+        # Other programs write straight to the final name: what they left is as good a beginning as ours.
+        if request.trash is None and publish.solid_bytes(target) > publish.solid_bytes(partial):
+            target.replace(partial)
+        have = min(publish.solid_bytes(partial), size_there or 0)
+        progress.begin(have, size_there)
+        space.require((size_there or 0) - have, request.root)
+        from huggingface_hub import get_session
+
+        wanted = Wanted(name, url, url, size_there, "sha256", sha256)
+        fetch(wanted, partial, get_session(), request.patience, progress, credit=have)
+        publish.discard(target, request.trash)
+        partial.replace(target)
+        atomic.sync_folder(request.root)
+    return Fetched(target.absolute(), sha256[:12])
+
+
+def _is_right(path: Path, sha256: str, progress: Progress) -> bool:
+    if not path.is_file():
+        return False
+    progress.state("checking")
+    found = hash_files((HashJob(path),), lambda _done, _total: progress.tick(), threading.Event())
+    return found[path] == sha256
+
+
+def _size(url: str, request: Request, progress: Progress) -> int | None:
+    """Bytes as the server announces them; None where it does not. Raises Failure."""
+    from huggingface_hub import get_session
+
+    def ask() -> int | None:
+        reply = get_session().head(url, follow_redirects=True, timeout=timeouts(request.patience))
+        if reply.status_code >= 400 and reply.status_code not in (405, 501):
+            raise from_status(reply.status_code, reply.headers, url)
+        length = reply.headers.get("Content-Length", "")
+        page = reply.headers.get("Content-Type", "").startswith("text/html")
+        return int(length) if length.isdigit() and reply.status_code == 200 and not page else None
+
+    return retrying(ask, url, request.patience, progress)

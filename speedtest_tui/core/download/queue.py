@@ -1,0 +1,247 @@
+"""The parent's side of downloads: a queue, one child process at a time, and snapshots of all rows for whoever looks."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from speedtest_tui.core.download.request import DownloadRow, Problem, Request, to_json
+from speedtest_tui.core.process import launch as launcher
+from speedtest_tui.core.process.lines import LineSplitter, ProtocolError
+
+Listener = Callable[[tuple[DownloadRow, ...]], None]
+
+CHILD = "speedtest_tui.core.download.child"
+TICK_S = 0.1
+SPEED_WINDOW_S = 5.0
+TAIL_BYTES = 4096
+
+
+class Downloads:
+    """Downloads one after the other, in a thread of its own, each in a child process.
+
+    The listener is called in that thread with all rows: at once when one changes its state, else at most every TICK_S.
+    What it raises ends the queue, so it should not.
+    """
+
+    def __init__(self, listener: Listener | None = None) -> None:
+        self._listener = listener or (lambda _rows: None)
+        self._changed = threading.Condition()
+        self._rows: list[DownloadRow] = []
+        self._unwanted: set[int] = set()
+        self._running: int | None = None
+        self._thread: threading.Thread | None = None
+        self._due = 0.0
+
+    @property
+    def rows(self) -> tuple[DownloadRow, ...]:
+        """All rows as they are now, in the order in which they were added."""
+        with self._changed:
+            return tuple(self._rows)
+
+    def add(self, request: Request) -> int:
+        """Queue a request; one that is already waiting or running is not queued twice. Returns the row's index."""
+        with self._changed:
+            for index, row in enumerate(self._rows):
+                if not row.ended and _same(row.request, request):
+                    return index
+            self._rows.append(DownloadRow(request))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="downloads", daemon=True)
+                self._thread.start()
+            return len(self._rows) - 1
+
+    def cancel(self, index: int) -> None:
+        """End one; what it has fetched stays for the next time."""
+        with self._changed:
+            self._drop(index)
+
+    def cancel_all(self) -> None:
+        """End all that there are now."""
+        with self._changed:
+            for index in range(len(self._rows)):
+                self._drop(index)
+
+    def _drop(self, index: int) -> None:
+        self._unwanted.add(index)
+        # One that has not begun is over at once; another has its child ended by the thread.
+        if index != self._running and self._rows[index].state == "waiting":
+            self._rows[index] = replace(self._rows[index], state="cancelled")
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is left to do; returns whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._thread is None, timeout)
+
+    def _work(self) -> None:
+        try:
+            while (index := self._next()) is not None:
+                _Run(self, index).run()
+        finally:
+            with self._changed:
+                self._thread = None
+                self._changed.notify_all()
+
+    def _next(self) -> int | None:
+        with self._changed:
+            waiting = next((index for index, row in enumerate(self._rows) if row.state == "waiting"), None)
+            self._running = waiting
+            if waiting is None:
+                # Said here, under the lock: what is added from now on gets a thread of its own.
+                self._thread = None
+                self._changed.notify_all()
+            return waiting
+
+    def is_unwanted(self, index: int) -> bool:
+        """Whether somebody has cancelled it."""
+        return index in self._unwanted
+
+    def row(self, index: int) -> DownloadRow:
+        """One row as it is now."""
+        with self._changed:
+            return self._rows[index]
+
+    def change(self, index: int, **fields: Any) -> None:
+        """Give a row other fields; to be called by what runs it."""
+        with self._changed:
+            old = self._rows[index]
+            self._rows[index] = new = replace(old, **fields)
+            if new.problem and not old.problem:
+                self._rows[index] = replace(new, note="")
+                if new.problem.kind == "not-found" and new.request.fallback:
+                    second = replace(new.request.fallback, reason=new.problem.what)
+                    self._rows[index] = replace(new, note=f"fetching {second.name} instead")
+                    self._rows.append(DownloadRow(second, note=f"in place of {new.request.name}: {second.reason}"))
+            rows = tuple(self._rows)
+        now = time.monotonic()
+        if old.state != new.state or now >= self._due:
+            self._due = now + TICK_S
+            self._listener(rows)
+
+
+class Speed:
+    """Bytes a second over the last SPEED_WINDOW_S."""
+
+    def __init__(self) -> None:
+        self._marks: collections.deque[tuple[float, int]] = collections.deque()
+
+    def at(self, now: float, fetched: int) -> float | None:
+        """Take note of the bytes fetched so far; None while there is too little to go by."""
+        self._marks.append((now, fetched))
+        while len(self._marks) > 2 and now - self._marks[1][0] > SPEED_WINDOW_S:
+            self._marks.popleft()
+        since, begun = self._marks[0]
+        return (fetched - begun) / (now - since) if now - since >= 0.5 and fetched else None
+
+
+class _Run:
+    """One child and its row."""
+
+    def __init__(self, downloads: Downloads, index: int) -> None:
+        self._downloads, self._index = downloads, index
+        self._speed = Speed()
+        self._stderr = b""
+
+    def run(self) -> None:
+        try:
+            process = launcher.launch(CHILD, online=True)
+        except OSError as error:
+            self._fail("unexpected", f"no process could be started ({error.strerror})", "free some memory, try again")
+            return
+        self._change(state="resolving", note=self._row.note)
+        try:
+            assert process.stdin and process.stdout and process.stderr
+            # A child that has died already says so at the other end.
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(to_json(self._row.request)).encode() + b"\n")
+            self._follow(process)
+        except ProtocolError as error:
+            self._fail("unexpected", f"the downloading process {error}", "start it again; what was fetched is kept")
+        finally:
+            launcher.end(process)
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+        if not self._row.ended:
+            self._fail("unexpected", self._last_words(process), "start it again; what was fetched is kept")
+
+    @property
+    def _row(self) -> DownloadRow:
+        return self._downloads.row(self._index)
+
+    def _follow(self, process: subprocess.Popen[bytes]) -> None:
+        """Take in events until the child has closed its pipes, or has said that it is done, or is not wanted."""
+        lines = LineSplitter()
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
+            selector.register(process.stderr, selectors.EVENT_READ)  # type: ignore[arg-type]
+            while selector.get_map() and not self._row.ended:
+                if self._downloads.is_unwanted(self._index):
+                    launcher.end(process)
+                    self._change(state="cancelled", speed=None, eta_s=None)
+                    return
+                for key, _ in selector.select(TICK_S):
+                    data = os.read(key.fd, 65536)
+                    if not data:
+                        selector.unregister(key.fileobj)
+                    elif key.fileobj is process.stderr:
+                        self._stderr = (self._stderr + data)[-TAIL_BYTES:]
+                    else:
+                        for line in lines.feed(data):
+                            self._take(line)
+                self._tick()
+
+    def _take(self, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+            kind = event["event"]
+            if kind == "state":
+                self._change(state=event["state"], file=event["file"])
+            elif kind == "note":
+                self._change(note=event["text"])
+            elif kind == "progress":
+                self._change(**{name: event[name] for name in ("bytes", "total", "fetched", "file")})
+            elif kind == "finished":
+                path, revision = Path(event["path"]), event["revision"]
+                self._change(state="done", path=path, revision=revision, speed=None, eta_s=None)
+            elif kind == "failed":
+                self._fail(event["kind"], event["what"], event["todo"])
+        except (ValueError, KeyError, TypeError):
+            raise ProtocolError("sent a line that is no event") from None
+
+    def _tick(self) -> None:
+        row = self._row
+        if row.ended:
+            return
+        speed = self._speed.at(time.monotonic(), row.fetched)
+        left = None if row.total is None else max(0, row.total - row.bytes)
+        self._change(speed=speed, eta_s=left / speed if left is not None and speed else None)
+
+    def _change(self, **fields: Any) -> None:
+        self._downloads.change(self._index, **fields)
+
+    def _fail(self, kind: str, what: str, todo: str) -> None:
+        self._change(state="failed", problem=Problem(kind, what, todo), speed=None, eta_s=None)
+
+    def _last_words(self, process: subprocess.Popen[bytes]) -> str:
+        code = process.returncode
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        lines = self._stderr.decode("utf-8", "replace").strip().splitlines()
+        return f"the downloading process {how}" + (f" ({lines[-1][:200]})" if lines else "")
+
+
+def _same(one: Request, other: Request) -> bool:
+    def model(request: Request) -> tuple[object, ...]:
+        return request.kind, request.source, request.revision, request.files, request.root
+
+    return model(one) == model(other) and set(other.again) <= set(one.again)

@@ -1,0 +1,140 @@
+"""How figures, sizes and states are written, the same on every screen, in the command line and in every export.
+
+Figures always have a unit, and no more digits than matter. Bytes are in units of 10^3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+DASH = "–"
+
+Mood = Literal["good", "now", "needs-you", "bad", "quiet"]
+"""What a state asks of its reader. Each front end has one colour for each, and none of them says anything alone."""
+
+
+class Look(NamedTuple):
+    """How a state is shown: a glyph of one cell, a word that stands beside it, and its mood."""
+
+    glyph: str
+    word: str
+    mood: Mood
+
+
+LOOKS: dict[str, Look] = {
+    # a model in a cache
+    "complete": Look("✓", "complete", "good"),
+    "partial": Look("◐", "partial", "needs-you"),
+    "damaged": Look("✗", "damaged", "bad"),
+    "broken-link": Look("⚯", "broken link", "bad"),
+    "wrong-layout": Look("⚯", "wrong layout", "needs-you"),
+    "missing": Look("–", "missing", "quiet"),
+    "not-applicable": Look("", "n/a", "quiet"),
+    # a row of a race or of a job
+    "ok": Look("✓", "ok", "good"),
+    "done": Look("✓", "done", "good"),
+    "active": Look("▶", "running", "now"),
+    "waiting": Look("·", "waiting", "quiet"),
+    "skipped": Look("–", "skipped", "quiet"),
+    "cancelled": Look("–", "cancelled", "needs-you"),
+    "failed": Look("✗", "failed", "bad"),
+    "timeout": Look("✗", "timed out", "bad"),
+    "invalid": Look("✗", "invalid", "bad"),
+    "unavailable": Look("○", "not installed", "needs-you"),
+    "missing-model": Look("○", "not downloaded", "needs-you"),
+    # a candidate in a newer session
+    "faster": Look("▲", "faster", "good"),
+    "slower": Look("▼", "slower", "needs-you"),
+    "same": Look("=", "same", "quiet"),
+    "new": Look("+", "new", "quiet"),
+    "gone": Look("−", "gone", "quiet"),
+}
+"""Every state that is shown anywhere, once."""
+
+
+def seconds(value: float | None) -> str:
+    """ "0.145 s", "12.3 s", "3 min 05 s"; milliseconds are the last digit worth showing."""
+    if value is None:
+        return DASH
+    if value >= 600:
+        return f"{int(value // 60)} min {int(value % 60):02d} s"
+    if value >= 100:
+        return f"{value:.0f} s"
+    return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s" if value >= 1 else f"{value:.3f} s"
+
+
+def ticking(value: float) -> str:
+    """A duration that is still growing: one decimal, so that it neither jumps in width nor flickers."""
+    return f"{max(0.0, value):.1f} s"
+
+
+def half_width(low: float, high: float) -> str:
+    """Half of an interval, "±0.003", with as many digits as make it non-zero down to a millisecond."""
+    half = (high - low) / 2
+    return f"±{half:.3f}" if half < 1 else f"±{half:.2f}" if half < 10 else f"±{half:.1f}"
+
+
+def rtfx(value: float | None) -> str:
+    """ "23.6×": audio seconds per processing second."""
+    if value is None:
+        return DASH
+    return f"{value:.0f}×" if value >= 100 else f"{value:.1f}×" if value >= 10 else f"{value:.2f}×"
+
+
+def slower(ratio: float) -> str:
+    """ "2.8× slower"."""
+    digits = 0 if ratio >= 10 else 1 if ratio >= 1.15 else 2
+    return f"{ratio:.{digits}f}× slower"
+
+
+def megabytes(value: float | None) -> str:
+    """ "139 MB", "1.4 GB", from units of 10^6 bytes."""
+    if value is None:
+        return DASH
+    return f"{value / 1000:.1f} GB" if value >= 1000 else f"{value:.0f} MB"
+
+
+def measured(own: Mapping[str, float]) -> str:
+    """ "first word 1.02 s, lag max 0.061 s": what a backend measured itself; names that end in "_s" are seconds."""
+    return ", ".join(
+        f"{name.removesuffix('_s').replace('_', ' ')} {seconds(value) if name.endswith('_s') else f'{value:g}'}"
+        for name, value in own.items()
+    )
+
+
+def percent(share: float | None) -> str:
+    """ "11 %" from a share of 1."""
+    return DASH if share is None else f"{share * 100:.0f} %"
+
+
+UNITS = (("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000))
+
+
+def amount(count: int) -> str:
+    """ "1 byte", "3.1 kB", "483 MB", "1.62 GB": three digits at most."""
+    if count == 1:
+        return "1 byte"
+    unit, factor = _unit(count)
+    return f"{_digits(count, factor)} {unit}"
+
+
+def of(have: int, whole: int | None) -> str:
+    """ "37 of 483 MB"; "37 MB so far" where the whole is unknown. Never "483 of 483 MB" while some are missing."""
+    if whole is None:
+        return f"{amount(have)} so far"
+    unit, factor = _unit(max(have, whole))
+    if have != whole and _digits(have, factor) == _digits(whole, factor):
+        return f"{have:,} of {whole:,} bytes"
+    return f"{_digits(have, factor)} of {_digits(whole, factor)} {unit}"
+
+
+def _unit(count: int) -> tuple[str, int]:
+    return next((entry for entry in UNITS if count >= entry[1]), ("bytes", 1))
+
+
+def _digits(count: int, factor: int) -> str:
+    value = count / factor
+    if factor == 1 or value >= 100 or count == 0:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}".rstrip("0").rstrip(".")

@@ -1,0 +1,110 @@
+"""What `doctor` finds: the machine, the libraries, the microphones, the caches, and what is to be mended."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from backends.base import BackendError
+from backends.catalogue import SIZES
+from backends.registry import create, entries, usual
+from speedtest_tui import __version__
+from speedtest_tui.core import host, locations
+from speedtest_tui.core.audio.devices import DeviceReport, input_devices
+from speedtest_tui.core.models.locate import NotFound, locate
+
+
+@dataclass(frozen=True)
+class BackendCheck:
+    """One backend: whether its library is installed, and the sizes whose model is on this machine."""
+
+    name: str
+    provider: str
+    ok: bool
+    version: str
+    device: str
+    fix: str
+    sizes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CacheCheck:
+    """One cache folder. `free_bytes` is the space left on the disk that holds it or would hold it."""
+
+    name: str
+    path: str
+    exists: bool
+    writable: bool
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """Everything that was looked at."""
+
+    program: str
+    host: host.Host
+    backends: tuple[BackendCheck, ...]
+    microphones: DeviceReport
+    caches: tuple[CacheCheck, ...]
+
+    def problems(self) -> tuple[str, ...]:
+        """What to mend, one line each: the thing, then what to do."""
+        found = [f"{b.name} is not installed: {b.fix}" for b in self.backends if not b.ok]
+        if self.microphones.problem:
+            found.append(f"{self.microphones.problem}: {self.microphones.fix}")
+        found += [f"{c.path} cannot be written: change its permissions" for c in self.caches if not c.writable]
+        return tuple(found)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": 1, **asdict(self), "problems": list(self.problems())}
+
+
+def examine() -> Checkup:
+    """Look at everything; imports no machine-learning library and uses no network."""
+    return Checkup(
+        program=f"speedtest-tui {__version__}",
+        host=host.describe(),
+        backends=tuple(_backend(entry.name, entry.reference, entry.provider) for entry in usual(entries())),
+        microphones=input_devices(),
+        caches=_caches(),
+    )
+
+
+def _backend(name: str, reference: str, provider: str) -> BackendCheck:
+    try:
+        backend = create(reference)
+        availability = backend.availability()
+        specs = [(size, backend.model(size)) for size in SIZES]
+    except BackendError as error:
+        return BackendCheck(name, provider, False, "", "", f"{error.message}: {error.hint}", ())
+    except Exception as error:
+        fix = f"its own code failed ({type(error).__name__}: {error}); report it to {provider}"
+        return BackendCheck(name, provider, False, "", "", fix, ())
+    # An embedded model is unpacked when it is first used, so it is always at hand.
+    sizes = tuple(
+        size
+        for size, spec in specs
+        if spec and not spec.missing_reason and (spec.kind == "embedded" or not isinstance(locate(spec), NotFound))
+    )
+    return BackendCheck(
+        name, provider, availability.ok, availability.version, availability.device, availability.fix, sizes
+    )
+
+
+def _caches() -> tuple[CacheCheck, ...]:
+    import os
+
+    places = (
+        ("HF", locations.hf_cache()),
+        ("local", locations.local_cache()),
+        ("whisper", locations.whisper_cache()),
+        ("sessions", locations.sessions_folder()),
+    )
+    checks = []
+    for name, path in places:
+        nearest = locations.existing_parent(path)
+        free = shutil.disk_usage(nearest).free
+        checks.append(CacheCheck(name, str(path), path.is_dir(), os.access(nearest, os.W_OK), free))
+    return tuple(checks)

@@ -1,0 +1,64 @@
+"""One look at everything: what lies in the caches, how each model stands, and what would repair it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from backends.base import BackendEntry
+from backends.catalogue import SIZES
+from speedtest_tui.core.models.duplicates import duplicates
+from speedtest_tui.core.models.inventory import CacheUse, Duplicate, Stored
+from speedtest_tui.core.models.scan import scan, use
+from speedtest_tui.core.models.status import ModelReport
+from speedtest_tui.core.models.survey import survey
+from speedtest_tui.core.repair.plan import plan
+from speedtest_tui.core.repair.step import Plan
+
+NOTHING_TO_DO = Plan()
+
+BATCH_S = 0.2
+"""A growing stock is handed out this often."""
+
+
+@dataclass(frozen=True)
+class Stock:
+    """One look at the caches. It grows while it is taken; `done` when nothing is left to be found.
+
+    plan: what would repair everything, and what nothing repairs
+    duplicates: those that inodes and blob names give away, without hashing
+    """
+
+    stored: tuple[Stored, ...] = ()
+    uses: tuple[CacheUse, ...] = ()
+    reports: tuple[ModelReport, ...] = ()
+    plan: Plan = NOTHING_TO_DO
+    duplicates: tuple[Duplicate, ...] = ()
+    done: bool = False
+
+
+def take_stock(
+    entries: Sequence[BackendEntry], cancelled: threading.Event, sizes: Sequence[str] = SIZES
+) -> Iterator[Stock]:
+    """Look at all caches and models; yields every BATCH_S and at the end. No network, no hashing, no loading."""
+    stored: list[Stored] = []
+    shown = time.monotonic()
+    for row in scan(cancelled=cancelled):
+        stored.append(row)
+        if time.monotonic() - shown > BATCH_S:
+            yield Stock(tuple(stored))
+            shown = time.monotonic()
+    stock = Stock(tuple(stored), use(stored))
+    yield stock
+    reports: list[ModelReport] = []
+    for report in survey(entries, sizes, cancelled):
+        reports.append(report)
+        if time.monotonic() - shown > BATCH_S:
+            yield replace(stock, reports=tuple(reports))
+            shown = time.monotonic()
+    if cancelled.is_set():
+        return
+    same = duplicates(stored, lambda *_: {}, lambda *_: None, cancelled)
+    yield replace(stock, reports=tuple(reports), duplicates=same, plan=plan(reports, stored, same), done=True)

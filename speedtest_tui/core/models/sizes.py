@@ -1,0 +1,67 @@
+"""Models that are chosen by their folder instead of a size: "converted/<name>", or the absolute path of any other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from backends.base import Backend, ModelSpec
+from speedtest_tui.core import locations
+from speedtest_tui.core.models.layout import is_safe_part
+from speedtest_tui.core.models.places import CONVERTED, folder_of, names_in
+
+MANIFEST = "conversion.json"
+
+
+@dataclass(frozen=True)
+class ConvertedModel:
+    """A conversion that is there and proven. `form`: "bfloat16", "8-bit"; parameters: numbers in the model."""
+
+    size: str
+    family: str
+    form: str
+    parameters: int
+
+
+def converted_models() -> tuple[ConvertedModel, ...]:
+    """All models that this program converted, by name; folders without a readable account are left out."""
+    folder = locations.converted_folder()
+    try:
+        names = names_in(folder)
+    except OSError:
+        return ()
+    found = (_described(folder / name) for name in names if not name.startswith("."))
+    return tuple(model for model in found if model)
+
+
+def _described(folder: Path) -> ConvertedModel | None:
+    try:
+        facts = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        form = f"{facts['bits']}-bit" if facts.get("bits") else str(facts["dtype"])
+        return ConvertedModel(CONVERTED + folder.name, str(facts["family"]), form, int(facts["parameters"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def size_of(folder: Path) -> str:
+    """What a model folder is called as a size."""
+    inside = folder.parent == locations.converted_folder() and is_safe_part(folder.name)
+    return f"{CONVERTED}{folder.name}" if inside else str(folder)
+
+
+def size_from(text: str) -> str:
+    """What a person typed as a size, with the path of a folder made absolute."""
+    if text.startswith(("/", "./", "../", "~")):
+        return size_of(Path(text).expanduser().absolute())
+    return text
+
+
+def model_of(backend: Backend, size: str) -> ModelSpec | None:
+    """The model that a size means for a backend: one of its map, or one in a folder that it can read."""
+    folder = folder_of(size)
+    if folder is None:
+        return backend.model(size)
+    spec = backend.model(str(folder))
+    # The name, not the path: it says the same on the machine that a result is shown on.
+    return None if spec is None or spec.kind != "folder" else replace(spec, source=size)

@@ -1,0 +1,180 @@
+"""Loading a model for real, in its engine's own child process, and letting it transcribe one second of tone.
+
+The child is the one that races use: offline, in a process group of its own, watched by its progress and not by a clock.
+What comes of it is a sentence; nothing that a library does can harm this process.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import queue
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Callable
+
+from backends.base import SAMPLE_RATE, BackendEntry, Location, ModelSpec, Transcription
+from backends.checks import repetition_loop
+from speedtest_tui.core.models.fingerprint import fingerprint, libraries
+from speedtest_tui.core.models.status import Verification
+from speedtest_tui.core.process.lines import Event, ProtocolError
+from speedtest_tui.core.process.parent import ChildHandle, Ended, Report
+from speedtest_tui.core.race.events import apply
+from speedtest_tui.core.race.prepare import assign, shared_samples
+from speedtest_tui.core.race.row import WORDS, Row
+from speedtest_tui.core.race.watch import DEFAULT_STALL_S, StallWatch
+
+TONE_HZ, TONE_AMPLITUDE = 440.0, 0.1
+TICK_S = 0.1
+"""How often vital signs are read, progress is told and a wish to cancel is noticed."""
+
+DOING = {**WORDS, "running": "transcribing a tone"}
+
+MESSAGE_MAX = 500
+"""Characters of a reason: libraries have been seen to name every tensor of a file in one line."""
+
+OnChange = Callable[[str, float], None]
+"""Told the phase (those of `core.race.row`) and the seconds it has lasted: at each change, and TICK_S apart."""
+
+
+class Refuted(Exception):
+    """The model does not load or not transcribe; the text says why."""
+
+
+class GaveUp(Exception):
+    """Nothing moved any more, which says little of the model; the text says for how long."""
+
+
+def tone() -> bytes:
+    """One second of a 440 Hz sine, little-endian float32."""
+    step = 2 * math.pi * TONE_HZ / SAMPLE_RATE
+    samples = array("f", (TONE_AMPLITUDE * math.sin(step * index) for index in range(SAMPLE_RATE)))
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return samples.tobytes()
+
+
+def verify(
+    entry: BackendEntry,
+    spec: ModelSpec,
+    location: Location,
+    on_change: OnChange,
+    cancelled: threading.Event,
+    *,
+    timeout: float | None = None,
+) -> Verification | None:
+    """Load a model from where it lies and transcribe a tone with it; blocks until that is done or has failed.
+
+    timeout: seconds without any progress after which to give up; None for those of a race
+    Returns None where it was cancelled: such a check says nothing and is not to be remembered.
+    """
+    # Before the load, so that a file which changes meanwhile makes the result stale.
+    files = fingerprint(spec, location, libraries(entry, spec))
+    seconds = 0.0
+    try:
+        with shared_samples(tone()) as descriptor:
+            check = _Check(entry, on_change, cancelled, timeout or DEFAULT_STALL_S)
+            if not check.run(entry, spec, location, descriptor):
+                return None
+        seconds, ok, message = check.row.load_s or 0.0, True, "loads and transcribes"
+    except Refuted as reason:
+        ok, message = False, f"does not load: {_one_line(str(reason))}"
+    except GaveUp as reason:
+        ok, message = False, f"gave up: {reason}"
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return Verification(ok, message, str(location.path or ""), seconds, files, now)
+
+
+class _Check:
+    """One child from its start to its end."""
+
+    def __init__(self, entry: BackendEntry, on_change: OnChange, cancelled: threading.Event, limit_s: float) -> None:
+        self.row = Row(entry.name, "", "starting", time.monotonic())
+        self._on_change = on_change
+        self._cancelled = cancelled
+        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._watch = StallWatch(limit_s, time.monotonic())
+
+    def run(self, entry: BackendEntry, spec: ModelSpec, location: Location, descriptor: int) -> bool:
+        """Whether it went to its end; False where it was cancelled. Raises Refuted or GaveUp."""
+        self._tell()
+        if self._cancelled.is_set():
+            return False
+        try:
+            child = ChildHandle(0, assign(entry.reference, spec, location, descriptor), self._reports)
+        except OSError as error:
+            raise Refuted(f"its process could not be started ({error})") from None
+        try:
+            if not self._await(child, "loaded"):
+                return False
+            child.send({"command": "run", "kind": "run", "index": 0})
+            if not self._await(child, "run_finished"):
+                return False
+        finally:
+            child.end()
+        if self.row.transcription and (reason := disqualified(self.row.transcription)):
+            raise Refuted(reason)
+        return True
+
+    def _await(self, child: ChildHandle, name: str) -> bool:
+        """Wait for an event, telling of progress; False where it was cancelled first."""
+        while not self._cancelled.is_set():
+            try:
+                report = self._reports.get(timeout=TICK_S)[1]
+            except queue.Empty:
+                self._look_at(child)
+            else:
+                self._take(child, report)
+                self._watch.progressed(time.monotonic())
+                if isinstance(report, Event) and report.name == name:
+                    return True
+            self._tell()
+        return False
+
+    def _look_at(self, child: ChildHandle) -> None:
+        if vitals := child.vitals():
+            self._watch.observe(time.monotonic(), vitals)
+        if reason := self._watch.verdict(time.monotonic()):
+            raise GaveUp(f"{reason} while it was {self._doing()}: give it more with --timeout")
+
+    def _take(self, child: ChildHandle, report: Event | ProtocolError | Ended) -> None:
+        """Take a report into the row. Raises Refuted where there will be no better one."""
+        if isinstance(report, ProtocolError):
+            raise Refuted(self._with_last_words(child, f"its process {report}"))
+        if isinstance(report, Ended):
+            reason = report.reason or "ended without a word"
+            raise Refuted(self._with_last_words(child, f"its process {reason} while it was {self._doing()}"))
+        if report.name == "failed":
+            message, hint = (str(report.fields.get(key, "")) for key in ("message", "hint"))
+            raise Refuted(f"{message}: {hint}" if hint else message)
+        try:
+            self.row = apply(self.row, report)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise Refuted(f"its process sent an unreadable {report.name} event ({error})") from None
+
+    def _with_last_words(self, child: ChildHandle, message: str) -> str:
+        words = child.last_words()
+        return f"{message}; its last words: {words}" if words else message
+
+    def _doing(self) -> str:
+        return DOING[self.row.phase]
+
+    def _tell(self) -> None:
+        self._on_change(self.row.phase, max(0.0, time.monotonic() - self.row.since))
+
+
+def disqualified(transcription: Transcription) -> str:
+    """Why a transcription of the tone shows a broken model, or an empty string.
+
+    What a model hears in a tone proves nothing, a loop of words included; numbers that are none do.
+    """
+    if transcription.invalid == repetition_loop(transcription.text):
+        return ""
+    return transcription.invalid
+
+
+def _one_line(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= MESSAGE_MAX else f"{flat[: MESSAGE_MAX - 1]}…"

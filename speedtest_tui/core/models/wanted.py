@@ -1,0 +1,57 @@
+"""Which files of a repository a model needs: those that its backend requires, and what its libraries like to find."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import PurePosixPath
+
+from backends.base import ModelSpec, RequiredFile
+from speedtest_tui.core.models.layout import is_safe_name
+
+WEIGHTS = frozenset((
+    ".safetensors", ".bin", ".h5", ".msgpack", ".npz", ".npy", ".pt", ".pth", ".ckpt", ".onnx", ".onnx_data",
+    ".gguf", ".ggml", ".nemo", ".tflite", ".mlmodel", ".ot", ".pb", ".pdparams", ".pkl", ".engine", ".data",
+    ".zip", ".tar", ".gz", ".xz", ".7z",
+))  # fmt: skip
+"""How weights end, by framework: large, and useless to any other framework."""
+
+WEIGHT_FOLDERS = frozenset((".mlmodelc", ".mlpackage"))
+"""How folders end that are one model in themselves."""
+
+FRAMEWORK_FOLDERS = frozenset(("onnx", "openvino", "coreml", "flax", "tf", "tensorrt"))
+
+USELESS = frozenset((
+    ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".pdf", ".md", ".mp4", ".wav", ".mp3", ".flac", ".ipynb",
+))  # fmt: skip
+"""How files end that are for people to look at."""
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file holds a model's numbers, by its name."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in WEIGHTS or any(
+        PurePosixPath(part).suffix.lower() in WEIGHT_FOLDERS for part in path.parts
+    )
+
+
+def accepted(file: RequiredFile, names: Collection[str]) -> str | None:
+    """The first of a file's accepted names that is among `names`."""
+    return next((name for name in file.names if name in names), None)
+
+
+def wanted(spec: ModelSpec, names: Iterable[str]) -> tuple[str, ...]:
+    """Of the names in a repository those to download: the required ones first, then the rest in order.
+
+    Left out are weights that no required file names, pictures and texts for people, hidden and unsafe names.
+    """
+    present = {name for name in names if is_safe_name(name)}
+    required = [name for file in spec.files if (name := accepted(file, present)) is not None]
+    others = sorted(name for name in present.difference(required) if _is_companion(name))
+    return (*dict.fromkeys(required), *others)
+
+
+def _is_companion(name: str) -> bool:
+    path = PurePosixPath(name)
+    if any(part.startswith(".") for part in path.parts) or FRAMEWORK_FOLDERS.intersection(path.parts[:-1]):
+        return False
+    return not is_weights(name) and path.suffix.lower() not in USELESS

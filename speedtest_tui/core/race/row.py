@@ -1,0 +1,167 @@
+"""The state of a race at one moment, frozen: what crosses from the supervisor to whoever shows it.
+
+A row in a few words, the same on every screen and in the command line's progress.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from backends.base import Loaded, Location, ModelSpec, Transcription
+from speedtest_tui.core import format as figures
+from speedtest_tui.core.race.statistics import Interval
+
+Phase = Literal[
+    "waiting", "preparing", "starting", "importing", "loading", "loaded", "warming", "running", "resting", "ended"
+]
+"""Where a backend is. `loaded` and `resting` wait for their turn, `ended` has a status."""
+
+Status = Literal["", "ok", "failed", "timeout", "cancelled", "unavailable", "missing-model", "invalid"]
+
+ACTIVE_PHASES = frozenset({"preparing", "starting", "importing", "loading", "warming", "running"})
+"""Phases in which the backend itself is at work, and a clock on screen should tick."""
+
+
+@dataclass(frozen=True)
+class RowError:
+    """Why a row has no result: a kind for programs, a sentence and what to do for people."""
+
+    kind: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One backend in a race. Seconds everywhere; `since` is when its phase began, on the monotonic clock.
+
+    runs_s: steady runs only; first_s is the first transcription in the process and never among them
+    run_figures: what the backend measured beside, for each of these runs
+    peak_rss, rss, device_peak: bytes
+    memory_trace: resident bytes over time, one value every 0.1 s at most, the newest last
+    """
+
+    backend: str
+    size: str
+    phase: Phase = "waiting"
+    since: float = 0.0
+    status: Status = ""
+    error: RowError | None = None
+    spec: ModelSpec | None = None
+    location: Location | None = None
+    version: str = ""
+    loaded: Loaded | None = None
+    import_s: float | None = None
+    load_s: float | None = None
+    first_s: float | None = None
+    warmups_done: int = 0
+    runs_s: tuple[float, ...] = ()
+    run_figures: tuple[tuple[tuple[str, float], ...], ...] = ()
+    rss: int = 0
+    peak_rss: int = 0
+    device_peak: int | None = None
+    memory_trace: tuple[int, ...] = ()
+    transcription: Transcription | None = None
+    warnings: tuple[str, ...] = ()
+    wer: float | None = None
+    median: Interval | None = None
+    rtfx: float | None = None
+    rank: int | None = None
+    slower: Interval | None = None
+    """How many times slower than the fastest: 1 for that one itself, None where no interval can be given."""
+
+    @property
+    def median_s(self) -> float | None:
+        from statistics import median
+
+        return median(self.runs_s) if self.runs_s else None
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The median of each of the backend's own figures over the runs that have it."""
+        from statistics import median
+
+        values: dict[str, list[float]] = {}
+        for run in self.run_figures:
+            for name, value in run:
+                values.setdefault(name, []).append(value)
+        return {name: median(found) for name, found in values.items()}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Who won, whether the intervals allow saying so, and the sentence for people."""
+
+    fastest: str = ""
+    significant: bool = False
+    sentence: str = ""
+
+
+RaceState = Literal["preparing", "racing", "done", "cancelled"]
+
+
+@dataclass(frozen=True)
+class RaceSnapshot:
+    """All rows at one moment. `notes` are remarks on the race as a whole."""
+
+    rows: tuple[Row, ...]
+    state: RaceState
+    order: str = "interleaved"
+    notes: tuple[str, ...] = ()
+    verdict: Verdict = field(default_factory=Verdict)
+
+    def ordered(self) -> tuple[Row, ...]:
+        """The rows as a screen shows them: in the plan's order, and once the race has ended in order of rank."""
+        return tuple(sorted(self.rows, key=lambda row: row.rank or len(self.rows) + 1)) if self.ended else self.rows
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ("done", "cancelled")
+
+
+MARKS = {
+    "ok": ("✓", "green"),
+    "active": ("▶", "cyan"),
+    "waiting": ("·", ""),
+    "cancelled": ("–", "yellow"),
+    "failed": ("✗", "red"),
+    "timeout": ("✗", "red"),
+    "invalid": ("✗", "red"),
+    "unavailable": ("○", "yellow"),
+    "missing-model": ("○", "yellow"),
+}
+"""Glyph and terminal colour for a status, or for being at work or not; a word always stands beside them."""
+
+WORDS = {
+    "waiting": "waiting",
+    "preparing": "looking for its model",
+    "starting": "starting",
+    "importing": "importing its library",
+    "loading": "loading its model",
+    "loaded": "loaded, waiting for its turn",
+    "warming": "warming up",
+    "resting": "waiting for its turn",
+    "ended": "finished",
+}
+
+
+def headline(row: Row, runs: int) -> str:
+    """What a row is doing or how it ended: "run 3 of 5", "0.145 s ±0.003", "failed: ..."."""
+    if row.status and row.status != "ok":
+        return f"{row.status}: {reason(row)}"
+    if row.status == "ok" or (row.phase == "ended" and row.runs_s):
+        spread = f" {figures.half_width(row.median.low, row.median.high)}" if row.median else ""
+        return figures.seconds(row.median_s) + spread
+    if row.phase == "running":
+        return f"run {len(row.runs_s) + 1} of {runs}"
+    if row.phase == "resting" and row.runs_s:
+        return f"run {len(row.runs_s)} of {runs} took {figures.seconds(row.runs_s[-1])}"
+    return WORDS[row.phase]
+
+
+def reason(row: Row) -> str:
+    """Why a row has no result and what to do about it, as one sentence."""
+    if row.error is None:
+        return ""
+    return f"{row.error.message}: {row.error.hint}" if row.error.hint else row.error.message

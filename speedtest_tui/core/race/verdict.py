@@ -1,0 +1,94 @@
+"""What a finished race means: statuses, ranks, relative speed, and the sentence that says who won."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.race.row import Row, RowError, Verdict
+from speedtest_tui.core.race.statistics import Interval, median_interval, ratio_interval, rtfx
+
+
+def judge(row: Row, clip: Clip, language: str | None) -> Row:
+    """Give a row that ran to its end its status, figures and WER. Rows that already have a status keep it."""
+    text = row.transcription.text if row.transcription else ""
+    median_s = row.median_s
+    row = replace(
+        row,
+        median=median_interval(row.runs_s),
+        rtfx=rtfx(clip.seconds, median_s) if median_s else None,
+        wer=_wer(clip, text, language) if row.transcription else None,
+    )
+    if row.status:
+        return row
+    reason = row.transcription.invalid if row.transcription else "no text came back"
+    if not reason and clip.speech and not text:
+        reason = "the text is empty although the clip has speech"
+    if reason:
+        return replace(row, status="invalid", error=RowError("invalid", reason, "its time does not count"))
+    return replace(row, status="ok")
+
+
+def _wer(clip: Clip, text: str, language: str | None) -> float | None:
+    if not clip.reference:
+        return None
+    from speedtest_tui.core.accuracy.wer import word_error_rate
+
+    return word_error_rate(clip.reference, text, language)
+
+
+def rank(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Rank the rows that are ok by their median, 1 for the fastest; all others stay without a rank."""
+    order = sorted((row for row in rows if row.status == "ok" and row.median_s), key=lambda row: row.median_s or 0.0)
+    ranked = {}
+    for place, row in enumerate(order, 1):
+        slower = Interval(1.0, 1.0, 1.0) if place == 1 else ratio_interval(row.runs_s, order[0].runs_s)
+        ranked[row.backend] = replace(row, rank=place, slower=slower)
+    return tuple(ranked.get(row.backend, row) for row in rows)
+
+
+def verdict(rows: Sequence[Row]) -> Verdict:
+    """Name the fastest of ranked rows; significant only where the runner-up's interval stays above 1."""
+    order = sorted((row for row in rows if row.rank), key=lambda row: row.rank or 0)
+    if not order:
+        return Verdict(sentence="no backend finished: nothing to compare")
+    first = order[0]
+    if len(order) == 1:
+        return Verdict(first.backend, False, f"{first.backend} is the only one that finished")
+    second = order[1]
+    weights = _weights_remark(first, second)
+    if second.slower is None:
+        assert first.median_s and second.median_s
+        ratio = second.median_s / first.median_s
+        sentence = f"{first.backend} took {ratio:.2g}× less time than {second.backend}, in one run each: no interval"
+        return Verdict(first.backend, False, f"{sentence}; {weights}")
+    low, high = second.slower.low, second.slower.high
+    spread = f"{second.slower.value:.2f}× ({low:.2f} to {high:.2f})"
+    if low > 1:
+        return Verdict(first.backend, True, f"{first.backend} is {spread} faster than {second.backend}; {weights}")
+    sentence = f"{first.backend} and {second.backend} cannot be told apart: {spread}"
+    return Verdict(first.backend, False, f"{sentence}; {weights}")
+
+
+def _weights_remark(first: Row, second: Row) -> str:
+    """Whether the two compared rows ran the same weights, in words."""
+    embedded = {
+        row.spec.source.partition("/")[0] for row in (first, second) if row.spec and row.spec.kind == "embedded"
+    }
+    if embedded == {"nano"} and first.spec and second.spec and first.spec.kind == second.spec.kind:
+        return "same weights (nano: this ranks overhead, not quality)"
+    mine, theirs = weights_of(first), weights_of(second)
+    return f"same weights ({mine})" if mine == theirs else f"different weights ({mine}; {theirs})"
+
+
+def weights_of(row: Row) -> str:
+    """The weights that ran, short enough for a sentence: name, dtype, bits where quantised."""
+    if row.loaded is None:
+        return "unknown weights"
+    built_in = row.spec is not None and row.spec.kind in ("embedded", "bundled")
+    first, _, last = row.loaded.source.rstrip("/").rpartition("/")
+    source = first if built_in else last
+    quantised = row.loaded.bits is not None and row.loaded.bits < 12
+    precision = f"{row.loaded.bits:.1f} bits" if quantised else row.loaded.dtype
+    return f"{source} {precision}".strip()

@@ -1,0 +1,107 @@
+"""When to give up on a child: by the absence of progress, never by a guess of how long something should take.
+
+Waiting until nobody computes, so that a child that is done does not slow the one that is timed next.
+
+OpenMP's threads spin for up to 200 ms after their work (GOMP_SPINCOUNT, KMP_BLOCKTIME): a run that begins at once would
+share its cores with them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from speedtest_tui.core.process.parent import ChildHandle, Vitals
+
+DEFAULT_STALL_S = 120.0
+BUSY_FACTOR = 10
+"""A child that only burns processor time may compile kernels, or loop for ever: it gets this many times the limit."""
+
+MEMORY_STEP = 1 << 20
+"""Resident memory must exceed its former maximum by this many bytes to count as progress."""
+
+BUSY_WINDOW_S, BUSY_SHARE = 1.0, 0.05
+"""A process counts as busy when it used this share of one core over a window; the child's own 10 Hz memory reading
+uses far less."""
+
+
+class StallWatch:
+    """Watches one child through one step (import, load, one run).
+
+    Progress is an event, bytes read from disk, or memory that grows. Without any for `limit_s` and with an idle
+    processor the step has stalled; with a busy one it has after BUSY_FACTOR times as long.
+    """
+
+    def __init__(self, limit_s: float, now: float) -> None:
+        self._limit_s = limit_s
+        self._progress_at = self._active_at = self._window_at = now
+        self._window_cpu_s = 0.0
+        self._read_bytes = 0
+        self._max_rss = 0
+
+    def progressed(self, now: float) -> None:
+        """A step begins, or an event came."""
+        self._progress_at = self._active_at = now
+
+    def observe(self, now: float, vitals: Vitals) -> None:
+        """Take note of what the process did since the last look."""
+        if vitals.read_bytes > self._read_bytes:
+            self._read_bytes = vitals.read_bytes
+            self.progressed(now)
+        if vitals.rss >= self._max_rss + MEMORY_STEP:
+            # Raised by whole steps only: memory that grows a little between two looks grows all the same.
+            self._max_rss = vitals.rss
+            self.progressed(now)
+        window = now - self._window_at
+        if window >= BUSY_WINDOW_S:
+            if vitals.cpu_s - self._window_cpu_s >= BUSY_SHARE * window:
+                self._active_at = now
+            self._window_at, self._window_cpu_s = now, vitals.cpu_s
+
+    def verdict(self, now: float) -> str:
+        """Why the step counts as stalled, in words, or an empty string while it does not."""
+        if now - self._active_at > self._limit_s:
+            return f"nothing happened for {self._limit_s:g} s"
+        if now - self._progress_at > self._limit_s * BUSY_FACTOR:
+            return f"busy for {self._limit_s * BUSY_FACTOR:g} s without getting further"
+        return ""
+
+
+WINDOW_S = 0.05
+QUIET_SHARE = 0.2
+"""Of one core, over a window. Linux counts in ticks of 10 ms: one tick in 50 ms is noise, two are work."""
+
+QUIET_WINDOWS = 2
+"""In a row. On a loaded machine a spinning thread may get no processor for a whole window and look idle."""
+
+GIVE_UP_S = 3.0
+
+
+def wait_until_quiet(
+    children: Iterable[ChildHandle],
+    cancelled: threading.Event,
+    clock: Callable[[], float] = time.monotonic,
+) -> Sequence[int]:
+    """Return when no child computed for QUIET_WINDOWS windows, or after GIVE_UP_S with those that still do."""
+    children = tuple(children)
+    deadline = clock() + GIVE_UP_S
+    before = {child.entrant: _cpu(child) for child in children}
+    quiet = 0
+    while not cancelled.wait(WINDOW_S):
+        after = {child.entrant: _cpu(child) for child in children}
+        # A hair above the share: a tick is not exactly 10 ms once it has been through floating point.
+        limit = QUIET_SHARE * WINDOW_S + 0.001
+        busy = [entrant for entrant, used in after.items() if used - before[entrant] > limit]
+        quiet = 0 if busy else quiet + 1
+        if quiet == QUIET_WINDOWS:
+            return ()
+        if clock() > deadline:
+            return busy
+        before = after
+    return ()
+
+
+def _cpu(child: ChildHandle) -> float:
+    vitals = child.vitals()
+    return vitals.cpu_s if vitals else 0.0

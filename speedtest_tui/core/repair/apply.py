@@ -1,0 +1,204 @@
+"""Applying a plan in the background: one step after the other, each of which may fail without stopping the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from speedtest_tui.core.background import Background
+from speedtest_tui.core.download.queue import Downloads
+from speedtest_tui.core.download.request import DownloadRow
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.repair.act import Superfluous, act, mend_shared, prepare_download, shared_payloads
+from speedtest_tui.core.repair.changes import Changes
+from speedtest_tui.core.repair.copying import Cancelled
+from speedtest_tui.core.repair.recheck import Aftercare, Check
+from speedtest_tui.core.repair.step import DOWNLOADS, Step
+
+StepState = Literal["waiting", "running", "done", "failed", "cancelled", "skipped"]
+ApplicationState = Literal["running", "checking", "done", "failed", "cancelled"]
+
+ROUNDS = 3
+"""How often a new plan is made of what a plan has left: a download may bring weights that still need a link."""
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One step at one moment. `bytes` of `total` (None until known) are done; `message` is for people."""
+
+    step: Step
+    state: StepState = "waiting"
+    bytes: int = 0
+    total: int | None = None
+    speed: float | None = None
+    eta_s: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An application at one moment.
+
+    entry: its id in the trash, "" while nothing has been changed
+    checks: how the models stand that were touched, once the steps are over
+    message: what is being checked, or why the application itself failed
+    """
+
+    rows: tuple[StepRow, ...]
+    state: ApplicationState = "running"
+    entry: str = ""
+    checks: tuple[Check, ...] = ()
+    message: str = ""
+
+    @property
+    def failed(self) -> tuple[StepRow, ...]:
+        """The steps that were to be taken and were not."""
+        return tuple(row for row in self.rows if row.state in ("failed", "cancelled"))
+
+
+class Application(Background):
+    """One application of a plan. Start it, listen, join it; `snapshot` is always the newest state.
+
+    listener: called from this thread after each change with a frozen snapshot; must return at once
+    replan: makes a new plan after the steps; what it chooses and has not been tried yet is done as well
+    aftercare: examines the touched models afterwards, and loads them where that was asked for
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        listener: Callable[[Progress], None] = lambda _: None,
+        replan: Callable[[], Sequence[Step]] | None = None,
+        aftercare: Aftercare | None = None,
+    ) -> None:
+        super().__init__("repair")
+        self._rows = [StepRow(step) for step in steps]
+        self._listener = listener
+        self._replan = replan
+        self._aftercare = aftercare or Aftercare()
+        models = list(dict.fromkeys(step.model for step in steps if step.model))
+        self._changes = Changes(f"repair of {', '.join(models[:3])}{' and more' if len(models) > 3 else ''}")
+        self._snapshot = Progress(tuple(self._rows))
+
+    @property
+    def snapshot(self) -> Progress:
+        return self._snapshot
+
+    def work(self) -> None:
+        try:
+            self._run()
+        except Exception as error:
+            # Nothing here may fail silently, least of all half-way.
+            self._publish(state="failed", message=f"the repair itself failed: {type(error).__name__}: {error}")
+
+    def _run(self) -> None:
+        self._publish()
+        self._take_all()
+        for _ in range(ROUNDS - 1):
+            new = self._steps_left()
+            if not new:
+                break
+            self._rows += [StepRow(step) for step in new]
+            self._take_all()
+        done = [row.step for row in self._rows if row.state in ("done", "skipped")]
+        if not self._cancelled.is_set():
+            self._publish(state="checking")
+            for checks in self._aftercare.check(done, self._cancelled, self._tell_phase):
+                self._publish(checks=checks)
+        failed = any(row.state == "failed" for row in self._rows)
+        cancelled = self._cancelled.is_set() or any(row.state == "cancelled" for row in self._rows)
+        self._publish(state="cancelled" if cancelled else "failed" if failed else "done", message="")
+
+    def _steps_left(self) -> list[Step]:
+        if self._replan is None or self._cancelled.is_set():
+            return []
+        tried = {(row.step.kind, row.step.path) for row in self._rows}
+        return [step for step in self._replan() if (step.kind, step.path) not in tried]
+
+    def _take_all(self) -> None:
+        for index, row in enumerate(self._rows):
+            if row.state != "waiting":
+                continue
+            if self._cancelled.is_set():
+                self._change(index, state="cancelled")
+                continue
+            self._change(index, state="running")
+            self._take(index, row.step)
+
+    def _take(self, index: int, step: Step) -> None:
+        """Take one step; whatever it raises is its own row's."""
+        try:
+            if step.kind in DOWNLOADS:
+                self._download(index, step)
+            else:
+                act(
+                    step,
+                    self._changes,
+                    lambda done, total: self._change(index, bytes=done, total=total),
+                    self._cancelled,
+                )
+                self._change(index, state="done")
+        except Superfluous as reason:
+            self._change(index, state="skipped", message=f"not needed: {reason}")
+        except Cancelled:
+            self._change(index, state="cancelled")
+        except UserError as error:
+            self._change(index, state="failed", message=str(error))
+        except OSError as error:
+            self._change(index, state="failed", message=_explained(error, step))
+        except Exception as error:
+            self._change(index, state="failed", message=f"{type(error).__name__}: {error}")
+
+    def _download(self, index: int, step: Step) -> None:
+        shared = shared_payloads(step)
+        request = prepare_download(
+            step, self._changes, lambda done, total: self._change(index, bytes=done, total=total), self._cancelled
+        )
+
+        def listen(rows: tuple[DownloadRow, ...]) -> None:
+            row = rows[-1]
+            note = row.note or (row.state if row.state in ("resolving", "checking") else "")
+            self._change(index, bytes=row.bytes, total=row.total, speed=row.speed, eta_s=row.eta_s, message=note)
+            if self._cancelled.is_set():
+                downloads.cancel_all()
+
+        downloads = Downloads(listen)
+        downloads.add(request)
+        while not downloads.join(0.1):
+            if self._cancelled.is_set():
+                downloads.cancel_all()
+        last = downloads.rows[-1]
+        if last.state == "done":
+            mend_shared(step, shared, self._changes)
+        for path in step.replaces:
+            self._changes.let_go(path)  # a failed download has replaced nothing
+        message = str(last.problem) if last.problem else ""
+        state: StepState = "done" if last.state == "done" else "cancelled" if last.state == "cancelled" else "failed"
+        self._change(index, state=state, bytes=last.bytes, total=last.total, speed=None, eta_s=None, message=message)
+
+    # Telling.
+
+    def _change(self, index: int, **fields: object) -> None:
+        self._rows[index] = replace(self._rows[index], **fields)  # type: ignore[arg-type]
+        self._publish()
+
+    def _tell_phase(self, message: str) -> None:
+        self._publish(message=message)
+
+    def _publish(self, **fields: object) -> None:
+        entry = self._changes.id if self._changes.made else ""
+        self._snapshot = replace(self._snapshot, rows=tuple(self._rows), entry=entry, **fields)  # type: ignore[arg-type]
+        self._listener(self._snapshot)
+
+
+def _explained(error: OSError, step: Step) -> str:
+    """What the system said, with what to do about it."""
+    import errno
+
+    where = error.filename or step.path
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{where} may not be changed ({error.strerror}): make the cache writable, then repair again"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where}: the disk is full: free some space, then repair again"
+    return f"{where}: {error.strerror or error}"

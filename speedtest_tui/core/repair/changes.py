@@ -1,0 +1,272 @@
+"""Changing caches so that nothing is lost: each change is in the journal before it happens, and is one rename.
+
+Killed between any two calls, the old thing or the new stands at its path, and undo finds the way back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from speedtest_tui.core import disk as atomic
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.models import layout
+from speedtest_tui.core.repair import journal, trash
+from speedtest_tui.core.repair.journal import Change, Journal
+
+NO_SECOND_NAME = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
+"""What file systems answer that have no hard links, or not for this file."""
+
+
+class Escape(UserError):
+    """A path leaves its cache; nothing was touched."""
+
+
+class Changes:
+    """The changes of one application. Its folders come into being with the first change on their file system.
+
+    what: what is being done, for the list of what can be undone
+    undoes: the entry that is being undone, or ""
+    """
+
+    def __init__(self, what: str, undoes: str = "") -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        self.id = trash.new_id(now)
+        self._what, self._undoes = what, undoes
+        self._started = now.isoformat(timespec="seconds")
+        self._journals: dict[Path, Journal] = {}
+        self._number = 0
+
+    @property
+    def made(self) -> bool:
+        """Whether there is anything to undo."""
+        return bool(self._journals)
+
+    def link(self, path: Path, root: Path, target: str) -> None:
+        """Let a symbolic link with this text stand at `path`."""
+        self._put(path, root, lambda new: new.symlink_to(target), target)
+
+    def name_again(self, path: Path, root: Path, source: Path) -> None:
+        """Let `path` be a second name (a hard link) of the file `source`."""
+        self._put(path, root, lambda new: os.link(source, new, follow_symlinks=False))
+
+    def write(self, path: Path, root: Path, text: str) -> None:
+        """Let a file with this text stand at `path`."""
+
+        def make(new: Path) -> None:
+            new.write_text(text)
+            atomic.sync_file(new)
+
+        self._put(path, root, make)
+
+    def build(self, path: Path, root: Path, make: Callable[[Path], None]) -> None:
+        """Let what `make` writes at the place it is given stand at `path`; what it leaves when it raises is removed."""
+        self._put(path, root, make)
+
+    def bring(self, path: Path, root: Path, kept: Path) -> None:
+        """Let `kept`, a thing from a trash folder of the same file system, stand at `path`."""
+        link = str(kept.readlink()) if kept.is_symlink() else ""
+        # A folder cannot be renamed over a file: what is there goes first.
+        moving = kept.is_dir() and not link
+        for folder in self._places(path, root):
+            change = self._note(folder, path, root, _name_of(path), link)
+            with self._forgetting(folder, change):
+                if change.kept and not (_moved if moving else _kept)(path, folder / change.kept):
+                    continue
+                _place(kept, path, folder / change.kept if change.kept else None)
+                return
+
+    def remove(self, path: Path, root: Path) -> None:
+        """Move what stands at `path` into the trash; nothing to do where nothing stands there."""
+        if not os.path.lexists(path):
+            return
+        for folder in self._places(path, root):
+            change = self._note(folder, path, root, path.name)
+            with self._forgetting(folder, change):
+                if _moved(path, folder / change.kept):
+                    atomic.sync_folder(path.parent)
+                    return
+
+    def keep(self, path: Path, root: Path) -> None:
+        """Keep what stands at `path` because somebody else, a download, is about to replace it.
+
+        Where nothing stands there, an undo will take away what comes.
+        """
+        for folder in self._places(path, root):
+            change = self._note(folder, path, root, _name_of(path))
+            with self._forgetting(folder, change):
+                if not change.kept or _kept(path, folder / change.kept):
+                    return
+
+    def let_go(self, path: Path) -> None:
+        """Forget what `keep` kept of a path, as nobody has replaced it after all."""
+        for folder, book in list(self._journals.items()):
+            for change in book.changes:
+                if change.path == path and change.kept and is_same(folder / change.kept, path):
+                    self._strike(folder, change)
+
+    def scratch(self, path: Path, root: Path) -> Path:
+        """A folder for others to put second names of what they replace at `path`; it goes when the trash is emptied."""
+        return next(self._places(path, root)) / "replaced"
+
+    # How it is done.
+
+    def _put(self, path: Path, root: Path, make: Callable[[Path], object], link: str = "") -> None:
+        for folder in self._places(path, root):
+            new = folder / f".new-{self._number + 1}"
+            change = self._note(folder, path, root, _name_of(path), link)
+            with self._forgetting(folder, change), _cleared(new):
+                make(new)
+                if change.kept and not _kept(path, folder / change.kept):
+                    continue
+                _place(new, path, folder / change.kept if change.kept else None)
+                return
+
+    def _places(self, path: Path, root: Path) -> Iterator[Path]:
+        """The trash folders to try for `path`, the best first. Raises Escape, and OSError when none was any good."""
+        self._check(path, root)
+        for place in trash.candidates(path, root):
+            folder = place / self.id
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError:
+                if place == root / trash.FALLBACK:
+                    raise
+                continue
+            self._make_parent(folder, path, root)
+            yield folder
+        raise OSError(errno.EXDEV, "there is no trash on its file system", str(path))
+
+    def _make_parent(self, folder: Path, path: Path, root: Path) -> None:
+        """Make the folder that `path` is to lie in; the uppermost one that was not there is noted, for an undo."""
+        missing = [parent for parent in path.parents if layout.is_within(parent, root) and not parent.exists()]
+        if missing:
+            self._note(folder, missing[-1], root, "", is_folder=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def _check(self, path: Path, root: Path) -> None:
+        if not layout.is_within(path, root) or path == root or ".." in path.parts:
+            raise Escape(f"{path} is outside {root}", "nothing was changed; look at the cache by hand")
+        below = path.relative_to(root).parts[1:-1]
+        repository = root / path.relative_to(root).parts[0]
+        # The repository itself may be a link to a bigger disk, put there by its owner; folders within it may not.
+        for depth in range(1, len(below) + 1):
+            if repository.joinpath(*below[:depth]).is_symlink():
+                raise Escape(f"{path} leads out of {root} through a link", "nothing was changed; look at it by hand")
+
+    def _note(
+        self, folder: Path, path: Path, root: Path, name: str, link: str = "", *, is_folder: bool = False
+    ) -> Change:
+        """Write down what is about to happen."""
+        self._number += 1
+        change = Change(self._number, path, root, f"{self._number:04d}-{name}" if name else "", link, is_folder)
+        book = self._journals.get(folder) or Journal(folder, self._what, self._started, self._undoes)
+        book = replace(book, changes=(*book.changes, change))
+        journal.write(book)
+        if folder not in self._journals:
+            atomic.sync_folder(folder.parent)
+        self._journals[folder] = book
+        return change
+
+    @contextlib.contextmanager
+    def _forgetting(self, folder: Path, change: Change) -> Iterator[None]:
+        """Strike a change out again that could not be made; the next place may do where this one was EXDEV."""
+        done = False
+        try:
+            yield
+            done = not change.kept or os.path.lexists(folder / change.kept)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        finally:
+            if not done:
+                self._strike(folder, change)
+
+    def _strike(self, folder: Path, change: Change) -> None:
+        kept = folder / change.kept if change.kept else None
+        if kept is not None and os.path.lexists(kept):
+            if not is_same(kept, change.path):
+                return  # the only name of it is in the trash: undo must find it
+            kept.unlink()
+        book = self._journals[folder]
+        book = replace(book, changes=tuple(one for one in book.changes if one != change))
+        if book.changes:
+            journal.write(book)
+            self._journals[folder] = book
+        else:
+            del self._journals[folder]
+            atomic.remove_tree(folder)
+
+
+def _name_of(path: Path) -> str:
+    return path.name if os.path.lexists(path) else ""
+
+
+def _place(new: Path, path: Path, kept: Path | None) -> None:
+    """Rename `new` to `path`; where that fails and the old thing was moved away, it comes back."""
+    try:
+        new.replace(path)
+    except OSError:
+        if kept is not None and not os.path.lexists(path):
+            kept.rename(path)
+        raise
+    atomic.sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _cleared(new: Path) -> Iterator[None]:
+    """Leave nothing of what was being built when it did not get to its place."""
+    try:
+        yield
+    finally:
+        if new.is_dir() and not new.is_symlink():
+            atomic.remove_tree(new)
+        else:
+            new.unlink(missing_ok=True)
+
+
+def _moved(path: Path, kept: Path) -> bool:
+    """Whether `path` could be renamed to `kept`; False where that is another file system after all (a bind mount)."""
+    try:
+        path.rename(kept)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return False
+        raise
+    atomic.sync_folder(kept.parent)
+    return True
+
+
+def _kept(path: Path, kept: Path) -> bool:
+    """Give what stands at `path` a second name in the trash; a folder, or where that cannot be, is moved there."""
+    if path.is_dir() and not path.is_symlink():
+        return _moved(path, kept)
+    try:
+        if path.is_symlink():
+            kept.symlink_to(path.readlink())
+        else:
+            os.link(path, kept)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return False
+        if error.errno not in NO_SECOND_NAME:
+            raise
+        return _moved(path, kept)
+    # On disk before anything takes the place of the first name.
+    atomic.sync_folder(kept.parent)
+    return True
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Whether two paths are names of one file, or links with the same text."""
+    try:
+        if one.is_symlink() and other.is_symlink():
+            return one.readlink() == other.readlink()
+        return os.path.samestat(one.lstat(), other.lstat())
+    except OSError:
+        return False

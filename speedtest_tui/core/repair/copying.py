@@ -1,0 +1,215 @@
+"""Copying and moving models between caches: file by file, in the cache's own layout, each file in one rename.
+
+Reading whole files: comparing, hashing and copying them, with progress, and given up when cancelled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.format import amount
+from speedtest_tui.core.models import checked, layout
+from speedtest_tui.core.models.hashes import Algorithm, HashJob, hash_files
+from speedtest_tui.core.models.inventory import Layout, Stored
+from speedtest_tui.core.models.places import root_of
+from speedtest_tui.core.models.status import CacheName
+from speedtest_tui.core.repair.changes import Changes
+from speedtest_tui.core.repair.plan_model import payload_of
+from speedtest_tui.core.repair.step import Step
+
+HOMES: dict[Layout, tuple[CacheName, ...]] = {
+    "hub": ("hf", "local"),
+    "plain": ("local",),
+    "checkpoint": ("local", "whisper"),
+}
+"""What may lie where."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file to be made. `etag` is what its content must hash to, "" where nothing says; `text` makes it a link."""
+
+    source: Path
+    target: Path
+    etag: str = ""
+    text: str = ""
+    bytes: int = 0
+
+
+def plan_copy(name: str, to: CacheName, stored: Sequence[Stored], *, move: bool = False) -> Step:
+    """The step that copies, or moves, a row of a scan into another cache. Raises UserError.
+
+    name: a repository ("org/name") or the name of a .pt file or folder
+    """
+    rows = [row for row in stored if name in (row.name, str(row.path)) and row.cache != to and row.layout in HOMES]
+    if not rows:
+        raise UserError(f"no cache but {to} has {name}", "`speedtest-tui check-models --all` lists what there is")
+    if len({row.cache for row in rows}) > 1:
+        raise UserError(f"{name} is in several caches", f"name the folder: {rows[0].path}")
+    row = rows[0]
+    if to not in HOMES[row.layout]:
+        raise UserError(f"{name} has no place in the {to} cache", "choose another with --to")
+    root = root_of(to)
+    target = root / row.path.relative_to(row.root)
+    verb = "move" if move else "copy"
+    what = f"{verb} {row.name} to {target}: {amount(row.bytes)}"
+    if move:
+        what += ", and what was there goes to the trash"
+    return Step(
+        "move" if move else "copy", what, target, root, to, row.name, target=row.path, text=str(row.root),
+        free_bytes=row.bytes if move else 0,
+    )  # fmt: skip
+
+
+def copy(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) -> None:
+    """Copy `step.target` to `step.path`. What is there and equal is left; what is there and differs is kept."""
+    source, source_root = _source(step)
+    items = list(_items(source, source_root, step.path))
+    total, done = sum(item.bytes for item in items), 0
+    for item in items:
+        if cancelled.is_set():
+            raise Cancelled
+        _make(item, step, changes, _shifted(tell, done, total), cancelled)
+        done += item.bytes
+        tell(done, total)
+
+
+def _shifted(tell: Tell, before: int, total: int) -> Tell:
+    return lambda done, _: tell(before + done, total)
+
+
+def move(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) -> None:
+    """Copy, then put what was copied into the trash."""
+    copy(step, changes, tell, cancelled)
+    source, source_root = _source(step)
+    if cancelled.is_set():
+        raise Cancelled
+    changes.remove(source, source_root)
+
+
+def _source(step: Step) -> tuple[Path, Path]:
+    if step.target is None or not step.target.exists():
+        raise UserError(f"{step.target} is not there any more", "make a new plan")
+    return step.target, Path(step.text)
+
+
+def _make(item: Item, step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) -> None:
+    if item.text:
+        if not (item.target.is_symlink() and str(item.target.readlink()) == item.text):
+            changes.link(item.target, step.root, item.text)
+        return
+    if item.target.exists() and are_equal(item.source, item.target, tell, cancelled):
+        return
+    item.target.parent.mkdir(parents=True, exist_ok=True)
+    if item.source.stat().st_dev == item.target.parent.stat().st_dev:
+        # Takes no space twice; no program changes a model's file in place.
+        changes.name_again(item.target, step.root, item.source)
+    else:
+        changes.build(item.target, step.root, lambda new: copy_of(item.source, new, item.etag, tell, cancelled))
+
+
+def _items(source: Path, root: Path, target: Path) -> Iterator[Item]:
+    """Everything of a repository, plain folder or .pt file; payloads before the links to them, refs last."""
+    if source.is_file():
+        yield Item(source.resolve(), target, bytes=source.stat().st_size)
+        return
+    is_hub = layout.repository_id(source.name) is not None
+    for part in ("blobs", "snapshots", "trees", "refs") if is_hub else ("",):
+        for path in sorted((source / part).rglob("*")):
+            name = path.relative_to(source).as_posix()
+            if layout.etag_of_partial(path.name) or (path.is_dir() and not path.is_symlink()):
+                continue
+            if not layout.is_safe_name(name):
+                raise UserError(f"{path} has a name that leads elsewhere", "nothing was copied")
+            yield from _item(path, root, target / name, is_hub, part)
+
+
+def _item(path: Path, root: Path, target: Path, is_hub: bool, part: str) -> Iterator[Item]:
+    if is_hub and part == "snapshots" and path.is_symlink():
+        text = str(path.readlink())
+        if Path(text).is_absolute() or not layout.is_within(layout.first_hop(path), root):
+            raise UserError(f"{path} is a link out of its repository", "`speedtest-tui repair` mends it; then copy")
+        yield Item(path, target, text=text)
+        return
+    payload = payload_of(path, root) if is_hub else path
+    if part == "blobs" and path.is_symlink():
+        payload = layout.first_hop(path)
+    if not payload.is_file():
+        raise UserError(f"{path} leads nowhere", "`speedtest-tui repair` mends it; then copy")
+    etag = path.name if part == "blobs" and layout.digest_of(path.name) else ""
+    yield Item(payload, target, etag, bytes=payload.stat().st_size)
+
+
+CHUNK = 4 << 20
+"""Bytes read at a time."""
+
+Tell = Callable[[int, int], None]
+"""Told bytes done and in all."""
+
+
+class Cancelled(Exception):
+    """The person does not want it any more."""
+
+
+def require_digest(path: Path, etag: str, tell: Tell, cancelled: threading.Event) -> None:
+    """Hash a file and remember what came of it. Raises UserError where it is not what its name, `etag`, promises."""
+    algorithm, expected = _promise(etag)
+    status = path.stat()
+    found = hash_files([HashJob(path, algorithm)], tell, cancelled).get(path)
+    if found is None:
+        raise Cancelled
+    if isinstance(found, OSError):
+        raise found
+    checked.remember([checked.Checked(path, status.st_size, status.st_mtime_ns, found, found == expected)])
+    if found != expected:
+        raise UserError(f"{path} is damaged as well", "plan again: it will not be used")
+
+
+def copy_of(source: Path, new: Path, etag: str, tell: Tell, cancelled: threading.Event) -> None:
+    """Copy a file and flush it. Raises UserError where what was read is not what `etag` promises ("" for nothing)."""
+    size = source.stat().st_size
+    algorithm = _promise(etag)[0] if etag else "sha256"
+    running = hashlib.sha256() if algorithm == "sha256" else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    done = 0
+    with source.open("rb") as reading, new.open("wb") as writing:
+        while block := reading.read(CHUNK):
+            if cancelled.is_set():
+                raise Cancelled
+            writing.write(block)
+            running.update(block)
+            done += len(block)
+            tell(done, size)
+        writing.flush()
+        os.fsync(writing.fileno())
+    if etag and running.hexdigest() != etag:
+        raise UserError(f"{source} is damaged", "`speedtest-tui repair` mends it; then copy again")
+
+
+def are_equal(one: Path, other: Path, tell: Tell, cancelled: threading.Event) -> bool:
+    """Whether two files have the same content, byte by byte."""
+    size = one.stat().st_size
+    if size != other.stat().st_size:
+        return False
+    done = 0
+    with one.open("rb") as first, other.open("rb") as second:
+        while block := first.read(CHUNK):
+            if cancelled.is_set():
+                raise Cancelled
+            if block != second.read(CHUNK):
+                return False
+            done += len(block)
+            tell(done, size)
+    return done == size
+
+
+def _promise(etag: str) -> tuple[Algorithm, str]:
+    promise = layout.digest_of(etag)
+    if promise is None:
+        raise UserError(f"{etag!r} is no hash", "fetch the file again")
+    return promise

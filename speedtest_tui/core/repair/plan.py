@@ -1,0 +1,125 @@
+"""The plan of a repair: from what was found, the steps in the order in which they help each other. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from speedtest_tui.core.models import layout
+from speedtest_tui.core.models.inventory import Duplicate, Stored
+from speedtest_tui.core.models.status import ModelReport
+from speedtest_tui.core.repair.plan_cache import Row, merge, tidy
+from speedtest_tui.core.repair.plan_model import Patient, mend
+from speedtest_tui.core.repair.step import DOWNLOADS, Note, Plan, Step, StepKind
+
+ORDER: tuple[StepKind, ...] = (
+    "relink", "adopt", "unpack", "write-ref", "resume", "fetch", "clear-partial", "clear-lock",
+    "copy", "move", "merge", "trash",
+)  # fmt: skip
+"""What costs nothing first; partials are cleared after the downloads that may have continued them."""
+
+
+def plan(
+    reports: Sequence[ModelReport],
+    stored: Sequence[Stored],
+    duplicates: Sequence[Duplicate] = (),
+    *,
+    symlinks: bool = False,
+    sources: Sequence[Stored] | None = None,
+) -> Plan:
+    """Say what would repair the models of `reports` and the rows of `stored`.
+
+    stored: the rows to be tidied
+    symlinks: offer links where equal files lie on different file systems
+    sources: rows whose files may be used to mend others; those of `stored` where None
+    A missing model is no fault: a note names the command that downloads it.
+    """
+    patients = list(_patients(reports))
+    steps, notes = list[Step](), list[Note]()
+    for patient in patients:
+        found = mend(patient, stored if sources is None else sources)
+        steps += found.steps
+        notes += found.notes
+    steps = _united(steps)
+    notes += _missing(reports)
+    treated = {file.path for patient in patients for file in patient.state.files if file.fault}
+    linked = {step.path for step in steps if step.kind in ("relink", "adopt")}
+    for row in stored:
+        specs = tuple({patient.spec: None for patient in _all(reports) if patient.spec.source == row.name})
+        fetched = any(step.kind in DOWNLOADS and _is_in(step, row) for step in steps)
+        found = tidy(Row(row, specs, treated, linked, fetched))
+        steps += found.steps
+        notes += found.notes
+    roots = {row.root: row.cache for row in (stored if sources is None else sources)}
+    for duplicate in duplicates:
+        steps += merge(duplicate, roots, symlinks)
+    ordered = sorted(_united(steps), key=lambda step: (step.optional, ORDER.index(step.kind)))
+    return Plan(tuple(ordered), tuple(dict.fromkeys(notes)))
+
+
+def _patients(reports: Iterable[ModelReport]) -> Iterator[Patient]:
+    for patient in _all(reports):
+        if patient.state.state not in ("complete", "missing", "not-applicable"):
+            yield patient
+
+
+def _all(reports: Iterable[ModelReport]) -> Iterator[Patient]:
+    """Every model in every cache, those that stand in for others included."""
+    for report in reports:
+        download = command(report)
+        one: ModelReport | None = report
+        while one is not None:
+            if one.spec is not None:
+                for cache, state in one.states:
+                    yield Patient(one.spec, cache, state, download)
+            one = one.fallback
+
+
+def command(report: ModelReport) -> str:
+    """What downloads a model."""
+    return f"speedtest-tui download --size {report.size} --backends {report.backend}"
+
+
+def _missing(reports: Iterable[ModelReport]) -> Iterator[Note]:
+    for report in reports:
+        states = {state.state for one in (report, report.fallback) if one for _, state in one.states}
+        wanted = report.spec is not None and report.spec.kind in ("hub", "openai") and not report.spec.missing_reason
+        if wanted and not report.usable and report.spec and states <= {"missing", "not-applicable"}:
+            name = report.spec.source.rpartition("/")[2] if report.spec.kind == "openai" else report.spec.source
+            yield Note(report.spec.source, None, f"{name} is not on this machine", command(report))
+
+
+def _is_in(step: Step, row: Stored) -> bool:
+    """Whether a download goes into a row."""
+    if step.request is None or row.layout != "hub":
+        return step.path == row.path
+    return row.path == layout.repository_folder(step.request.root, step.request.source)
+
+
+def _united(steps: Sequence[Step]) -> list[Step]:
+    """Each change once: two backends may want the same file, and two downloads of one model are one."""
+    found: dict[tuple[str, Path, bool], Step] = {}
+    for step in steps:
+        key: tuple[str, Path, bool] = (step.kind, step.path, step.optional)
+        if step.request is not None:
+            key = (step.request.source, step.request.root, step.optional)
+        earlier = found.get(key)
+        found[key] = step if earlier is None else _joined(earlier, step)
+    return list(found.values())
+
+
+def _joined(one: Step, other: Step) -> Step:
+    """Two downloads of one model into one cache, with the files that either needs."""
+    if one.request is None or other.request is None:
+        return one
+    files = tuple(dict.fromkeys((*one.request.files, *other.request.files)))
+    again = tuple(dict.fromkeys((*one.request.again, *other.request.again)))
+    sizes = (one.fetch_bytes, other.fetch_bytes)
+    return replace(
+        one,
+        kind="fetch" if "fetch" in (one.kind, other.kind) else one.kind,
+        replaces=tuple(dict.fromkeys((*one.replaces, *other.replaces))),
+        fetch_bytes=None if None in sizes else max(size or 0 for size in sizes),
+        request=replace(one.request, files=files, again=again),
+    )

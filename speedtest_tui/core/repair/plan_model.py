@@ -1,0 +1,356 @@
+"""What mends one model in one cache, from the state that an examination found.
+
+Whether weights that lie under another name are what a backend reads: their header says, without loading them.
+
+Where a file's content is, or an equal one: what is on this machine already need not be fetched.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from backends.base import ModelSpec
+from speedtest_tui.core import locations
+from speedtest_tui.core.download.request import Request
+from speedtest_tui.core.format import amount
+from speedtest_tui.core.models import builtin as materialise
+from speedtest_tui.core.models import checked, layout, manifest
+from speedtest_tui.core.models.inventory import Stored, StoredFile
+from speedtest_tui.core.models.places import root_of
+from speedtest_tui.core.models.status import CACHE_NAMES, CacheName, CacheState, FileState
+from speedtest_tui.core.models.structure import SAFETENSORS_HEADER_MAX, problem
+from speedtest_tui.core.repair.locks import lock_of
+from speedtest_tui.core.repair.step import Note, Plan, Step
+
+MLX_WEIGHTS = "weights.safetensors"
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A model in one cache that is not as it should be.
+
+    download: the command that fetches the model
+    """
+
+    spec: ModelSpec
+    cache: CacheName
+    state: CacheState
+    download: str
+
+    @property
+    def root(self) -> Path:
+        """The folder that no change may leave."""
+        state = self.state
+        if state.repository is not None:
+            return state.repository.parent
+        return state.path.parent if self.spec.kind == "openai" and state.path else root_of(self.cache)
+
+    @property
+    def name(self) -> str:
+        """As in a Request: the repository, or the .pt file's name."""
+        return self.spec.source if self.spec.kind == "hub" else self.spec.source.rpartition("/")[2]
+
+    def note(self, sentence: str, todo: str) -> Plan:
+        """A plan of no steps."""
+        return Plan((), (Note(self.spec.source, self.cache, sentence, todo),))
+
+
+def mend(patient: Patient, stored: Sequence[Stored]) -> Plan:
+    """The steps for a model, and what they leave. Nothing where it is complete, missing or not applicable."""
+    state, spec = patient.state, patient.spec
+    if state.state in ("complete", "missing", "not-applicable"):
+        return Plan()
+    if spec.kind == "embedded":
+        return Plan((_unpack(patient),))
+    if spec.kind == "folder" and state.path is not None:
+        return patient.note(f"{state.path.name} is damaged: {state.detail}", "make or fetch it again")
+    if state.path is not None and layout.is_within(state.path, locations.converted_folder()):
+        return patient.note(f"{state.path.name} was converted here and is damaged: {state.detail}", "convert it again")
+    if not state.files and state.faults:
+        return _whole(patient)
+    steps: list[Step] = []
+    notes: list[Note] = []
+    to_fetch: list[FileState] = []
+    for file in state.files:
+        if file.fault is None:
+            continue
+        if file.fault.kind == "wrong-layout":
+            found = _adopt(patient, file)
+            steps += found.steps
+            notes += found.notes
+        elif file.fault.kind == "unreadable" and _may_not_be_read(file.path):
+            todo = f"make it readable: chmod u+r '{payload_of(file.path, patient.root)}'"
+            notes.append(Note(spec.source, patient.cache, f"{file.name} of {patient.name} may not be read", todo))
+        elif (source := elsewhere(file, state.repository, patient.root, stored)) is not None:
+            steps.append(_relink(patient, file, source))
+        else:
+            to_fetch.append(file)
+    if state.state == "wrong-layout" and not steps and not notes:
+        found = _adopt(patient, None)
+        steps += found.steps
+        notes += found.notes
+    if to_fetch or not (steps or notes):
+        steps.append(_download(patient, to_fetch))
+    return Plan(tuple(steps), tuple(notes))
+
+
+def _unpack(patient: Patient) -> Step:
+    source = patient.spec.source
+    folder = patient.state.path or materialise.folder_of(source, locations.local_cache())
+    what = f"unpack {source} again, which this program carries"
+    return Step("unpack", what, folder, locations.local_cache(), patient.cache, source, text=source)
+
+
+def _whole(patient: Patient) -> Plan:
+    """For a model that cannot be looked into: the folder is a link to nowhere, or may not be read."""
+    fault, spec, root = patient.state.faults[0], patient.spec, root_of(patient.cache)
+    if fault.kind != "broken-link":
+        return patient.note(f"{patient.name}: {fault.detail}", f"make it readable: chmod u+rwX '{fault.path}'")
+    request = _request(patient, spec.revision, patient.cache, root)
+    what = f"download {patient.name} to where a link leads nowhere: its size is not known yet"
+    step = Step("fetch", what, fault.path, root, patient.cache, spec.source, replaces=(fault.path,), fetch_bytes=None)
+    return Plan((replace(step, request=request),))
+
+
+def _relink(patient: Patient, file: FileState, source: Path) -> Step:
+    """`file` becomes a link to a payload of its own cache, or a second name or copy of one elsewhere."""
+    root, repository = patient.root, patient.state.repository
+    blob = blob_of(file, repository) if repository else None
+    what = f"link {file.name} of {patient.name} to its content"
+    if not layout.is_within(source, root) or (blob is not None and source.parent != blob.parent):
+        what = f"take {file.name} of {patient.name} from {_place(source)}, where it is whole: nothing to fetch"
+    return Step(
+        "relink",
+        what,
+        file.path,
+        root,
+        patient.cache,
+        patient.spec.source,
+        target=source,
+        text=blob.name if blob else file.sha256,
+        lock=lock_of(blob, root) if blob else None,
+    )
+
+
+def _place(source: Path) -> str:
+    for cache, name in CACHE_NAMES.items():
+        if layout.is_within(source, root_of(cache)):
+            return f"the {name} cache"
+    return str(source.parent)
+
+
+def _adopt(patient: Patient, file: FileState | None) -> Plan:
+    """A link by the name that the backend reads, where the weights are what it means by that name."""
+    folder, spec = patient.state.path, patient.spec
+    if folder is None:
+        return Plan()
+    wanted = next((one.names for one in spec.files if MLX_WEIGHTS in one.names), None)
+    present = _other_weights(folder, file, wanted or ())
+    if wanted is None or present is None:
+        return patient.note(f"{patient.name}: {patient.state.detail}", patient.download)
+    if problem := fits_mlx_whisper(present):
+        other = spec.fallback.source if spec.fallback else ""
+        sentence = f"{present.name} of {patient.name} {problem}, which mlx-whisper cannot read"
+        todo = f"it needs {other} instead: {patient.download}" if other else "choose another size for mlx-whisper"
+        return patient.note(sentence, todo)
+    what = f"link {MLX_WEIGHTS} to {present.name}, which has what mlx-whisper reads, in {patient.name}"
+    link = folder / MLX_WEIGHTS
+    return Plan((Step("adopt", what, link, patient.root, patient.cache, spec.source, target=present),))
+
+
+def _other_weights(folder: Path, file: FileState | None, wanted: Sequence[str]) -> Path | None:
+    """The weights that are there under a name that is not wanted."""
+    named = [file.fault.path] if file is not None and file.fault else []
+    for path in (*named, folder / "model.safetensors", *sorted(folder.glob("*.safetensors"))):
+        if path.suffix == ".safetensors" and path.name not in wanted and path.is_file():
+            return path
+    return None
+
+
+def _download(patient: Patient, files: Sequence[FileState]) -> Step:
+    """One download for all that a model lacks; damaged files are fetched again and kept in the trash."""
+    spec, state = patient.spec, patient.state
+    damaged = [file for file in files if file.fault is not None and file.fault.kind != "missing-file"]
+    is_plain = spec.kind == "hub" and state.repository is None
+    cache: CacheName = "local" if is_plain else patient.cache
+    root = locations.local_cache() if is_plain else patient.root
+    again = () if is_plain else tuple(file.name for file in damaged)
+    request = _request(patient, spec.revision, cache, root, again)
+    settled = not is_plain and not any(fault.kind == "bad-ref" for fault in state.faults)
+    if settled and spec.kind == "hub" and COMMIT.fullmatch(state.revision) and state.revision != spec.revision:
+        # The commit that is there, so that what is whole need not be fetched; should the hub have dropped it, its main.
+        asked = replace(request, reason=f"the hub has no commit {state.revision[:12]} any more")
+        request = replace(request, revision=state.revision, fallback=asked)
+    fetch = None if is_plain else _bytes_to_fetch(state, files, damaged)
+    what = _sentence(patient, damaged, fetch, is_plain)
+    whole = layout.repository_folder(root, spec.source) if spec.kind == "hub" else root / spec.files[0].names[0]
+    return Step(
+        "fetch" if damaged else "resume",
+        what,
+        damaged[0].path if damaged and not is_plain else whole,
+        root,
+        cache,
+        spec.source,
+        replaces=() if is_plain else tuple(path for file in damaged for path in _replaced(file.path, patient.root)),
+        fetch_bytes=fetch,
+        lock=root / f".{patient.name}.lock" if spec.kind == "openai" else None,
+        request=request,
+    )
+
+
+def _request(patient: Patient, revision: str, cache: CacheName, root: Path, again: tuple[str, ...] = ()) -> Request:
+    spec = patient.spec
+    return Request("hub" if spec.kind == "hub" else "openai", spec.source, revision, spec.files, cache, root, again)
+
+
+def _sentence(patient: Patient, damaged: Sequence[FileState], fetch: int | None, is_plain: bool) -> str:
+    size = "its size is not known yet" if fetch is None else amount(fetch)
+    if is_plain and patient.state.path is not None:
+        return f"download {patient.name} into the local cache; the damaged folder {patient.state.path} stays: {size}"
+    if not damaged:
+        return f"resume {patient.name}: {size}"
+    named = damaged[0].name if len(damaged) == 1 else f"{len(damaged)} files"
+    whole = "" if patient.spec.kind == "openai" else f" of {patient.name}"
+    return f"fetch {named}{whole} again: {size}"
+
+
+def _bytes_to_fetch(state: CacheState, files: Sequence[FileState], damaged: Sequence[FileState]) -> int | None:
+    if not files:
+        return None if state.expected_bytes is None else max(0, state.expected_bytes - state.bytes)
+    if any(file.expected_bytes is None for file in files):
+        return None
+    return sum((file.expected_bytes or 0) - (0 if file in damaged else file.bytes) for file in files)
+
+
+def _replaced(path: Path, root: Path) -> tuple[Path, ...]:
+    """What a download of a damaged file replaces: its payload, and the link to it where that leads astray."""
+    payload = payload_of(path, root)
+    blob = layout.first_hop(path) if path.is_symlink() else path
+    return tuple(dict.fromkeys(one for one in (path, blob, payload) if layout.is_within(one, root)))
+
+
+def _may_not_be_read(path: Path) -> bool:
+    """Whether it is a file with content, only not for us."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+MLX_NAMES = ("encoder.conv1.weight", "decoder.token_embedding.weight", "encoder.blocks.0.mlp1.weight")
+"""Tensors of every Whisper that mlx-whisper 0.4 reads; OpenAI's own file has `mlp.0`, transformers has `layers`."""
+CONVOLUTION_WIDTH = 3
+"""Of Whisper's first layer: MLX stores it in the middle, PyTorch at the end."""
+
+
+def fits_mlx_whisper(weights: Path) -> str:
+    """Why mlx-whisper could not read these weights, as the end of a sentence; "" where it can."""
+    try:
+        header = _header(weights)
+    except (OSError, ValueError, struct.error):
+        return "cannot be read as safetensors"
+    if any(name.startswith("model.encoder.layers.") for name in header):
+        return "has its weights under transformers' names"
+    if missing := [name for name in MLX_NAMES if name not in header]:
+        return f"has no {missing[0]}: it is not Whisper as MLX keeps it"
+    shape = header[MLX_NAMES[0]].get("shape", [])
+    if len(shape) != 3 or shape[1] != CONVOLUTION_WIDTH:
+        return "has its weights in PyTorch's order"
+    return ""
+
+
+def _header(path: Path) -> dict[str, dict[str, Any]]:
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > SAFETENSORS_HEADER_MAX:
+            raise ValueError("longer than any header")
+        header = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError("no header")
+    return {name: entry for name, entry in header.items() if isinstance(entry, dict)}
+
+
+def blob_of(file: FileState, repository: Path) -> Path | None:
+    """The blob that a file of a snapshot should lead to; None where nothing says which."""
+    etag = file.sha256 or file.git_sha1
+    if file.path.is_symlink():
+        hop = layout.first_hop(file.path)
+        # The link's own word where it is a blob's name, wherever it leads: caches get moved.
+        if layout.digest_of(hop.name) and (not etag or hop.parent == repository / "blobs"):
+            etag = hop.name
+    return repository / "blobs" / etag if layout.digest_of(etag) else None
+
+
+def payload_of(path: Path, root: Path) -> Path:
+    """The file that holds a snapshot's file: its blob, or what the blob leads to in the shared store."""
+    if not path.is_symlink():
+        return path
+    blob = layout.first_hop(path)
+    if blob.is_symlink() and layout.is_shared_target(store := layout.first_hop(blob), root):
+        return store
+    return blob if layout.is_within(blob, root) else path
+
+
+def elsewhere(file: FileState, repository: Path | None, root: Path, stored: Sequence[Stored]) -> Path | None:
+    """A sound file with the content that `file` should have, or None. Hashing it is left to who uses it.
+
+    First the repository's own blob, then the shared store, then equal files of all caches.
+    """
+    blob = blob_of(file, repository) if repository else None
+    broken = payload_of(file.path, root)
+    for candidate in _candidates(file, blob, repository, root, stored):
+        if candidate == broken or not _is_sound(candidate, file):
+            continue
+        if not (broken.exists() and candidate.samefile(broken)):
+            return candidate
+    return None
+
+
+def _candidates(
+    file: FileState, blob: Path | None, repository: Path | None, root: Path, stored: Sequence[Stored]
+) -> Iterator[Path]:
+    if blob is not None:
+        yield blob
+    if repository is not None and layout.has_shared_store(root) and (xet := _xet_hash(file, repository)):
+        yield layout.shared_blob(root, xet)
+    for row in stored:
+        for other in (*row.files, *(one for snapshot in row.snapshots for one in snapshot.files)):
+            if _means_the_same(other, file, blob):
+                yield payload_of(other.path, row.root)
+
+
+def _means_the_same(other: StoredFile, file: FileState, blob: Path | None) -> bool:
+    if other.inode is None or other.path == file.path:
+        return False
+    if blob is not None:
+        return other.blob.name == blob.name
+    # A checkpoint has no name that says its content; its hash is known and will be asked for.
+    return bool(file.sha256) and other.name == file.name
+
+
+def _xet_hash(file: FileState, repository: Path) -> str:
+    """What the commit's list calls the file's payload in the shared store."""
+    try:
+        commit = file.path.relative_to(repository / "snapshots").parts[0]
+    except ValueError:
+        return ""
+    listed = (manifest.read(repository, commit) or {}).get(file.name)
+    return listed.xet_hash if listed else ""
+
+
+def _is_sound(candidate: Path, file: FileState) -> bool:
+    try:
+        size = candidate.stat().st_size
+    except OSError:
+        return False
+    if file.expected_bytes not in (None, size) or checked.verdict(candidate) == "corrupt":
+        return False
+    return problem(candidate, file.name) is None

@@ -1,0 +1,104 @@
+"""Taking an application back: what it replaced returns, what stands there now goes into a new entry of the trash."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.repair import trash
+from speedtest_tui.core.repair.changes import Changes, is_same
+from speedtest_tui.core.repair.journal import Change
+from speedtest_tui.core.repair.locks import holding, lock_of
+from speedtest_tui.core.repair.trash import Entry
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What came of an undo.
+
+    id: the entry that undoes this undo, or "" where nothing had to change
+    reverted: paths that were put back, or taken away again
+    left: a sentence for each path that was left alone
+    complete: whether nothing failed; where something did, the same undo can be tried again
+    """
+
+    id: str
+    reverted: tuple[Path, ...]
+    left: tuple[str, ...]
+    complete: bool
+
+
+def latest(entries: Sequence[Entry]) -> Entry | None:
+    """What an undo without a name means: the newest application that still stands, and is no undo itself."""
+    return next((entry for entry in entries if not entry.undone and not entry.undoes), None)
+
+
+def find(name: str = "", roots: Iterable[Path] | None = None) -> Entry:
+    """The entry whose id begins with `name`, without one the latest. Raises UserError."""
+    found = trash.entries(roots)
+    if not name:
+        entry = latest(found)
+        if entry is None:
+            raise UserError("there is nothing to undo", "`speedtest-tui repair --trash` lists what repairs have kept")
+        return entry
+    matching = [entry for entry in found if entry.id.startswith(name)]
+    if len(matching) != 1:
+        problem = f"no repair is called {name}" if not matching else f"{len(matching)} repairs begin with {name}"
+        raise UserError(problem, "`speedtest-tui repair --trash` lists them")
+    if matching[0].undone:
+        raise UserError(f"{matching[0].id} has been undone already", "undo the undo to have it again")
+    return matching[0]
+
+
+def undo(entry: Entry) -> Undone:
+    """Take back all changes of an entry, the last one first. Interrupted, it can be begun again. Raises nothing."""
+    changes = Changes(f"undo: {entry.what}", undoes=entry.id)
+    reverted, left, complete = [], [], True
+    for folder, change in reversed(entry.changes):
+        try:
+            with holding(lock_of(change.path, change.root) if os.path.lexists(change.path) else None):
+                sentence = _revert(changes, folder, change)
+        except UserError as error:
+            left.append(str(error))
+            complete = False
+        except OSError as error:
+            left.append(f"{change.path}: {error.strerror or error}")
+            complete = False
+        else:
+            if sentence is None:
+                reverted.append(change.path)
+            elif sentence:
+                left.append(sentence)
+    if complete:
+        try:
+            trash.mark_undone(entry)
+        except OSError as error:
+            left.append(f"the journal could not be written ({error.strerror or error})")
+    return Undone(changes.id if changes.made else "", tuple(reverted), tuple(left), complete)
+
+
+def _revert(changes: Changes, folder: Path, change: Change) -> str | None:
+    """None where it was reverted, "" where nothing had to be done, else why it was left alone."""
+    if change.kept:
+        kept = folder / change.kept
+        # Not there: the change never came to be, or an earlier undo has put it back.
+        if not os.path.lexists(kept) or is_same(kept, change.path):
+            return ""
+        changes.bring(change.path, change.root, kept)
+        return None
+    if not os.path.lexists(change.path):
+        return ""
+    if change.folder and not _is_empty(change.path):
+        return ""
+    if change.link and not (change.path.is_symlink() and str(change.path.readlink()) == change.link):
+        return f"{change.path} is left as it is: it is no longer the link that was made"
+    changes.remove(change.path, change.root)
+    return None
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether there is nothing in a folder but empty folders."""
+    return folder.is_dir() and not any(files for _, _, files in os.walk(folder))

@@ -1,0 +1,137 @@
+"""What the lists of the dashboard offer.
+
+The languages that multilingual Whisper models know, as openai/whisper `tokenizer.py` lists them, most spoken first
+in its training data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from backends.base import BackendEntry
+from backends.catalogue import SIZES
+from speedtest_tui.core import format as figures
+from speedtest_tui.core.models import wording
+from speedtest_tui.core.models.status import ModelReport
+from speedtest_tui.ui.screens.choice import Choice
+from speedtest_tui.ui.widgets.convert_text import count
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.models.sizes import ConvertedModel
+
+
+AUTO = "auto"
+
+SIZE_DETAILS = {
+    "nano": "built in: ranks overhead, knows about 70 words",
+    "tiny": "39 M parameters",
+    "base": "74 M parameters",
+    "small": "244 M parameters",
+    "medium": "769 M parameters",
+    "large": "what each backend calls large: turbo for some, large-v3 for others",
+    "large-v2": "1550 M parameters",
+    "large-v3": "1550 M parameters",
+    "turbo": "809 M parameters",
+}
+"""Parameter counts of OpenAI's Whisper sizes (model card in openai/whisper); parakeet-mlx has one model for all."""
+
+
+def sizes(converted: Sequence[ConvertedModel] = (), present: str = SIZES[0]) -> tuple[Choice, ...]:
+    """The sizes of the catalogue, models that were converted here, and a folder that is the present choice."""
+    offered = [Choice(size, size, SIZE_DETAILS[size]) for size in SIZES]
+    for model in converted:
+        detail = f"{model.family}, {count(model.parameters)} parameters as {model.form}"
+        offered.append(Choice(model.size, model.size, detail))
+    if present not in {choice.key for choice in offered}:
+        offered.append(Choice(present, present))
+    return tuple(offered)
+
+
+def languages() -> tuple[Choice, ...]:
+    return (
+        Choice(AUTO, AUTO, "each backend detects it"),
+        *(Choice(code, code, name) for code, name in LANGUAGES.items()),
+    )
+
+
+def backends(entries: Sequence[BackendEntry], reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
+    """All backends with what is known of their models."""
+    known = {report.backend: report for report in reports}
+    return tuple(
+        Choice(entry.name, entry.name, _standing(known[entry.name]) if entry.name in known else _unknown(entry))
+        for entry in entries
+    )
+
+
+def _unknown(entry: BackendEntry) -> str:
+    return "races only where it was chosen" if entry.optional else ""
+
+
+def _standing(report: ModelReport) -> str:
+    if report.unavailable:
+        return report.unavailable
+    name = wording.model_name(report)
+    if report.spec is None or report.spec.missing_reason:
+        return f"{name} · {report.spec.missing_reason}" if report.spec else name
+    if report.spec.kind == "bundled":
+        return f"{name} · comes with its library"
+    state = wording.nearest(report)
+    size = f", {figures.megabytes(state.bytes / 1e6)}" if state.state == "complete" else ""
+    return f"{name} · {wording.long(state)[0]}{size}"
+
+
+def to_verify(reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
+    """Models that can be loaded."""
+    choices = []
+    for report in reports:
+        if report.spec is None or report.unavailable or not report.usable:
+            continue
+        state, _ = wording.long(wording.nearest(report))
+        loads, _ = wording.loads(report)
+        note = f"{report.verified.message}" if report.verified and not report.verified.stale else ""
+        detail = " · ".join(filter(None, (wording.model_name(report), note or (loads if report.verified else state))))
+        choices.append(Choice(key_of(report), report.backend, detail))
+    return tuple(choices)
+
+
+def to_download(reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
+    """Models that are not whole anywhere; those that are need no download."""
+    choices = []
+    for report in reports:
+        if report.spec is None or report.unavailable or report.spec.kind not in ("hub", "openai"):
+            continue
+        state = wording.nearest(report)
+        if state.state == "complete":
+            continue
+        detail = f"{wording.model_name(report)} · {wording.long(state)[0]}"
+        if state.state == "partial" and state.detail:
+            detail = f"{wording.model_name(report)} · {state.detail}"
+        choices.append(Choice(key_of(report), report.backend, detail))
+    return tuple(choices)
+
+
+def key_of(report: ModelReport) -> str:
+    """What a choice of this model is called."""
+    return f"{report.backend} {report.size}"
+
+
+_NAMES = """
+en english;zh chinese;de german;es spanish;ru russian;ko korean;fr french;ja japanese;pt portuguese;tr turkish;pl polish
+ca catalan;nl dutch;ar arabic;sv swedish;it italian;id indonesian;hi hindi;fi finnish;vi vietnamese;he hebrew
+uk ukrainian;el greek;ms malay;cs czech;ro romanian;da danish;hu hungarian;ta tamil;no norwegian;th thai;ur urdu
+hr croatian;bg bulgarian;lt lithuanian;la latin;mi maori;ml malayalam;cy welsh;sk slovak;te telugu;fa persian;lv latvian
+bn bengali;sr serbian;az azerbaijani;sl slovenian;kn kannada;et estonian;mk macedonian;br breton;eu basque;is icelandic
+hy armenian;ne nepali;mn mongolian;bs bosnian;kk kazakh;sq albanian;sw swahili;gl galician;mr marathi;pa punjabi
+si sinhala;km khmer;sn shona;yo yoruba;so somali;af afrikaans;oc occitan;ka georgian;be belarusian;tg tajik;sd sindhi
+gu gujarati;am amharic;yi yiddish;lo lao;uz uzbek;fo faroese;ht haitian creole;ps pashto;tk turkmen;nn nynorsk
+mt maltese
+sa sanskrit;lb luxembourgish;my myanmar;bo tibetan;tl tagalog;mg malagasy;as assamese;tt tatar;haw hawaiian;ln lingala
+ha hausa;ba bashkir;jw javanese;su sundanese;yue cantonese
+"""
+
+LANGUAGES: dict[str, str] = {
+    code: name
+    for code, _, name in (entry.partition(" ") for line in _NAMES.split("\n") for entry in line.split(";") if entry)
+}
+"""Code to English name, lower case; codes are ISO 639-1 or, where that has none, 639-3 (jw is Whisper's own)."""

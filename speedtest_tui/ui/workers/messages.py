@@ -1,0 +1,185 @@
+"""What background threads tell the screen. Frozen data only; handlers touch widgets, threads never do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+if TYPE_CHECKING:
+    from backends.base import BackendEntry
+    from speedtest_tui.core.accuracy.words import Word
+    from speedtest_tui.core.audio.clip import Clip
+    from speedtest_tui.core.audio.devices import DeviceReport
+    from speedtest_tui.core.audio.player import PlayerState
+    from speedtest_tui.core.audio.recorder import RecorderState
+    from speedtest_tui.core.audio.recording import Recording
+    from speedtest_tui.core.audio.trim import Trim
+    from speedtest_tui.core.jobs.race import Kept
+    from speedtest_tui.core.models.overview import Stock
+    from speedtest_tui.core.models.sizes import ConvertedModel
+    from speedtest_tui.core.models.status import ModelReport
+    from speedtest_tui.core.race.row import RaceSnapshot
+    from speedtest_tui.ui.workers.jobs import JobView
+
+
+@dataclass
+class MachineKnown(Message):
+    """The machine's description has been read."""
+
+    sentence: str
+
+
+@dataclass
+class BackendsKnown(Message):
+    """Installed packages have been asked for further backends."""
+
+    entries: tuple[BackendEntry, ...]
+
+
+@dataclass
+class ModelsKnown(Message):
+    """Every backend's model has been looked up for a size; `converted` are models that are chosen by their folder."""
+
+    size: str
+    reports: tuple[ModelReport, ...]
+    converted: tuple[ConvertedModel, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClipView:
+    """A clip as the screen shows it.
+
+    outline: peaks from 0 to 1; peak_db, rms_db: dBFS
+    recording: what it was recorded as and still lies in on the disk, else None
+    trim: which silence could be taken off; full: the clip before that was done
+    """
+
+    clip: Clip
+    outline: tuple[float, ...]
+    peak_db: float
+    rms_db: float
+    recording: Recording | None = None
+    trim: Trim | None = None
+    full: Clip | None = None
+
+
+@dataclass
+class ClipReady(Message):
+    """A clip has been read."""
+
+    view: ClipView
+
+
+@dataclass
+class ClipRefused(Message):
+    """A clip cannot be used; `reason` is one sentence that ends with what to do."""
+
+    reason: str
+
+
+@dataclass
+class RecorderChanged(Message):
+    """The microphone is heard, or a recording grows. A newer one replaces an older one that still waits."""
+
+    state: RecorderState
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RecorderChanged) and not message.state.over
+
+
+@dataclass
+class RecordingFailed(Message):
+    """Nothing was recorded; `reason` is one sentence that ends with what to do."""
+
+    reason: str
+
+
+@dataclass
+class PlayerChanged(Message):
+    """A clip is being played."""
+
+    state: PlayerState
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, PlayerChanged) and not message.state.over
+
+
+@dataclass
+class DevicesKnown(Message):
+    """The microphones have been listed."""
+
+    report: DeviceReport
+
+
+@dataclass
+class LeftoversFound(Message):
+    """Recordings that a killed program left, the newest first."""
+
+    recordings: tuple[Recording, ...]
+
+
+@dataclass
+class RaceChanged(Message):
+    """The race has moved on. A newer one replaces an older one that still waits to be handled."""
+
+    snapshot: RaceSnapshot
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RaceChanged)
+
+
+@dataclass
+class RaceEnded(Message):
+    """The race is over and kept, or not.
+
+    marks: each backend's words with those marked that the majority has not
+    since: how it compares with the previous session on the same clip or plan, in a sentence, or empty
+    """
+
+    snapshot: RaceSnapshot
+    kept: Kept
+    marks: Mapping[str, tuple[Word, ...]] = field(default_factory=dict)
+    since: str = ""
+
+
+@dataclass
+class SessionClipWanted(Message):
+    """A person who looks at a session wants its clip on the dashboard."""
+
+    path: Path
+
+
+@dataclass
+class Copied(Message):
+    """Text went to the clipboard: through `program`, or through the terminal alone where that is empty."""
+
+    program: str
+
+
+@dataclass
+class TaskFailed(Message):
+    """Something in the background went wrong that nobody foresaw."""
+
+    what: str
+
+
+@dataclass
+class StockTaken(Message):
+    """The caches have been looked at, as far as that has come. `trash_bytes` lie in the trash."""
+
+    stock: Stock
+    trash_bytes: int = 0
+
+
+@dataclass
+class JobChanged(Message):
+    """Work on models has moved on, or is over. A newer one replaces an older one that still waits."""
+
+    view: JobView
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, JobChanged) and not message.view.over

@@ -1,0 +1,219 @@
+"""Between the screen and the sound system: records and plays in the background, and reports in messages.
+
+What really records and plays are child processes; what blocks here, blocks in threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from speedtest_tui.ui.workers.messages import (
+    ClipReady,
+    ClipView,
+    DevicesKnown,
+    LeftoversFound,
+    PlayerChanged,
+    RecorderChanged,
+    RecordingFailed,
+    TaskFailed,
+)
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.audio.clip import Clip
+    from speedtest_tui.core.audio.player import Player, PlayerState
+    from speedtest_tui.core.audio.recorder import Recorder, RecorderState
+    from speedtest_tui.core.audio.recording import Recording
+    from speedtest_tui.core.audio.trim import Trim
+
+
+LISTEN_S, LISTEN_DB = 0.25, 3.0
+"""While it only listens, the level is drawn at most so often, and where it has changed by so much."""
+
+
+def view_of(clip: Clip, recording: Recording | None = None, trim: Trim | None = None) -> ClipView:
+    """A clip with what the screen shows of it. Reads every sample: not for the screen's thread."""
+    from speedtest_tui.core.audio.clip import envelope
+    from speedtest_tui.core.audio.level import measure
+
+    level = measure(clip.samples)
+    return ClipView(clip, envelope(clip.samples), level.peak_db, level.rms_db, recording, trim)
+
+
+class Microphone:
+    """One recorder at a time, and one player. `post` must be safe to call from any thread."""
+
+    def __init__(self, post: Callable[[Message], object]) -> None:
+        self._post = post
+        self._recorder: Recorder | None = None
+        self._player: Player | None = None
+        self._wanted = False
+        self._finishing = False
+        self._shown = (float("-inf"), float("-inf"))
+        self._lock = threading.Lock()
+
+    @property
+    def recording(self) -> bool:
+        """Whether a recording is about to begin, grows, or is being turned into a clip."""
+        return self._wanted or self._finishing
+
+    @property
+    def playing(self) -> bool:
+        player = self._player
+        return player is not None and not player.state.over
+
+    def listen(self, device: str, silence_s: float) -> None:
+        """Open the microphone, so that the half second before the key that starts a recording is kept."""
+        self._in_background("microphone", lambda: self._open(device, silence_s, begin=False))
+
+    def record(self, device: str, silence_s: float) -> None:
+        """Start recording; opens the microphone first where it does not listen yet.
+
+        silence_s: seconds of silence that end the recording; 0 is never
+        """
+        self._wanted = True
+        self._in_background("microphone", lambda: self._open(device, silence_s, begin=True))
+
+    def finish(self) -> None:
+        """End the recording and turn it into a clip."""
+        if not self._finishing:
+            self._finishing = True
+            self._in_background("recording", self._finish)
+
+    def rest(self) -> None:
+        """Close the microphone; a recording that grows is left on disk."""
+        self._in_background("microphone", self._close)
+
+    def play(self, clip: Clip) -> None:
+        """Play a clip, or stop what plays."""
+        self._in_background("player", lambda: self._play(clip))
+
+    def trim(self, view: ClipView) -> None:
+        """Take the silence off a clip that has a suggestion for it, or put it back."""
+        self._in_background("trim", lambda: self._trim(view))
+
+    def look_for_devices(self) -> None:
+        """List the microphones anew."""
+        self._in_background("devices", self._look_for_devices)
+
+    def look_for_leftovers(self) -> None:
+        """Find recordings that a killed program left."""
+        self._in_background("leftovers", self._look_for_leftovers)
+
+    def recover(self, recording: Recording) -> None:
+        """Turn a leftover into a clip."""
+        self._in_background("recovery", lambda: self._post(ClipReady(self._view(recording))))
+
+    def close(self) -> None:
+        """End everything. Blocks for a second at most."""
+        self._close()
+        if self._player is not None:
+            self._player.stop()
+
+    def _in_background(self, name: str, work: Callable[[], object]) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:
+                self._post(TaskFailed(f"{name}: {type(error).__name__}: {error}"))
+
+        threading.Thread(target=guarded, name=name, daemon=True).start()
+
+    def _open(self, device: str, silence_s: float, *, begin: bool) -> None:
+        from speedtest_tui.core.audio.recorder import Recorder
+
+        with self._lock:
+            if self._recorder is None or self._recorder.state.over:
+                if self._recorder is not None:
+                    self._recorder.close()
+                self._shown = (float("-inf"), float("-inf"))
+                self._recorder = Recorder(self._heard, device=device or None, silence_s=silence_s or None)
+                self._recorder.arm()
+            if begin:
+                self._recorder.start()
+
+    def _heard(self, state: RecorderState) -> None:
+        if state.how == "failed":
+            self._wanted = False
+        if state.phase == "armed" and not self._worth_showing(state):
+            return
+        self._post(RecorderChanged(state))
+
+    def _worth_showing(self, state: RecorderState) -> bool:
+        """Whether what is heard before a recording has changed enough: an idle dashboard must cost next to nothing."""
+        now, level = time.monotonic(), state.rms_db
+        shown_at, shown_level = self._shown
+        if now - shown_at < LISTEN_S or abs(level - shown_level) < LISTEN_DB:
+            return False
+        self._shown = (now, level)
+        return True
+
+    def _finish(self) -> None:
+        from speedtest_tui.core.errors import UserError
+
+        with self._lock:
+            recorder, self._recorder = self._recorder, None
+            try:
+                if recorder is not None:
+                    recording = recorder.stop()
+                    self._post(ClipReady(self._view(recording)))
+            except UserError as error:
+                self._post(RecordingFailed(str(error)))
+            finally:
+                self._finishing = self._wanted = False
+                if recorder is not None:
+                    recorder.close()
+
+    @staticmethod
+    def _view(recording: Recording) -> ClipView:
+        from speedtest_tui.core.audio.diagnosis import diagnose
+        from speedtest_tui.core.audio.trim import suggest
+
+        clip = recording.clip()
+        findings = tuple(finding.sentence() for finding in diagnose(clip, recording.facts))
+        return view_of(replace(clip, warnings=findings or clip.warnings), recording, suggest(clip))
+
+    def _close(self) -> None:
+        with self._lock:
+            recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            recorder.close()
+
+    def _play(self, clip: Clip) -> None:
+        from speedtest_tui.core.audio.player import Player
+
+        if self.playing and self._player is not None:
+            self._player.stop()
+            return
+        self._player = Player(clip, self._played)
+        self._player.play()
+
+    def _played(self, state: PlayerState) -> None:
+        self._post(PlayerChanged(state))
+
+    def _trim(self, view: ClipView) -> None:
+        from speedtest_tui.core.audio.trim import apply
+
+        if view.full is not None:
+            whole = replace(view_of(view.full, view.recording, view.trim), clip=view.full)
+            self._post(ClipReady(whole))
+        elif view.trim is not None:
+            trimmed = view_of(apply(view.clip, view.trim), view.recording, view.trim)
+            self._post(ClipReady(replace(trimmed, full=view.clip)))
+
+    def _look_for_devices(self) -> None:
+        from speedtest_tui.core.audio.devices import scan_devices
+
+        self._post(DevicesKnown(scan_devices()))
+
+    def _look_for_leftovers(self) -> None:
+        from speedtest_tui.core.audio.recording import leftovers
+
+        found = leftovers()
+        if found:
+            self._post(LeftoversFound(found))
