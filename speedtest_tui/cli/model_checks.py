@@ -74,9 +74,9 @@ def checksum(reports: Sequence[ModelReport]) -> Sums:
 
 def verify(chosen: Sequence[BackendEntry], reports: Sequence[ModelReport], timeout: float | None) -> None:
     """Load every model that can be, one after another, and remember what came of it."""
+    from speedtest_tui.core.jobs.verify import DOING
+    from speedtest_tui.core.jobs.verify import verify as load
     from speedtest_tui.core.models.verifications import remember
-    from speedtest_tui.core.models.verify import DOING
-    from speedtest_tui.core.models.verify import verify as load
     from speedtest_tui.core.race.prepare import find
 
     line, cancelled = Line(), threading.Event()

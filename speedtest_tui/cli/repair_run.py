@@ -15,6 +15,7 @@ from backends.registry import entries
 from speedtest_tui.cli import model_checks, repair_print
 from speedtest_tui.cli.main import EXIT_CANCELLED, EXIT_FAILED, EXIT_OK, backend_names, complain
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.jobs.verify import loading
 from speedtest_tui.core.models.duplicates import duplicates
 from speedtest_tui.core.models.hashes import hash_files
 from speedtest_tui.core.models.inventory import CacheUse, Duplicate, Stored
@@ -140,7 +141,7 @@ def _duplicates(scope: Scope, stored: Sequence[Stored]) -> tuple[Duplicate, ...]
 def _apply(options: argparse.Namespace, scope: Scope, found: Findings) -> Progress:
     again = replace(scope, merge=False)
     replan = None if options.copy or options.move else lambda: look(again).plan.chosen
-    aftercare = Aftercare(found.reports, scope.chosen if options.verify else (), options.timeout)
+    aftercare = Aftercare(found.reports, loading(scope.chosen, options.timeout) if options.verify else None)
     application = Application(found.plan.chosen, replan=replan, aftercare=aftercare)
     application.start()
     try:

@@ -18,9 +18,9 @@ from toys import checked, faulty, hanging, well
 from backends.base import BackendEntry, Location, ModelSpec, Transcription
 from backends.checks import not_a_number, repetition_loop
 from backends.registry import BUILT_IN, create
-from speedtest_tui.core.models import verify as module
+from speedtest_tui.core.jobs import verify as module
+from speedtest_tui.core.jobs.verify import disqualified, tone, verify
 from speedtest_tui.core.models.status import Verification
-from speedtest_tui.core.models.verify import disqualified, tone, verify
 from speedtest_tui.core.process import parent as child_handle
 from speedtest_tui.core.race import watch as stall
 
@@ -240,12 +240,7 @@ def test_the_tone() -> None:
 
 
 def test_nothing_heavy_is_imported_here() -> None:
-    code = (
-        "import sys\n"
-        "from speedtest_tui.core.models import verify, verifications, fingerprint\n"
-        "verify.tone()\n"
-        "print(*sys.modules)"
-    )
+    code = "import sys\nfrom speedtest_tui.core.jobs import verify\nverify.tone()\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert not {"numpy", "textual", "psutil", "filelock", "torch", "mlx"} & set(done.stdout.split())
 

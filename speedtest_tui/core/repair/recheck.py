@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from backends.base import BackendEntry, Location
-from speedtest_tui.core.errors import UserError
+from backends.base import Location
 from speedtest_tui.core.models.examine import examine
 from speedtest_tui.core.models.status import CacheName, CacheState, ModelReport, Verification
 from speedtest_tui.core.repair.step import Step
+
+Load = Callable[[ModelReport, Location, threading.Event, Callable[[str], None]], Verification | None]
+"""Verifies a model from where it lies, saying what it does; None where it was cancelled or no backend loads it."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,11 @@ class Aftercare:
     """What to check.
 
     reports: the models of the plan
-    entries: the backends that load them; none where nothing is to be loaded
-    timeout: seconds without progress after which a load is given up, None for those of a race
+    load: verifies one of them, None where nothing is to be loaded
     """
 
     reports: Sequence[ModelReport] = ()
-    entries: Sequence[BackendEntry] = field(default=())
-    timeout: float | None = None
+    load: Load | None = None
 
     def check(
         self, done: Iterable[Step], cancelled: threading.Event, tell: Callable[[str], None]
@@ -72,38 +72,9 @@ class Aftercare:
         tell(f"examining {report.spec.source}")
         state = examine(report.spec, cache)
         check = Check(report.backend, report.size, report.spec.source, cache, state)
-        entry = next((entry for entry in self.entries if entry.name == report.backend), None)
-        if entry is None or state.state != "complete" or report.unavailable:
+        if self.load is None or state.state != "complete" or report.unavailable:
             return check
-        verified = self._verified(entry, report, check, cancelled, tell)
-        return Check(report.backend, report.size, report.spec.source, cache, state, verified)
-
-    def _verified(
-        self,
-        entry: BackendEntry,
-        report: ModelReport,
-        check: Check,
-        cancelled: threading.Event,
-        tell: Callable[[str], None],
-    ) -> Verification | None:
-        from speedtest_tui.core.models.verifications import remember
-        from speedtest_tui.core.models.verify import DOING, verify
-
-        assert report.spec is not None
-        state = check.state
-        name = "embedded" if report.spec.kind == "embedded" else check.cache
+        name = "embedded" if report.spec.kind == "embedded" else cache
         location = Location(state.path, state.revision, name, state.bytes)
-        verified = verify(
-            entry,
-            report.spec,
-            location,
-            lambda phase, _seconds: tell(f"{report.backend}: {DOING.get(phase, phase)}"),
-            cancelled,
-            timeout=self.timeout,
-        )
-        if verified is not None:
-            try:
-                remember(entry.name, verified)
-            except UserError as error:
-                tell(str(error))
-        return verified
+        verified = self.load(report, location, cancelled, tell)
+        return Check(report.backend, report.size, report.spec.source, cache, state, verified)

@@ -13,11 +13,11 @@ from speedtest_tui.core.download import request as describe
 from speedtest_tui.core.download.queue import Downloads
 from speedtest_tui.core.download.request import DownloadRow, Request, request_for
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.jobs.verify import DOING, verify
 from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.hashes import checksum
 from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.models.verifications import remember
-from speedtest_tui.core.models.verify import DOING, verify
 from speedtest_tui.core.repair.again import with_damaged
 from speedtest_tui.ui.workers.jobs import ENDED, Job, JobRow, JobState, JobView, Publish
 

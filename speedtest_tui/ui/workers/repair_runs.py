@@ -10,6 +10,7 @@ from speedtest_tui.core import format as amounts
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.download import request as describe
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.jobs.verify import loading
 from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.overview import take_stock
 from speedtest_tui.core.models.status import ModelReport
@@ -43,7 +44,7 @@ def repairing(steps: Sequence[Step], reports: Sequence[ModelReport], entries: Se
             found = [stock.plan for stock in take_stock(entries, cancelled) if stock.done]
             return [step for plan in found for step in plan.chosen if step.model in wanted]
 
-        application = Application(steps, changed, replan, Aftercare(touched, entries))
+        application = Application(steps, changed, replan, Aftercare(touched, loading(entries)))
         application.start()
         while application.is_alive():
             if cancelled.is_set():

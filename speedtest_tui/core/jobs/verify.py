@@ -13,18 +13,24 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from backends.base import SAMPLE_RATE, BackendEntry, Location, ModelSpec, Transcription
 from backends.checks import repetition_loop
+from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.fingerprint import fingerprint, libraries
-from speedtest_tui.core.models.status import Verification
+from speedtest_tui.core.models.status import ModelReport, Verification
+from speedtest_tui.core.models.verifications import remember
 from speedtest_tui.core.process.lines import Event, ProtocolError
 from speedtest_tui.core.process.parent import ChildHandle, Ended, Report
 from speedtest_tui.core.race.events import apply
 from speedtest_tui.core.race.prepare import assign, shared_samples
 from speedtest_tui.core.race.row import WORDS, Row
 from speedtest_tui.core.race.watch import DEFAULT_STALL_S, StallWatch
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.repair.recheck import Load
 
 TONE_HZ, TONE_AMPLITUDE = 440.0, 0.1
 TICK_S = 0.1
@@ -85,6 +91,31 @@ def verify(
         ok, message = False, f"gave up: {reason}"
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return Verification(ok, message, str(location.path or ""), seconds, files, now)
+
+
+def loading(entries: Sequence[BackendEntry], timeout: float | None = None) -> Load:
+    """What a repair verifies its models with, and remembers the outcome: `timeout` as in `verify`."""
+    by_name = {entry.name: entry for entry in entries}
+
+    def load(
+        report: ModelReport, location: Location, cancelled: threading.Event, tell: Callable[[str], None]
+    ) -> Verification | None:
+        entry, spec = by_name.get(report.backend), report.spec
+        if entry is None or spec is None:
+            return None
+
+        def on_change(phase: str, _seconds: float) -> None:
+            tell(f"{report.backend}: {DOING[phase]}")
+
+        verified = verify(entry, spec, location, on_change, cancelled, timeout=timeout)
+        if verified is not None:
+            try:
+                remember(entry.name, verified)
+            except UserError as error:
+                tell(str(error))
+        return verified
+
+    return load
 
 
 class _Check:
