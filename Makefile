@@ -1,5 +1,6 @@
 # make run    open the dashboard on the built-in clip (without a terminal: run the same race and print the table)
-# make test   everything that must hold: lint, format, types, tests
+# make test   everything that must hold: lint, format, types, layers, tests
+# make shape  how large the house is, and which packages import each other
 # make clean  remove the environment and what tools have cached
 #
 # Needs Python 3.11 or newer and nothing else. Written for GNU make 3.81, which macOS ships.
@@ -11,7 +12,7 @@ RUN := .venv/.installed-run
 TEST := .venv/.installed-test
 INPUTS := pyproject.toml constraints.txt Makefile tools/install.sh tools/python.sh
 
-.PHONY: run test clean FORCE
+.PHONY: run test shape clean FORCE
 # Two installs at once would break each other.
 .NOTPARALLEL:
 
@@ -23,10 +24,14 @@ test: $(TEST)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy tools/bench_*.py tools/bench tools/screenshots.py
+	$(BIN)/lint-imports
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile
 
+shape: $(TEST)
+	@$(BIN)/python tools/house_shape.py
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache snapshot_report.html
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache snapshot_report.html
 
 # What tests need is more than what running needs: it counts for both.
 $(RUN): $(INPUTS)

@@ -1,0 +1,87 @@
+"""What import contracts cannot see: who starts processes, and who knows how a cache is laid out."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+
+STARTERS = {"subprocess", "multiprocessing", "pty"}
+FORKS, FAMILIES = {"fork", "forkpty", "popen", "system"}, re.compile("exec|spawn|posix_spawn")
+"""Of `os`: names, and how families of names begin."""
+
+STARTS_PROCESSES = {
+    "speedtest_tui/core/host.py": "asks the system's own programs what the machine is called",
+    "speedtest_tui/core/clipboard.py": "hands text to the system's own copying program",
+}
+
+FOLDERS = {"blobs", "snapshots", "refs"}
+PARTS = ("models--", ".incomplete")
+
+KNOWS_CACHES: dict[str, str] = {}
+
+PENDING = {
+    "speedtest_tui/core/convert/child.py",
+    "speedtest_tui/core/download/hub.py",
+    "speedtest_tui/core/download/openai.py",
+    "speedtest_tui/core/download/publish.py",
+    "speedtest_tui/core/download/queue.py",
+    "speedtest_tui/core/repair/act.py",
+    "speedtest_tui/core/repair/copying.py",
+    "speedtest_tui/core/repair/locks.py",
+    "speedtest_tui/core/repair/plan_cache.py",
+    "speedtest_tui/core/repair/plan_model.py",
+}
+"""Being mended; this list goes."""
+
+
+def starts(tree: ast.AST) -> bool:
+    """Whether a module imports what starts processes, or forks."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names) if STARTERS & {name.name.partition(".")[0] for name in names}:
+                return True
+            case ast.ImportFrom(module=str(module)) if module.partition(".")[0] in STARTERS:
+                return True
+            case ast.Attribute(value=ast.Name(id="os"), attr=name) if name in FORKS or FAMILIES.match(name):
+                return True
+    return False
+
+
+def names_layout(tree: ast.AST) -> bool:
+    """Whether a string of a module, other than its docstrings, names a part of a cache."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return any(
+        node.value in FOLDERS or any(part in node.value for part in PARTS)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+    )
+
+
+def offenders(room: str, does: Callable[[ast.AST], bool], *packages: str) -> Iterator[str]:
+    """Files of some packages, those of `room` left out, that do something."""
+    for package in packages:
+        for path in sorted((CHECKOUT / package).rglob("*.py")):
+            name = path.relative_to(CHECKOUT).as_posix()
+            if not name.startswith(room) and does(ast.parse(path.read_text(encoding="utf-8"))):
+                yield name
+
+
+def test_one_room_starts_processes() -> None:
+    found = set(offenders("speedtest_tui/core/process/", starts, "speedtest_tui", "backends"))
+    assert found - PENDING == set(STARTS_PROCESSES)
+
+
+def test_one_room_knows_how_caches_are_laid_out() -> None:
+    found = set(offenders("speedtest_tui/core/models/", names_layout, "speedtest_tui"))
+    assert found - PENDING == set(KNOWS_CACHES)
+
+
+def test_both_are_seen() -> None:
+    assert starts(ast.parse("import os\nos.execv('x', [])")) and starts(ast.parse("from subprocess import run"))
+    assert not starts(ast.parse("import os\nos.getpid()"))
+    assert names_layout(ast.parse("path / 'blobs'")) and names_layout(ast.parse("f'{etag}.incomplete'"))
+    assert not names_layout(ast.parse("'''A docstring about models--org--name.'''"))
