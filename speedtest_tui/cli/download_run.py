@@ -25,13 +25,10 @@ from speedtest_tui.core.download.request import (
     Request,
     headline,
     request_for,
-    share,
-    size,
-    speed,
     titled,
 )
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.format import amount
+from speedtest_tui.core.format import amount, moved, pace, share
 from speedtest_tui.core.models.status import CACHES, ModelReport
 from speedtest_tui.core.models.survey import survey
 from speedtest_tui.core.race.plan import choose
@@ -214,7 +211,7 @@ def _tell(index: int, row: DownloadRow, told: dict[int, tuple[str, str, int]]) -
     if state != old[0] and not row.ended and state == "fetching":
         print(f"{row.request.name}: fetching into {row.request.root}", file=sys.stderr)
     elif quarter > old[2] and not row.ended:
-        print(f"{row.request.name}: {size(row)}, {speed(row)}".rstrip(", "), file=sys.stderr)
+        print(f"{row.request.name}: {moved(row)}, {pace(row)}".rstrip(", "), file=sys.stderr)
     told[index] = (state, row.note, max(quarter, old[2]))
 
 
@@ -226,7 +223,7 @@ def _lines(rows: tuple[DownloadRow, ...]) -> Group:
     lines = []
     for row in rows:
         glyph, style = MARKS[row.state]
-        figures = () if row.ended else filter(None, (_bar(row), size(row), speed(row)))
+        figures = () if row.ended else filter(None, (_bar(row), moved(row), pace(row)))
         words = (titled(row) if row.ended else row.request.name, *figures)
         lines.append(Text.assemble((glyph, style), "  ", "  ".join(words)))
         if not row.ended and row.state != "waiting":

@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from speedtest_tui.core import format as figures
 from speedtest_tui.core import locations
-from speedtest_tui.core.download import request as describe
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.models.inventory import CacheUse
 from speedtest_tui.core.models.status import CACHE_NAMES
@@ -138,7 +138,7 @@ def _lines(progress: Progress) -> Table:
 def _figures(row: StepRow) -> str:
     if row.state != "running":
         return row.message
-    return describe.progress(row) or row.message
+    return figures.progress(row) or row.message
 
 
 def _ended(row: StepRow) -> str:

@@ -6,7 +6,7 @@ Figures always have a unit, and no more digits than matter. Bytes are in units o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 DASH = "–"
 
@@ -35,6 +35,7 @@ LOOKS: dict[str, Look] = {
     "ok": Look("✓", "ok", "good"),
     "done": Look("✓", "done", "good"),
     "active": Look("▶", "running", "now"),
+    "running": Look("▶", "running", "now"),
     "waiting": Look("·", "waiting", "quiet"),
     "skipped": Look("–", "skipped", "quiet"),
     "cancelled": Look("–", "cancelled", "needs-you"),
@@ -138,3 +139,53 @@ def _digits(count: int, factor: int) -> str:
     if factor == 1 or value >= 100 or count == 0:
         return f"{value:.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+class Moving(Protocol):
+    """Anything that brings bytes: a download, a step of a repair, a row of a job. Its speed is None once it has ended.
+
+    bytes, total: done and to do, total None until known; speed: bytes per second; eta_s: seconds left
+    """
+
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def total(self) -> int | None: ...
+    @property
+    def speed(self) -> float | None: ...
+    @property
+    def eta_s(self) -> float | None: ...
+
+
+def progress(row: Moving) -> str:
+    """ "37 of 483 MB, 12 MB/s, 37 s left": as much of it as is known."""
+    return ", ".join(filter(None, (moved(row), pace(row))))
+
+
+def share(row: Moving) -> float | None:
+    """From 0 to 1; None while the whole is unknown."""
+    return min(1.0, row.bytes / row.total) if row.total else None
+
+
+def moved(row: Moving) -> str:
+    """ "37 of 483 MB"."""
+    return of(row.bytes, row.total) if row.total or row.bytes else ""
+
+
+def pace(row: Moving) -> str:
+    """ "12 MB/s, 37 s left"; empty where nothing arrives."""
+    if row.speed is None:
+        return ""
+    if row.speed < 1:
+        return "no data at the moment"
+    left = f", {_left(row.eta_s)} left" if row.eta_s is not None and row.eta_s >= 1 else ""
+    return f"{amount(round(row.speed))}/s{left}"
+
+
+def _left(duration: float) -> str:
+    """Whole seconds: an estimate has no decimals."""
+    minutes, rest = divmod(round(duration), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -20,6 +20,7 @@ from speedtest_tui.core.download.failures import Failure, explain, from_status
 from speedtest_tui.core.download.incoming import Content
 from speedtest_tui.core.download.queue import Speed
 from speedtest_tui.core.download.request import DownloadRow, Patience, Problem, Request, from_json, request_for, to_json
+from speedtest_tui.core.format import moved, pace
 
 REQUEST = Request(
     "hub", "org/name", "main", (RequiredFile(("a", "b"), "c"),), "hf", Path("/x y/größe"), ("a",), Path("/t")
@@ -221,8 +222,8 @@ def test_a_ref_is_written_once_and_whole(tmp_path: Path) -> None:
 def test_a_row_in_words() -> None:
     row = DownloadRow(REQUEST, "fetching", 137_000_000, 483_000_000, 1, 120_000_000.0, 37.2, "weights.npz")
     assert describe.headline(row) == "fetching weights.npz"
-    assert describe.size(row) == "137 of 483 MB"
-    assert describe.speed(row) == "120 MB/s, 37 s left"
-    assert describe.speed(DownloadRow(REQUEST, "fetching", speed=0.0)) == "nothing comes at the moment"
+    assert moved(row) == "137 of 483 MB"
+    assert pace(row) == "120 MB/s, 37 s left"
+    assert pace(DownloadRow(REQUEST, "fetching", speed=0.0)) == "no data at the moment"
     failed = DownloadRow(REQUEST, "failed", problem=Problem("cut", "it broke", "try again"))
     assert describe.headline(failed) == "failed: it broke: try again"

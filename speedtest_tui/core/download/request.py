@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from backends.base import ModelSpec, RequiredFile
 from speedtest_tui.core import locations
-from speedtest_tui.core.format import amount, of
+from speedtest_tui.core.format import amount
 from speedtest_tui.core.models.status import CacheName
 
 RowState = Literal["waiting", "resolving", "checking", "fetching", "done", "failed", "cancelled"]
@@ -186,50 +186,3 @@ def titled(row: DownloadRow) -> str:
     """The headline with the model's name before it, which some sentences have already."""
     words = headline(row)
     return words if words.startswith(row.request.name) else f"{row.request.name}: {words}"
-
-
-class Moving(Protocol):
-    """Anything that brings bytes: a download, or a step of a repair. Its speed is None once it has ended."""
-
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def total(self) -> int | None: ...
-    @property
-    def speed(self) -> float | None: ...
-    @property
-    def eta_s(self) -> float | None: ...
-
-
-def progress(row: Moving) -> str:
-    """ "37 of 483 MB, 12 MB/s, 37 s left": as much of it as is known."""
-    return ", ".join(filter(None, (size(row), speed(row))))
-
-
-def share(row: Moving) -> float | None:
-    """From 0 to 1; None while the whole is unknown."""
-    return min(1.0, row.bytes / row.total) if row.total else None
-
-
-def size(row: Moving) -> str:
-    """ "37 of 483 MB"."""
-    return of(row.bytes, row.total) if row.total or row.bytes else ""
-
-
-def speed(row: Moving) -> str:
-    """ "12 MB/s, 37 s left"; empty where nothing comes."""
-    if row.speed is None:
-        return ""
-    if row.speed < 1:
-        return "nothing comes at the moment"
-    left = f", {_left(row.eta_s)} left" if row.eta_s is not None and row.eta_s >= 1 else ""
-    return f"{amount(round(row.speed))}/s{left}"
-
-
-def _left(seconds: float) -> str:
-    """Whole seconds: an estimate has no decimals."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

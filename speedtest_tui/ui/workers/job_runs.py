@@ -9,7 +9,6 @@ from dataclasses import replace
 from backends.base import BackendEntry
 from speedtest_tui.core import format as amounts
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.download import request as describe
 from speedtest_tui.core.download.queue import Downloads
 from speedtest_tui.core.download.request import DownloadRow, Request, request_for
 from speedtest_tui.core.errors import UserError
@@ -173,12 +172,12 @@ def _request(report: ModelReport) -> Request | None:
 def download_row(row: DownloadRow, backends: tuple[str, ...]) -> JobRow:
     """A download as a row: bytes, speed and what is left, or how it ended."""
     state: JobState = row.state if row.state in ("waiting", "done", "failed", "cancelled") else "running"
-    parts = [describe.progress(row) or row.state, row.note]
+    parts = [figures.progress(row) or row.state, row.note]
     message = str(row.problem) if row.problem else row.note if state == "done" else ""
     if state == "done":
         message = message or f"{amounts.amount(row.bytes)}, whole and verified"
     said = ", ".join(filter(None, parts))
-    return JobRow(row.request.name, state, describe.share(row), said, message, backends)
+    return JobRow(row.request.name, state, figures.share(row), said, message, backends)
 
 
 def _named(report: ModelReport) -> str:

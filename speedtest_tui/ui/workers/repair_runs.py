@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from backends.base import BackendEntry
 from speedtest_tui.core import format as amounts
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.download import request as describe
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.verify import loading
 from speedtest_tui.core.models import wording
@@ -72,9 +71,9 @@ def sources(report: ModelReport) -> set[str]:
 def step_row(row: StepRow, reports: Sequence[ModelReport]) -> JobRow:
     """A step as a row."""
     backends = tuple(dict.fromkeys(report.backend for report in reports if row.step.model in sources(report)))
-    said = ", ".join(filter(None, (describe.progress(row), row.message if row.state == "running" else "")))
+    said = ", ".join(filter(None, (figures.progress(row), row.message if row.state == "running" else "")))
     message = row.message if row.state in ("failed", "skipped") else ""
-    return JobRow(wording.named_fix(row.step), row.state, describe.share(row), said, message, backends)
+    return JobRow(wording.named_fix(row.step), row.state, figures.share(row), said, message, backends)
 
 
 def check_row(check: Check) -> JobRow:
