@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +12,13 @@ import numpy as np
 
 from backends.base import BackendEntry, Loaded, Location, ModelSpec, Segment, Transcription
 from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.codec import encode, typed
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot, Row, RowError
 from speedtest_tui.core.race.verdict import judge, rank, verdict
 from speedtest_tui.core.sessions import document
+from speedtest_tui.core.sessions.document import Document
 
 STARTED = datetime.datetime(2026, 11, 20, 12, 30, 15, tzinfo=datetime.UTC)
 HOST = Host("Test chip", 2, 8 << 30, "Test system", "3.11", 0.5)
@@ -46,7 +50,7 @@ def failed_row(name: str, message: str = "it broke", hint: str = "mend it") -> R
     return replace(Row(name, "tiny", "ended"), status="failed", error=RowError("crash", message, hint))
 
 
-def build(*rows: Row, of: Clip | None = None, started: datetime.datetime = STARTED, state: Any = "done") -> Any:
+def build(*rows: Row, of: Clip | None = None, started: datetime.datetime = STARTED, state: Any = "done") -> Document:
     """The document of a race that ended with these rows."""
     of = of or clip()
     rows = rows or (good_row("a", (0.2, 0.25, 0.3)), good_row("b", (0.1, 0.1, 0.12)), failed_row("c"))
@@ -54,3 +58,15 @@ def build(*rows: Row, of: Clip | None = None, started: datetime.datetime = START
     plan = Plan(tuple(BackendEntry(row.backend, f"m:{row.backend}") for row in rows), "tiny", runs=3)
     snapshot = RaceSnapshot(ranked, state, verdict=verdict(ranked), notes=("ran on a test",))
     return document.build(snapshot, plan, of, HOST, started)
+
+
+def as_json(found: Document) -> dict[str, Any]:
+    """The document as a parser of JSON returns it."""
+    return dict(json.loads(encode(found)))
+
+
+def edited(found: Document, edit: Callable[[dict[str, Any]], object]) -> Document:
+    """The document after an edit of its JSON."""
+    facts = as_json(found)
+    edit(facts)
+    return typed(Document, facts)

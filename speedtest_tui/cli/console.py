@@ -21,8 +21,8 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.race.row import ACTIVE_PHASES, MARKS, Row, headline
 from speedtest_tui.core.race.supervisor import Race
 from speedtest_tui.core.sessions import export
-from speedtest_tui.core.sessions.document import Document
-from speedtest_tui.core.sessions.export import median, ordered, relative, weights
+from speedtest_tui.core.sessions.document import Document, Result
+from speedtest_tui.core.sessions.export import median, relative, weights
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,52 +47,47 @@ def print_results(document: Document) -> None:
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-    clip, plan = document["clip"], document["plan"]
+    clip, plan = document.clip, document.plan
     console.print(
-        Text(
-            f"{clip['name']} · {figures.seconds(clip['seconds'])} · size {plan['size']} · "
-            f"{plan['runs']} runs, {plan['order']}"
-        )
+        Text(f"{clip.name} · {figures.seconds(clip.seconds)} · size {plan.size} · {plan.runs} runs, {plan.order}")
     )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in COLUMNS:
         left = title in ("backend", "relative", "weights")
         table.add_column(title, justify="left" if left else "right", no_wrap=title != "weights")
-    for result in ordered(document):
-        if result["runs_s"]:
+    for result in document.ordered:
+        if result.runs_s:
             table.add_row(*map(Text, _cells(result)))
     if table.row_count:
         console.print(table)
-    for result in ordered(document):
-        mark = Text(f"{MARK.get(result['status'], '✗')} ", style=STYLE.get(result["status"], "red"))
-        name = Text(f"{result['backend']}  ", style="bold")
-        if result["status"] == "ok":
-            console.print(mark, name, Text(result["text"] or "(no text)"), sep="")
+    for result in document.ordered:
+        mark = Text(f"{MARK.get(result.status, '✗')} ", style=STYLE.get(result.status, "red"))
+        name = Text(f"{result.backend}  ", style="bold")
+        if result.status == "ok":
+            console.print(mark, name, Text(result.text or "(no text)"), sep="")
         else:
-            error = result["error"] or {"message": "", "hint": ""}
-            hint = f": {error['hint']}" if error["hint"] else ""
-            console.print(mark, name, Text(f"{result['status']}: {error['message']}{hint}"), sep="")
-        if own := figures.measured(result.get("figures") or {}):
+            console.print(mark, name, Text(result.reason), sep="")
+        if own := figures.measured(result.figures):
             console.print(Text(f"    {own}", style="dim"))
-        for warning in result["warnings"]:
+        for warning in result.warnings:
             console.print(Text(f"    ! {warning}", style="yellow"))
-    for remark in (*clip["warnings"], *document["notes"]):
+    for remark in (*clip.warnings, *document.notes):
         console.print(Text(f"! {remark}", style="yellow"))
-    console.print(Text(document["verdict"]["sentence"], style="bold"))
+    console.print(Text(document.verdict.sentence, style="bold"))
 
 
-def _cells(result: dict[str, Any]) -> tuple[str, ...]:
+def _cells(result: Result) -> tuple[str, ...]:
     return (
-        str(result["rank"] or figures.DASH),
-        result["backend"],
+        str(result.rank or figures.DASH),
+        result.backend,
         median(result),
-        figures.rtfx(result["rtfx"]),
+        figures.rtfx(result.rtfx),
         relative(result),
-        figures.seconds(result["import_s"]),
-        figures.seconds(result["load_s"]),
-        figures.seconds(result["first_s"]),
-        figures.megabytes(result["peak_rss_mb"]),
-        figures.percent(result["wer"]),
+        figures.seconds(result.import_s),
+        figures.seconds(result.load_s),
+        figures.seconds(result.first_s),
+        figures.megabytes(result.peak_rss_mb),
+        figures.percent(result.wer),
         weights(result),
     )
 
@@ -147,7 +142,7 @@ def requested(options: argparse.Namespace) -> dict[str, str]:
     return outputs
 
 
-def write(outputs: dict[str, str], documents: Sequence[dict[str, Any]]) -> bool:
+def write(outputs: dict[str, str], documents: Sequence[Document]) -> bool:
     """Write the asked-for forms; with several documents JSON becomes a list and the others follow one another.
 
     Returns whether all could be written; what could not is named on stderr.

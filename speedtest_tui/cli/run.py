@@ -6,7 +6,6 @@ import argparse
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from speedtest_tui.cli.console import print_results, requested, watch, write
 from speedtest_tui.cli.main import EXIT_CANCELLED, EXIT_FAILED, EXIT_OK, complain
@@ -17,6 +16,7 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.race import Keeper
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.supervisor import Race
+from speedtest_tui.core.sessions.document import Document, Result
 
 
 def run_races(options: argparse.Namespace) -> int:
@@ -40,21 +40,21 @@ def run_races(options: argparse.Namespace) -> int:
         documents.append(finished)
         if "-" not in outputs.values():
             print_results(finished)
-        if finished["state"] == "cancelled":
+        if finished.state == "cancelled":
             break
     written = write(outputs, documents)
-    if documents[-1]["state"] == "cancelled":
+    if documents[-1].state == "cancelled":
         return EXIT_CANCELLED
-    results = [result for finished in documents for result in finished["results"] if _asked(options, result)]
-    return EXIT_OK if written and results and all(result["status"] == "ok" for result in results) else EXIT_FAILED
+    results = [result for finished in documents for result in finished.results if _asked(options, result)]
+    return EXIT_OK if written and results and all(result.status == "ok" for result in results) else EXIT_FAILED
 
 
-def _asked(options: argparse.Namespace, result: dict[str, Any]) -> bool:
+def _asked(options: argparse.Namespace, result: Result) -> bool:
     """Whether a row counts for the exit code: without --backends, what cannot run here was not asked for."""
-    return options.backends is not None or result["status"] not in ("unavailable", "missing-model")
+    return options.backends is not None or result.status not in ("unavailable", "missing-model")
 
 
-def _race(plan: Plan, clip: Clip, *, save: bool) -> dict[str, Any]:
+def _race(plan: Plan, clip: Clip, *, save: bool) -> Document:
     """Run one race to its end, or to Ctrl-C, and keep it."""
     keep = Keeper(plan, clip, save=save)
     race = Race(plan, clip)

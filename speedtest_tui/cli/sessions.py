@@ -6,7 +6,6 @@ Two sessions next to each other, as a table on a terminal or in plain text.
 from __future__ import annotations
 
 import argparse
-import datetime
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -44,7 +43,7 @@ def list_sessions(options: argparse.Namespace) -> int:
             {
                 "name": session.name,
                 "path": str(session.folder),
-                **{key: session.document[key] for key in ("started", "state", "clip", "plan", "verdict")},
+                **{key: getattr(session.document, key) for key in ("started", "state", "clip", "plan", "verdict")},
             }
             for session in whole
         ]
@@ -71,14 +70,14 @@ def _print(sessions: list[store.Session]) -> None:
         table.add_column(title, no_wrap=title != "result", justify="right" if title == "length" else "left")
     for session in sessions:
         document = session.document
-        started = datetime.datetime.fromisoformat(document["started"]).astimezone()
+        started = document.begun
         cells = (
             session.name,
             f"{started:%Y-%m-%d %H:%M}",
-            document["clip"]["name"],
-            figures.seconds(document["clip"]["seconds"]),
-            document["plan"]["size"],
-            ("cancelled · " if document["state"] == "cancelled" else "") + document["verdict"]["sentence"],
+            document.clip.name,
+            figures.seconds(document.clip.seconds),
+            document.plan.size,
+            ("cancelled · " if document.state == "cancelled" else "") + document.verdict.sentence,
         )
         table.add_row(*map(Text, cells))
     Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False).print(table)
@@ -115,7 +114,7 @@ def compare_sessions(options: argparse.Namespace) -> int:
 def export_session(options: argparse.Namespace) -> int:
     """Write one session in the forms asked for; as Markdown on standard output where none is."""
     forms = outputs.requested(options) or {"markdown": "-"}
-    return EXIT_OK if outputs.write(forms, [dict(store.find(options.name).document)]) else EXIT_FAILED
+    return EXIT_OK if outputs.write(forms, [store.find(options.name).document]) else EXIT_FAILED
 
 
 FACTOR = "factor\n(95 %)"
@@ -174,14 +173,14 @@ def print_comparison(comparison: Comparison, before: Session, after: Session) ->
 
 def _label(session: Session) -> str:
     document = session.document
-    started = datetime.datetime.fromisoformat(document["started"]).astimezone()
-    clip = document["clip"]
+    started = document.begun
+    clip = document.clip
     facts = (
         session.name,
         f"{started:%Y-%m-%d %H:%M}",
-        f"{clip['name']}, {figures.seconds(clip['seconds'])}",
-        f"size {document['plan']['size']}",
-        f"{document['plan']['runs']} runs",
+        f"{clip.name}, {figures.seconds(clip.seconds)}",
+        f"size {document.plan.size}",
+        f"{document.plan.runs} runs",
     )
     return " · ".join(facts)
 

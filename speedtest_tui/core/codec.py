@@ -7,6 +7,7 @@ of any bytes pass; fields that a type does not have are ignored, so that newer f
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ T = TypeVar("T")
 
 
 class Damaged(ValueError):
-    """What was read is not of its type; the text is one clause that says where and why."""
+    """What was read is not of its type; the text goes on a sentence: "is not JSON (…)", "does not fit: …"."""
 
 
 def encode(value: object, *, indent: int | None = None) -> bytes:
@@ -32,7 +33,7 @@ def plain(value: object) -> Any:
 def decode(kind: type[T], data: bytes | str) -> T:
     """Read JSON as a value of `kind`. Raises Damaged."""
     try:
-        found = json.loads(data, parse_constant=_no_number)
+        found = json.loads(data, parse_constant=_no_number, parse_int=_whole, parse_float=_finite)
     except RecursionError:
         raise Damaged("is nested too deeply") from None
     except ValueError as error:
@@ -47,7 +48,7 @@ def typed(kind: type[T], value: object) -> T:
     try:
         return msgspec.convert(value, kind, dec_hook=_made)
     except msgspec.ValidationError as error:
-        raise Damaged(" ".join(str(error).split())) from None
+        raise Damaged(f"does not fit: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise Damaged("is nested too deeply") from None
 
@@ -68,3 +69,15 @@ def _made(kind: type[Any], value: object) -> object:
 
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 19:
+        raise ValueError(f"{digits[:12]}… is too large a number")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(value := float(digits)):
+        raise ValueError(f"{digits[:12]} is too large a number")
+    return value

@@ -122,7 +122,7 @@ def test_damaged_sessions_are_named_and_skipped(command: Command, tmp_path: Path
     done = command("sessions", "list")
     assert done.returncode == 1
     assert "demo" in done.stdout
-    assert "20200101T000000 is damaged: session.json is no JSON" in done.stderr
+    assert "20200101T000000 is damaged: session.json is not JSON" in done.stderr
     assert command("sessions", "show", "last").returncode == 0
     assert command("sessions", "show", "2020").returncode == 2
 

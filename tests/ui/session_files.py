@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import states
+from documents import as_json
 
 from speedtest_tui.core.sessions.export import to_json
 
@@ -19,7 +20,7 @@ def folder_name(hours_ago: int) -> str:
 
 def write_session(root: Path, hours_ago: int, *, cancelled: bool = False, clip: bool = True, **facts: Any) -> Path:
     """Keep a session below `root`. `facts` replace parts of its document."""
-    document = states.document_of(states.cancelled() if cancelled else states.finished())
+    document = as_json(states.document_of(states.cancelled() if cancelled else states.finished()))
     started = NEWEST - datetime.timedelta(hours=hours_ago)
     document |= {"started": started.isoformat(timespec="seconds"), **facts}
     folder = root / "sessions" / folder_name(hours_ago)

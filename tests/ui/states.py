@@ -22,7 +22,7 @@ from speedtest_tui.core.models.status import CacheName, CacheState, ModelReport,
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot, Row, RowError
 from speedtest_tui.core.race.verdict import judge, rank, verdict
-from speedtest_tui.core.sessions.document import build
+from speedtest_tui.core.sessions.document import Document, build
 from speedtest_tui.ui.workers.bridge import marks_of
 from speedtest_tui.ui.workers.jobs import JobView
 from speedtest_tui.ui.workers.messages import (
@@ -177,7 +177,7 @@ def cancelled() -> RaceSnapshot:
     return RaceSnapshot(rows, "cancelled", verdict=verdict(rows))
 
 
-def document_of(snapshot: RaceSnapshot) -> dict[str, Any]:
+def document_of(snapshot: RaceSnapshot) -> Document:
     """The document that the engine would keep of a state."""
     host = Host("Apple M4 Pro", 14, 24 * 2**30, "macOS 26.1", "3.11.9", 0.5)
     started = datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)

@@ -93,11 +93,11 @@ async def test_lists_the_newest_first_and_says_what_is_damaged(root: Path) -> No
     async with host.run_test(size=(120, 40)) as pilot:
         await opened(pilot, host)
         assert [row[0] for row in host.rows] == ["11-20 12:00", "11-20 11:00", "11-19 06:00"]
-        assert [row[-1] for row in host.rows] == ["mlx-whisper 0.401 s", "session.json is no JSON", "– cancelled"]
+        assert [row[-1][:24] for row in host.rows] == ["mlx-whisper 0.401 s", "session.json is not JSO…", "– cancelled"]
         assert host.rows[1][1] == "✗ damaged"
         assert host.status.endswith("3 sessions · 1 damaged")
         await pilot.press("down")
-        assert "✗ damaged: session.json is no JSON" in host.details
+        assert "✗ damaged: session.json is not JSON" in host.details
         assert str(damaged) in host.details.replace("\n", "")
         await pilot.press("down")
         assert "– cancelled" in host.details

@@ -49,6 +49,8 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
         b'{"kind": "a", "parts": [{"path": "x", "share": NaN}]}',
         b'{"kind": "a", "parts": [{"path": "x", "share": "0.5"}]}',
         b'{"kind": "a", "parts": [{"path": "x", "share": ' + b"9" * 5000 + b"}]}",
+        b'{"kind": "a", "parts": [{"path": "x", "share": ' + b"9" * 21 + b"}]}",
+        b'{"kind": "a", "parts": [{"path": "x", "share": 1e999}]}',
         b"[" * 100_000,
     ],
     ids=lambda data: repr(data[:44]),

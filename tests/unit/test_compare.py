@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import STARTED, build, clip, failed_row, good_row
+from documents import STARTED, build, clip, edited, failed_row, good_row
 
 from speedtest_tui.core.sessions.compare import BackendChange, Comparison, compare, previous_of
+from speedtest_tui.core.sessions.document import Document
 from speedtest_tui.core.sessions.store import DamagedSession, Session
 
 SLOW, FAST = (0.30, 0.31, 0.32, 0.31, 0.30), (0.20, 0.21, 0.20, 0.19, 0.20)
@@ -21,21 +22,20 @@ def only(comparison: Comparison) -> BackendChange:
     return change
 
 
-def changed(document: Any, **sections: dict[str, Any]) -> Any:
+def changed(document: Document, **sections: dict[str, Any]) -> Document:
     """A copy with some facts of its clip, plan or host replaced."""
-    document = copy.deepcopy(document)
-    for name, facts in sections.items():
-        document[name] |= facts
-    return document
+    return edited(document, lambda facts: [facts[name].update(new) for name, new in sections.items()])
 
 
-def with_result(document: Any, **facts: Any) -> Any:
+def with_result(document: Document, **new: Any) -> Document:
     """A copy whose first result has other facts; those named as in the model go there."""
-    document = copy.deepcopy(document)
-    result = document["results"][0]
-    for name, value in facts.items():
-        (result["model"] if name in result["model"] else result)[name] = value
-    return document
+
+    def edit(facts: dict[str, Any]) -> None:
+        result = facts["results"][0]
+        for name, value in new.items():
+            (result["model"] if name in result["model"] else result)[name] = value
+
+    return edited(document, edit)
 
 
 def test_faster() -> None:
@@ -104,7 +104,7 @@ def test_failed_again() -> None:
 def test_who_could_not_take_part_is_no_failure(status: str) -> None:
     there = build(good_row("a", FAST), good_row("b", FAST), good_row("c", FAST))
     not_there = build(failed_row("b", "not installed"), failed_row("c"), good_row("a", FAST))
-    not_there["results"][0]["status"] = status
+    not_there = edited(not_there, lambda facts: facts["results"][0].update(status=status))
     by_name = {change.backend: change for change in compare(there, not_there).backends}
     assert (by_name["b"].change, by_name["b"].detail) == ("gone", f"{status}: not installed")
     assert list(by_name) == ["a", "c", "b"]
@@ -174,8 +174,8 @@ def test_what_differs_for_all(section: str, fact: str, value: Any, sentence: str
 
 def test_another_version_of_the_program() -> None:
     after = build(good_row("a", FAST))
-    (difference,) = compare({**after, "program": "speedtest-tui 0.0.1"}, after).differences
-    assert difference.sentence == f"program was speedtest-tui 0.0.1, now {after['program']}"
+    (difference,) = compare(dataclasses.replace(after, program="speedtest-tui 0.0.1"), after).differences
+    assert difference.sentence == f"program was speedtest-tui 0.0.1, now {after.program}"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_what_a_failure_left_unknown_is_no_difference() -> None:
 
 def test_a_failure_may_have_its_reason_in_what_differs() -> None:
     before = build(good_row("a", FAST))
-    after = with_result(before, status="timeout", revision="def", error={"message": "no progress", "hint": ""})
+    after = with_result(before, status="timeout", revision="def", error={"kind": "stalled", "message": "no progress"})
     change = only(compare(before, after))
     assert (change.change, change.detail) == ("failed", "timeout: no progress")
     assert [difference.topic for difference in change.differences] == ["revision"]

@@ -53,10 +53,10 @@ def test_json_has_every_key_of_the_design() -> None:
 
 
 def test_units() -> None:
-    result = build()["results"][0]
-    assert result["peak_rss_mb"] == 100.0
-    assert result["peak_device_mb"] == 50.0
-    assert (result["median_s"], result["ci95_s"], result["rtfx"]) == (0.25, [0.2, 0.3], 4.0)
+    result = build().results[0]
+    assert result.peak_rss_mb == 100.0
+    assert result.peak_device_mb == 50.0
+    assert (result.median_s, result.ci95_s, result.rtfx) == (0.25, (0.2, 0.3), 4.0)
 
 
 def test_csv_has_one_line_a_backend_by_rank() -> None:
@@ -125,5 +125,5 @@ def test_no_row_that_ran_at_all() -> None:
 def test_json_is_strict() -> None:
     """NaN is no JSON: other programs refuse the whole file for it."""
     document = build(good_row("a", (0.1, 0.2)))
-    assert not any(math.isnan(run) for run in document["results"][0]["runs_s"])
+    assert not any(math.isnan(run) for run in document.results[0].runs_s)
     json.loads(export.to_json(document), parse_constant=pytest.fail)

@@ -13,7 +13,7 @@ from speedtest_tui.core import format as figures
 from speedtest_tui.core.process.lines import Event
 from speedtest_tui.core.race.events import apply
 from speedtest_tui.core.race.row import Row
-from speedtest_tui.core.sessions.document import WORDS_KEPT, _result
+from speedtest_tui.core.sessions.document import WORDS_KEPT, result_of
 from speedtest_tui.ui.widgets.details_pane import details
 
 WORDS = (Segment(0.0, 0.4, "hello"), Segment(0.5, 0.9, "there"))
@@ -65,8 +65,8 @@ def test_the_document_keeps_words_and_figures() -> None:
     row = after(ran("run", figures=(("lag_s", 1.0),)))
     assert row.transcription is not None
     assert row.transcription.words == WORDS
-    kept = _result(row)
-    assert kept["words"] == [asdict(word) for word in WORDS]
-    assert kept["figures"] == {"lag_s": 1.0}
+    kept = result_of(row)
+    assert kept.words == WORDS
+    assert kept.figures == {"lag_s": 1.0}
     many = replace(row.transcription, words=WORDS * WORDS_KEPT)
-    assert _result(replace(row, transcription=many))["words"] == []
+    assert result_of(replace(row, transcription=many)).words == ()

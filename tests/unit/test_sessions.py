@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import soundfile
-from documents import build, clip
+from documents import as_json, build, clip
 from racing import TESTS
 
 from speedtest_tui.core.errors import UserError
@@ -25,8 +25,7 @@ def test_what_is_saved_is_read_back() -> None:
     assert folder.name == "20261120T123015"
     found = read(folder)
     assert isinstance(found, Session)
-    # JSON has no tuples, so the comparison is of what JSON makes of it.
-    assert found.document == json.loads(json.dumps(document))
+    assert found.document == document
     samples, rate = soundfile.read(folder / "clip.flac", dtype="float32")
     assert rate == 16_000
     assert abs(samples - clip().samples).max() < 2**-23
@@ -65,7 +64,7 @@ def test_strange_texts_survive() -> None:
 
     found = read(save(build(good_row("a", (0.1, 0.2), text)), clip()))
     assert isinstance(found, Session)
-    assert found.document["results"][0]["text"] == text
+    assert found.document.results[0].text == text
 
 
 def damage(content: bytes | str | None) -> str:
@@ -82,7 +81,7 @@ def damage(content: bytes | str | None) -> str:
 
 
 def without(*path: Any) -> str:
-    document = json.loads(json.dumps(build()))
+    document = as_json(build())
     place = document
     for key in path[:-1]:
         place = place[key]
@@ -90,28 +89,54 @@ def without(*path: Any) -> str:
     return json.dumps(document)
 
 
+STRANGE_TIMES = ("0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59-20:00", "12:30", "\udcff", "2026-02-31T00:00:00")
+STRANGE_RESULTS: tuple[dict[str, Any], ...] = (
+    {"rtfx": 10**400},  # too large for any float
+    {"wer": "0.1"},
+    {"peak_rss_mb": [1]},
+    {"runs_s": [0.0]},
+    {"runs_s": [-1.0]},
+    {"runs_s": [True]},
+    {"rank": 1.5},
+    {"status": "fine"},
+    {"ci95_s": [1.0]},
+    {"slower": 2.0},
+    {"options": {"beam": 4}},
+    {"error": "it broke"},
+    {"warnings": "loud"},
+)
+
+
+def with_result(**facts: Any) -> str:
+    document = as_json(build())
+    document["results"][0] |= facts
+    return json.dumps(document)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (None, "session.json is missing"),
-        ("", "is no JSON"),
-        (json.dumps(build())[:500], "is no JSON"),
-        (b"\xff\xfe\x00", "is no JSON"),
-        pytest.param("[" * 100_000, "is no JSON", id="deep"),
-        ("[]", "holds no session"),
-        ("null", "holds no session"),
-        ("{}", "schema None, this version reads 1"),
-        (json.dumps({**build(), "schema": 2}), "schema 2, this version reads 1"),
-        (json.dumps({**build(), "results": 5}), "not as this version writes it"),
-        (json.dumps({**build(), "results": [None]}), "not as this version writes it"),
-        (json.dumps({**build(), "started": "yesterday"}), "not as this version writes it"),
-        (json.dumps({**build(), "started": None}), "not as this version writes it"),
-        (json.dumps({**build(), "clip": "clip.wav"}), "not as this version writes it"),
-        (without("verdict"), "KeyError: 'verdict'"),
-        (without("host", "chip"), "KeyError: 'chip'"),
-        (without("results", 0, "median_s"), "KeyError: 'median_s'"),
+        ("", "is not JSON"),
+        (json.dumps(as_json(build()))[:500], "is not JSON"),
+        (b"\xff\xfe\x00", "is not JSON"),
+        pytest.param("[" * 100_000, "nested too deeply", id="deep"),
+        ("[]", "does not fit"),
+        ("null", "does not fit"),
+        ("{}", "missing required field `schema`"),
+        (json.dumps({**as_json(build()), "schema": 2}), "schema 2, this version reads 1"),
+        (json.dumps({**as_json(build()), "results": 5}), "does not fit"),
+        (json.dumps({**as_json(build()), "results": [None]}), "does not fit"),
+        (json.dumps({**as_json(build()), "started": "yesterday"}), "does not fit"),
+        (json.dumps({**as_json(build()), "started": None}), "does not fit"),
+        (json.dumps({**as_json(build()), "clip": "clip.wav"}), "does not fit"),
+        *((json.dumps(as_json(build()) | {"started": when}), "is no time of a start") for when in STRANGE_TIMES),
+        *((with_result(**facts), "session.json ") for facts in STRANGE_RESULTS),
+        (without("verdict"), "missing required field `verdict`"),
+        (without("host", "chip"), "missing required field `chip` - at `$.host`"),
+        (without("results", 0, "median_s"), "missing required field `median_s` - at `$.results[0]`"),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda value: ascii(value)[:30],
 )
 def test_damaged_ones_are_named(content: bytes | str | None, reason: str) -> None:
     assert reason in damage(content)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from speedtest_tui.core import host
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.core.sessions import store
-from speedtest_tui.core.sessions.document import build
+from speedtest_tui.core.sessions.document import Document, build
 
 
 @dataclass(frozen=True)
 class Kept:
     """What became of a race: its document, and the folder it is in or, in words, why it is in none."""
 
-    document: dict[str, Any]
+    document: Document
     folder: Path | None = None
     problem: str = ""
 

@@ -1,20 +1,20 @@
-"""Two races next to each other: what became faster or slower, whose text changed, and what may explain it.
+"""Two sessions next to each other: what became faster or slower, whose text changed, and what may explain it.
 
-What else differs between two races, apart from their results: the first place to look for a reason.
+Whatever else differs between the two (clip, plan, machine, weights, options) is named, as the first place to look for
+a reason.
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.accuracy.words import keys
+from speedtest_tui.core.host import Host
 from speedtest_tui.core.race.statistics import Interval, ratio_interval
-from speedtest_tui.core.sessions.document import Document
-from speedtest_tui.core.sessions.export import ordered
+from speedtest_tui.core.sessions.document import Document, PlanFacts, Result
 from speedtest_tui.core.sessions.store import DamagedSession, Session
 
 Change = Literal["faster", "slower", "same", "unclear", "new", "gone", "failed"]
@@ -83,8 +83,8 @@ def compare(before: Document, after: Document) -> Comparison:
     The intervals know the spread of runs within each race. Heat, power mode and other programs differ from one race
     to the next as well, and no interval of two races can tell.
     """
-    earlier = {result["backend"]: result for result in before["results"]}
-    later = {result["backend"]: result for result in ordered(after)}
+    earlier = {result.backend: result for result in before.results}
+    later = {result.backend: result for result in after.ordered}
     changes = [_change(before, after, earlier.get(name), result) for name, result in later.items()]
     changes += [_change(before, after, result, None) for name, result in earlier.items() if name not in later]
     rows = tuple(sorted((change for change in changes if change), key=lambda row: row.change == "gone"))
@@ -93,56 +93,55 @@ def compare(before: Document, after: Document) -> Comparison:
     return Comparison(_headline(rows, differences), rows, differences, _remarks(rows, differences), per_second)
 
 
-def _change(
-    before: Document, after: Document, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
-) -> BackendChange | None:
+def _change(before: Document, after: Document, old: Result | None, new: Result | None) -> BackendChange | None:
     """None where the backend took part in neither race."""
-    name = (old or new or {})["backend"]
-    raced_before, raced_after = (result and result["status"] not in ABSENT for result in (old, new))
+    known = new or old
+    if known is None:
+        return None
+    name = known.backend
+    raced_before, raced_after = (result is not None and result.status not in ABSENT for result in (old, new))
     if new and raced_after and not raced_before:
-        change: Change = "new" if new["status"] == "ok" else "failed"
-        return BackendChange(name, change, None, _median(new), wer_after=new["wer"], detail=_reason(new))
+        change: Change = "new" if new.status == "ok" else "failed"
+        return BackendChange(name, change, None, _median(new), wer_after=new.wer, detail=_reason(new))
     if old and raced_before and not raced_after:
         detail = _reason(new) if new else ""
-        return BackendChange(name, "gone", _median(old), wer_before=old["wer"], detail=detail)
+        return BackendChange(name, "gone", _median(old), wer_before=old.wer, detail=detail)
     if not (old and new and raced_before):
         return None
     differences = of_results(old, new)
-    if new["status"] != "ok":
-        detail = _reason(new) + ("" if old["status"] == "ok" else ", as before")
+    if new.status != "ok":
+        detail = _reason(new) + ("" if old.status == "ok" else ", as before")
         return BackendChange(name, "failed", _median(old), detail=detail, differences=differences)
-    if old["status"] != "ok":
+    if old.status != "ok":
         detail = f"before: {_reason(old)}"
         return BackendChange(name, "new", None, _median(new), detail=detail, differences=differences)
     alike = same_clip(before, after)
-    scale = 1.0 if alike else before["clip"]["seconds"] / after["clip"]["seconds"]
-    ratio = ratio_interval([run * scale for run in new["runs_s"]], old["runs_s"])
-    comparable = alike and before["clip"].get("reference") == after["clip"].get("reference")
-    errors = old["wer"], new["wer"]
+    scale = 1.0 if alike else before.clip.seconds / after.clip.seconds
+    ratio = ratio_interval([run * scale for run in new.runs_s], old.runs_s)
+    comparable = alike and before.clip.reference == after.clip.reference
     return BackendChange(
         name,
         _word(ratio),
         _median(old),
         _median(new),
         ratio,
-        _text_change(old["text"], new["text"]) if alike else None,
-        *errors,
-        errors[1] - errors[0] if comparable and None not in errors else None,
+        _text_change(old.text, new.text) if alike else None,
+        old.wer,
+        new.wer,
+        new.wer - old.wer if comparable and old.wer is not None and new.wer is not None else None,
         differences=differences,
     )
 
 
-def _median(result: Mapping[str, Any]) -> float | None:
-    median: float | None = result["median_s"] if result["status"] == "ok" else None
-    return median
+def _median(result: Result) -> float | None:
+    return result.median_s if result.status == "ok" else None
 
 
-def _reason(result: Mapping[str, Any]) -> str:
-    """ "failed: out of memory"; nothing for a result that is ok."""
-    if result["status"] == "ok":
+def _reason(result: Result) -> str:
+    """ "failed: out of memory", without what to do; nothing for a result that is ok."""
+    if result.status == "ok":
         return ""
-    error = result["error"]
-    return f"{result['status']}: {error['message']}" if error and error["message"] else str(result["status"])
+    return f"{result.status}: {result.error.message}" if result.error and result.error.message else result.status
 
 
 def _word(ratio: Interval | None) -> Change:
@@ -215,14 +214,14 @@ def previous_of(session: Session, sessions: Iterable[Session | DamagedSession]) 
 
     sessions: all there are, in any order; `session` itself may be among them
     """
-    size = session.document["plan"]["size"]
+    size = session.document.plan.size
     earlier = [
         other
         for other in sessions
         if isinstance(other, Session)
         and age(other) < age(session)
-        and other.document["plan"]["size"] == size
-        and any(result["status"] == "ok" for result in other.document["results"])
+        and other.document.plan.size == size
+        and any(result.status == "ok" for result in other.document.results)
     ]
     on_same_clip = [other for other in earlier if same_clip(other.document, session.document)]
     same_plan = [other for other in earlier if _backends(other) == _backends(session)]
@@ -231,12 +230,11 @@ def previous_of(session: Session, sessions: Iterable[Session | DamagedSession]) 
 
 def age(session: Session) -> tuple[float, int, str]:
     """Sorts sessions from the oldest to the newest; those begun in the same second by the number in their names."""
-    started = datetime.datetime.fromisoformat(session.document["started"])
-    return started.timestamp(), len(session.name), session.name
+    return session.document.begun.timestamp(), len(session.name), session.name
 
 
 def _backends(session: Session) -> set[str]:
-    return {result["backend"] for result in session.document["results"]}
+    return {result.backend for result in session.document.results}
 
 
 SHORT_REVISION = 12
@@ -258,13 +256,13 @@ class Difference:
 
 def same_clip(before: Document, after: Document) -> bool:
     """Whether both races heard the very same samples."""
-    one, other = (document["clip"].get("sha256") for document in (before, after))
+    one, other = (document.clip.sha256 for document in (before, after))
     return one == other and one is not None
 
 
 def of_sessions(before: Document, after: Document) -> tuple[Difference, ...]:
     """What holds for all backends alike: clip, plan, machine, program; the weightiest first."""
-    plans, hosts = (before["plan"], after["plan"]), (before["host"], after["host"])
+    plans, hosts = (before.plan, after.plan), (before.host, after.host)
     found = [
         _clip(before, after),
         _value("size", plans, "size"),
@@ -282,12 +280,12 @@ def of_sessions(before: Document, after: Document) -> tuple[Difference, ...]:
     return tuple(difference for difference in found if difference)
 
 
-def of_results(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
+def of_results(before: Result, after: Result) -> tuple[Difference, ...]:
     """What differs in how one backend ran: weights, precision, device, options. What either does not know is left out.
 
-    before, after: results of one backend, as in a session's document
+    before, after: results of one backend
     """
-    models = (before["model"] or {}, after["model"] or {})
+    models = (before.model, after.model)
     found = [
         _value("library", (before, after), "version"),
         _value("source", models, "source"),
@@ -298,52 +296,51 @@ def of_results(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Dif
         _value("parameters", models, "parameters"),
         _value("device", (before, after), "device"),
     ]
-    if before["device"] and after["device"]:
-        options = (before.get("options") or {}, after.get("options") or {})
-        found += [_option(name, *options) for name in dict.fromkeys((*options[0], *options[1]))]
+    if before.device and after.device:
+        options = dict.fromkeys((*before.options, *after.options))
+        found += [_option(name, before.options, after.options) for name in options]
     return tuple(difference for difference in found if difference)
 
 
-def _value(topic: str, pair: tuple[Mapping[str, Any], Mapping[str, Any]], key: str) -> Difference | None:
-    before, after = (facts.get(key) for facts in pair)
+def _value(topic: str, pair: tuple[object, object], name: str) -> Difference | None:
+    before, after = (getattr(facts, name, None) for facts in pair)
     if before == after or before in (None, "") or after in (None, ""):
         return None
-    if key == "revision":
-        before, after = before[:SHORT_REVISION], after[:SHORT_REVISION]
-    return Difference(topic, str(before), str(after))
+    one, other = str(before), str(after)
+    return Difference(topic, *((one[:SHORT_REVISION], other[:SHORT_REVISION]) if name == "revision" else (one, other)))
 
 
-def _option(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference | None:
+def _option(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> Difference | None:
     if before.get(name) == after.get(name):
         return None
-    return Difference(f"option {name}", str(before.get(name, "not set")), str(after.get(name, "not set")))
+    return Difference(f"option {name}", before.get(name, "not set"), after.get(name, "not set"))
 
 
 def _clip(before: Document, after: Document) -> Difference | None:
     if same_clip(before, after):
         return None
-    clips = [document["clip"] for document in (before, after)]
-    labels = [f"{clip['name']} ({figures.seconds(clip['seconds'])})" for clip in clips]
+    clips = [document.clip for document in (before, after)]
+    labels = [f"{clip.name} ({figures.seconds(clip.seconds)})" for clip in clips]
     if labels[0] == labels[1]:
         # A file recorded anew under its old name, for one.
-        labels = [f"{clip['name']} (SHA-256 {str(clip.get('sha256'))[:8]}…)" for clip in clips]
+        labels = [f"{clip.name} (SHA-256 {str(clip.sha256)[:8]}…)" for clip in clips]
     return Difference("clip", *labels)
 
 
-def _language(before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference | None:
-    one, other = (plan.get("language") or "detected" for plan in (before, after))
+def _language(before: PlanFacts, after: PlanFacts) -> Difference | None:
+    one, other = (plan.language or "detected" for plan in (before, after))
     return Difference("language", one, other) if one != other else None
 
 
-def _memory(before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference | None:
-    one, other = (f"{host['memory_bytes'] / 2**30:.0f} GB" for host in (before, after))
+def _memory(before: Host, after: Host) -> Difference | None:
+    one, other = (f"{host.memory_bytes / 2**30:.0f} GB" for host in (before, after))
     return Difference("memory", one, other) if one != other else None
 
 
-def _load(before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference | None:
+def _load(before: Host, after: Host) -> Difference | None:
     """Only where one race began on a machine that was half busy, or more, and the other did not."""
-    busy = [host.get("load", 0.0) >= host["cores"] / 2 for host in (before, after)]
+    busy = [host.load >= host.cores / 2 for host in (before, after)]
     if busy[0] == busy[1]:
         return None
-    one, other = (f"{host.get('load', 0.0):.1f} on {host['cores']} cores" for host in (before, after))
+    one, other = (f"{host.load:.1f} on {host.cores} cores" for host in (before, after))
     return Difference("load average at the start", one, other)

@@ -1,112 +1,241 @@
-"""A race as the JSON object that `run --json` prints and a session keeps: the one form that exports and lists read."""
+"""A race as the JSON object that `run --json` prints and a session keeps: the one form that exports and lists read.
+
+Seconds are floats, memory is in megabytes (10^6 bytes), `wer` is a share of 1. Whoever holds a `Document` may rely on
+its types: what comes from a disk is validated by `core.codec` before anybody else sees it.
+"""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass, field
 
-from backends.base import Transcription
+from backends.base import Segment, Transcription
 from speedtest_tui import __version__
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.race.plan import Plan
-from speedtest_tui.core.race.row import RaceSnapshot, Row
+from speedtest_tui.core.race.row import RaceSnapshot, RaceState, Row, Status, Verdict
+from speedtest_tui.core.race.schedule import Order
+from speedtest_tui.core.race.statistics import Interval
 
 SCHEMA = 1
 
 WORDS_KEPT = 1000
 """Words whose times are kept, some six minutes of speech. An hour's would be a megabyte for each backend."""
 
-Document = Mapping[str, Any]
-"""A parsed session: what `build` returned, perhaps read back from a file."""
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What was transcribed; `sha256` is of the samples, in lower-case hex."""
+
+    name: str
+    seconds: float
+    sha256: str | None = None
+    reference: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.seconds > 0:
+            raise ValueError(f"a clip of {self.seconds} s")
 
 
-def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: datetime.datetime) -> dict[str, Any]:
-    """Describe an ended race. Seconds are floats, memory is in megabytes (10^6 bytes), `wer` is a share of 1."""
-    return {
-        "schema": SCHEMA,
-        "program": f"speedtest-tui {__version__}",
-        "started": started.astimezone(datetime.UTC).isoformat(timespec="seconds"),
-        "state": snapshot.state,
-        "clip": {
-            "name": clip.name,
-            "seconds": round(clip.seconds, 4),
-            "sha256": clip.sha256(),
-            "reference": clip.reference,
-            "warnings": list(clip.warnings),
-        },
-        "host": asdict(host),
-        "plan": {
-            "size": plan.size,
-            "backends": [entry.name for entry in plan.backends],
-            "runs": plan.runs,
-            "warmup": plan.warmup,
-            "order": snapshot.order,
-            "language": plan.language,
-            "timeout_s": plan.stall_s,
-            "options": [f"{backend}.{name}={value}" for backend, name, value in plan.options],
-        },
-        "notes": list(snapshot.notes),
-        "results": [_result(row) for row in snapshot.rows],
-        "verdict": asdict(snapshot.verdict),
-    }
+@dataclass(frozen=True)
+class PlanFacts:
+    """What was to be raced; `options` are "backend.name=value"."""
+
+    size: str
+    backends: tuple[str, ...]
+    runs: int
+    warmup: int
+    order: Order
+    language: str | None = None
+    timeout_s: float | None = None
+    options: tuple[str, ...] = ()
 
 
-def _result(row: Row) -> dict[str, Any]:
-    transcription = row.transcription
-    return {
-        "backend": row.backend,
-        "size": row.size,
-        "status": row.status,
-        "error": asdict(row.error) if row.error else None,
-        "version": row.version or None,
-        "model": _model(row),
-        "device": row.loaded.device if row.loaded else None,
-        "options": dict(row.loaded.options) if row.loaded else {},
-        "import_s": row.import_s,
-        "load_s": row.load_s,
-        "first_s": row.first_s,
-        "runs_s": list(row.runs_s),
-        "median_s": row.median_s,
-        "ci95_s": [row.median.low, row.median.high] if row.median else None,
-        "rtfx": row.rtfx,
-        "rank": row.rank,
-        "slower": asdict(row.slower) if row.slower else None,
-        "peak_rss_mb": _megabytes(row.peak_rss or None),
-        "peak_device_mb": _megabytes(row.device_peak),
-        "text": transcription.text if transcription else None,
-        "segments": [asdict(segment) for segment in transcription.segments] if transcription else [],
-        "words": _words(transcription) if transcription else [],
-        "figures": row.figures,
-        "language": transcription.language if transcription else None,
-        "wer": row.wer,
-        "warnings": list(row.warnings),
-    }
-
-
-def _words(transcription: Transcription) -> list[dict[str, Any]]:
-    """The words with their times; none at all where there are too many to keep."""
-    return [asdict(word) for word in transcription.words] if len(transcription.words) <= WORDS_KEPT else []
-
-
-def _model(row: Row) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class ModelFacts:
     """What was to run, as far as it is known; dtype, bits and parameters only where they were observed."""
+
+    source: str
+    revision: str | None = None
+    path: str | None = None
+    cache: str | None = None
+    files: tuple[str, ...] = ()
+    variant: str | None = None
+    dtype: str | None = None
+    bits: float | None = None
+    parameters: int | None = None
+
+
+@dataclass(frozen=True)
+class ErrorFacts:
+    """Why a backend has no result: a kind for programs, what is wrong and what to do for people."""
+
+    kind: str
+    message: str
+    hint: str = ""
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.message}: {self.hint}" if self.hint else self.message
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of the race, with the fields of `race.row.Row` in units that people read."""
+
+    backend: str
+    size: str
+    status: Status
+    error: ErrorFacts | None
+    model: ModelFacts | None
+    runs_s: tuple[float, ...]
+    median_s: float | None
+    ci95_s: tuple[float, float] | None
+    rtfx: float | None
+    rank: int | None
+    wer: float | None
+    text: str | None
+    version: str | None = None
+    device: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    import_s: float | None = None
+    load_s: float | None = None
+    first_s: float | None = None
+    slower: Interval | None = None
+    peak_rss_mb: float | None = None
+    peak_device_mb: float | None = None
+    segments: tuple[Segment, ...] = ()
+    words: tuple[Segment, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
+    language: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(not run > 0 for run in self.runs_s):
+            raise ValueError("a run that took no time")
+
+    @property
+    def reason(self) -> str:
+        """ "failed: out of memory: use a smaller size"; "" for a result that is ok."""
+        if self.status == "ok":
+            return ""
+        return f"{self.status}: {self.error.sentence}" if self.error else self.status
+
+
+@dataclass(frozen=True)
+class Document:
+    """A session: everything that is kept of a race. `started` is UTC, ISO 8601."""
+
+    schema: int
+    program: str
+    started: str
+    state: RaceState
+    clip: ClipFacts
+    host: Host
+    plan: PlanFacts
+    notes: tuple[str, ...]
+    results: tuple[Result, ...]
+    verdict: Verdict
+
+    def __post_init__(self) -> None:
+        try:
+            if self.begun.year < 1970:
+                raise ValueError
+        except (ValueError, OverflowError):
+            raise ValueError(f"{self.started[:40]!r} is no time of a start") from None
+
+    @property
+    def begun(self) -> datetime.datetime:
+        """When the race was started, in local time."""
+        return datetime.datetime.fromisoformat(self.started).astimezone()
+
+    @property
+    def ordered(self) -> tuple[Result, ...]:
+        """The results, ranked ones first by rank, the others as they stood."""
+        return tuple(sorted(self.results, key=lambda result: result.rank or float("inf")))
+
+
+def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: datetime.datetime) -> Document:
+    """Describe an ended race."""
+    return Document(
+        schema=SCHEMA,
+        program=f"speedtest-tui {__version__}",
+        started=started.astimezone(datetime.UTC).isoformat(timespec="seconds"),
+        state=snapshot.state,
+        clip=ClipFacts(clip.name, round(clip.seconds, 4), clip.sha256(), clip.reference, clip.warnings),
+        host=host,
+        plan=PlanFacts(
+            size=plan.size,
+            backends=tuple(entry.name for entry in plan.backends),
+            runs=plan.runs,
+            warmup=plan.warmup,
+            order=plan.order,
+            language=plan.language,
+            timeout_s=plan.stall_s,
+            options=tuple(f"{backend}.{name}={value}" for backend, name, value in plan.options),
+        ),
+        notes=snapshot.notes,
+        results=tuple(map(result_of, snapshot.rows)),
+        verdict=snapshot.verdict,
+    )
+
+
+def result_of(row: Row) -> Result:
+    """What is kept of a row."""
+    transcription = row.transcription
+    return Result(
+        backend=row.backend,
+        size=row.size,
+        status=row.status,
+        error=ErrorFacts(**asdict(row.error)) if row.error else None,
+        version=row.version or None,
+        model=_model(row),
+        device=row.loaded.device if row.loaded else None,
+        options=dict(row.loaded.options) if row.loaded else {},
+        import_s=row.import_s,
+        load_s=row.load_s,
+        first_s=row.first_s,
+        runs_s=row.runs_s,
+        median_s=row.median_s,
+        ci95_s=(row.median.low, row.median.high) if row.median else None,
+        rtfx=row.rtfx,
+        rank=row.rank,
+        slower=row.slower,
+        peak_rss_mb=_megabytes(row.peak_rss or None),
+        peak_device_mb=_megabytes(row.device_peak),
+        text=transcription.text if transcription else None,
+        segments=tuple(transcription.segments) if transcription else (),
+        words=_words(transcription) if transcription else (),
+        figures=row.figures,
+        language=transcription.language if transcription else None,
+        wer=row.wer,
+        warnings=row.warnings,
+    )
+
+
+def _words(transcription: Transcription) -> tuple[Segment, ...]:
+    """The words with their times; none at all where there are too many to keep."""
+    return tuple(transcription.words) if len(transcription.words) <= WORDS_KEPT else ()
+
+
+def _model(row: Row) -> ModelFacts | None:
     if row.spec is None:
         return None
     loaded, location = row.loaded, row.location
-    return {
-        "source": row.spec.source,
-        "revision": (loaded.revision if loaded else location.revision if location else "") or None,
-        "path": str(location.path) if location and location.path else None,
-        "cache": location.cache if location else None,
-        "files": list(loaded.files) if loaded else [],
-        "variant": row.spec.variant or None,
-        "dtype": loaded.dtype if loaded else None,
-        "bits": round(loaded.bits, 2) if loaded and loaded.bits else None,
-        "parameters": loaded.parameters if loaded else None,
-    }
+    return ModelFacts(
+        source=row.spec.source,
+        revision=(loaded.revision if loaded else location.revision if location else "") or None,
+        path=str(location.path) if location and location.path else None,
+        cache=location.cache if location else None,
+        files=tuple(loaded.files) if loaded else (),
+        variant=row.spec.variant or None,
+        dtype=loaded.dtype if loaded else None,
+        bits=round(loaded.bits, 2) if loaded and loaded.bits else None,
+        parameters=loaded.parameters if loaded else None,
+    )
 
 
 def _megabytes(count: int | None) -> float | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.sessions.document import Document
+from speedtest_tui.core.codec import plain
+from speedtest_tui.core.sessions.document import Document, Result
 
 CSV_COLUMNS = (
     "backend", "size", "status", "rank", "median_s", "ci95_low_s", "ci95_high_s", "rtfx", "import_s", "load_s",
@@ -17,13 +17,9 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def ordered(document: Document) -> list[dict[str, Any]]:
-    """The results, ranked ones first by rank, the others as they stood."""
-    return sorted(document["results"], key=lambda result: result.get("rank") or float("inf"))
-
-
-def to_json(document: Document) -> str:
-    return _writable(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+def to_json(value: object) -> str:
+    """A document, or anything else of plain values and frozen dataclasses."""
+    return _writable(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
 
 
 def to_csv(document: Document) -> str:
@@ -31,17 +27,17 @@ def to_csv(document: Document) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, restval="", extrasaction="ignore")
     writer.writeheader()
-    for result in ordered(document):
-        low, high = result["ci95_s"] or ("", "")
-        model = result["model"] or {}
+    for result in document.ordered:
+        low, high = result.ci95_s or ("", "")
+        facts = {**(plain(result.model) if result.model else {}), **plain(result)}
         writer.writerow(
-            {key: "" if value is None else value for key, value in {**model, **result}.items()}
+            {key: "" if value is None else value for key, value in facts.items()}
             | {
                 "ci95_low_s": low,
                 "ci95_high_s": high,
-                "runs_s": " ".join(f"{run:.6f}" for run in result["runs_s"]),
-                "error": _error(result),
-                "warnings": "; ".join(result["warnings"]),
+                "runs_s": " ".join(f"{run:.6f}" for run in result.runs_s),
+                "error": result.error.sentence if result.error else "",
+                "warnings": "; ".join(result.warnings),
             }
         )
     return _writable(out.getvalue())
@@ -49,72 +45,67 @@ def to_csv(document: Document) -> str:
 
 def to_markdown(document: Document) -> str:
     """A table to paste into an issue, with the machine, the clip and the verdict around it."""
-    clip, host, plan = document["clip"], document["host"], document["plan"]
+    clip, host, plan = document.clip, document.host, document.plan
     lines = [
-        f"**{_cell(document['verdict']['sentence'])}**",
+        f"**{_cell(document.verdict.sentence)}**",
         "",
-        f"{_cell(clip['name'])}, {figures.seconds(clip['seconds'])} · size {plan['size']} · {plan['runs']} runs, "
-        f"{plan['order']} · {_cell(host['chip'])}, {host['cores']} cores, {host['memory_bytes'] / 2**30:.0f} GB, "
-        f"{_cell(host['system'])} · {document['program']}",
+        f"{_cell(clip.name)}, {figures.seconds(clip.seconds)} · size {plan.size} · {plan.runs} runs, "
+        f"{plan.order} · {_cell(host.chip)}, {host.cores} cores, {host.memory_bytes / 2**30:.0f} GB, "
+        f"{_cell(host.system)} · {document.program}",
         "",
         "| # | backend | median (95 %) | RTFx | relative | load | first | memory | WER | weights |",
         "|--:|:--|--:|--:|--:|--:|--:|--:|--:|:--|",
     ]
-    lines += ["| " + " | ".join(map(_cell, cells)) + " |" for cells in map(_cells, ordered(document))]
-    texts = [f"- {_cell(result['backend'])}: {_cell(result['text'])}" for result in ordered(document) if result["text"]]
-    remarks = [f"- {_cell(text)}" for text in (*clip["warnings"], *document["notes"])]
-    remarks += [f"- {_cell(r['backend'])}: {_cell(w)}" for r in ordered(document) for w in r["warnings"]]
+    lines += ["| " + " | ".join(map(_cell, cells)) + " |" for cells in map(_cells, document.ordered)]
+    texts = [f"- {_cell(result.backend)}: {_cell(result.text)}" for result in document.ordered if result.text]
+    remarks = [f"- {_cell(text)}" for text in (*clip.warnings, *document.notes)]
+    remarks += [f"- {_cell(result.backend)}: {_cell(text)}" for result in document.ordered for text in result.warnings]
     for title, block in (("Transcripts", texts), ("Remarks", remarks)):
         lines += ["", f"{title}:", "", *block] if block else []
     return _writable("\n".join(lines) + "\n")
 
 
-def _cells(result: dict[str, Any]) -> tuple[str, ...]:
-    if result["status"] != "ok":
-        return ("", result["backend"], f"{result['status']}: {_error(result)}", *[""] * 7)
+def _cells(result: Result) -> tuple[str, ...]:
+    if result.status != "ok":
+        return ("", result.backend, result.reason, *[""] * 7)
     return (
-        str(result["rank"]),
-        result["backend"],
+        str(result.rank),
+        result.backend,
         median(result),
-        figures.rtfx(result["rtfx"]),
+        figures.rtfx(result.rtfx),
         relative(result),
-        figures.seconds(result["load_s"]),
-        figures.seconds(result["first_s"]),
-        figures.megabytes(result["peak_rss_mb"]),
-        figures.percent(result["wer"]),
+        figures.seconds(result.load_s),
+        figures.seconds(result.first_s),
+        figures.megabytes(result.peak_rss_mb),
+        figures.percent(result.wer),
         weights(result),
     )
 
 
-def median(result: dict[str, Any]) -> str:
+def median(result: Result) -> str:
     """ "0.145 s ±0.003"."""
-    interval = f" {figures.half_width(*result['ci95_s'])}" if result["ci95_s"] else ""
-    return figures.seconds(result["median_s"]) + interval
+    interval = f" {figures.half_width(*result.ci95_s)}" if result.ci95_s else ""
+    return figures.seconds(result.median_s) + interval
 
 
-def relative(result: dict[str, Any]) -> str:
+def relative(result: Result) -> str:
     """ "fastest" or "2.8× slower"."""
-    if result["rank"] == 1:
+    if result.rank == 1:
         return "fastest"
-    return figures.slower(result["slower"]["value"]) if result["slower"] else ""
+    return figures.slower(result.slower.value) if result.slower else ""
 
 
-def weights(result: dict[str, Any]) -> str:
+def weights(result: Result) -> str:
     """What ran: source, dtype, bits per weight where quantised."""
-    model = result["model"] or {}
-    bits = model.get("bits")
-    precision = f"{bits:.1f} bits" if bits and bits < 12 else model.get("dtype") or ""
-    return f"{model.get('source', '')} {precision}".strip()
+    if (model := result.model) is None:
+        return ""
+    precision = f"{model.bits:.1f} bits" if model.bits and model.bits < 12 else model.dtype or ""
+    return f"{model.source} {precision}".strip()
 
 
 def _writable(text: str) -> str:
     """Text without the lone surrogates that stand for bytes of a path that is no UTF-8: nothing can encode them."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _error(result: dict[str, Any]) -> str:
-    error = result["error"]
-    return f"{error['message']}{': ' + error['hint'] if error['hint'] else ''}" if error else ""
 
 
 def _cell(text: object) -> str:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from speedtest_tui.core import disk as atomic
 from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.codec import Damaged, decode
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.sessions.document import SCHEMA, Document
-from speedtest_tui.core.sessions.export import to_json, to_markdown
+from speedtest_tui.core.sessions.export import to_json
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,17 @@ class DamagedSession:
     reason: str
 
 
-def save(document: dict[str, Any], clip: Clip) -> Path:
+@dataclass(frozen=True)
+class _Schema:
+    schema: int
+
+
+def save(document: Document, clip: Clip) -> Path:
     """Write `session.json` and `clip.flac` (24 bit) into a new folder and return it. Raises OSError."""
     import soundfile
 
     root = sessions_folder()
-    stem = re.sub(r"[^0-9T]", "", document["started"].partition("+")[0])
+    stem = re.sub(r"[^0-9T]", "", document.started.partition("+")[0])
     for name in (stem, *(f"{stem}-{i}" for i in range(2, 1000))):
         if (target := root / name).exists():
             continue
@@ -57,31 +60,20 @@ def save(document: dict[str, Any], clip: Clip) -> Path:
 
 
 def read(folder: Path) -> Session | DamagedSession:
-    """Read one session's folder."""
+    """Read one session's folder; what is no session of this version is a damaged one, and says why."""
     try:
-        document = json.loads((folder / "session.json").read_text(encoding="utf-8"))
+        content = (folder / "session.json").read_bytes()
     except FileNotFoundError:
         return DamagedSession(folder.name, folder, "session.json is missing")
     except OSError as error:
         return DamagedSession(folder.name, folder, f"session.json cannot be read ({error.strerror})")
-    except (ValueError, RecursionError):
-        return DamagedSession(folder.name, folder, "session.json is no JSON")
-    problem = _problem(document)
-    return DamagedSession(folder.name, folder, problem) if problem else Session(folder.name, folder, document)
-
-
-def _problem(document: object) -> str:
-    if not isinstance(document, dict):
-        return "session.json holds no session"
-    schema = document.get("schema")
-    if schema != SCHEMA:
-        return f"it has schema {schema!r}, this version reads {SCHEMA}"
     try:
-        to_markdown(document)
-        datetime.datetime.fromisoformat(document["started"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        return f"session.json is not as this version writes it ({type(error).__name__}: {error})"
-    return ""
+        schema = decode(_Schema, content).schema
+        if schema != SCHEMA:
+            return DamagedSession(folder.name, folder, f"it has schema {schema}, this version reads {SCHEMA}")
+        return Session(folder.name, folder, decode(Document, content))
+    except Damaged as damage:
+        return DamagedSession(folder.name, folder, f"session.json {damage}")
 
 
 def sessions() -> Iterator[Session | DamagedSession]:

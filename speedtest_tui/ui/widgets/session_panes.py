@@ -6,10 +6,9 @@ A kept session in words and columns: as a line of a list, in full, and against a
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -23,8 +22,8 @@ from textual.widgets import DataTable, Static
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.race.row import MARKS
 from speedtest_tui.core.sessions.compare import BackendChange, Comparison, factor_words
-from speedtest_tui.core.sessions.document import Document
-from speedtest_tui.core.sessions.export import median, ordered, relative, weights
+from speedtest_tui.core.sessions.document import Document, Result
+from speedtest_tui.core.sessions.export import median, relative, weights
 from speedtest_tui.core.sessions.store import DamagedSession, Session
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU
 from speedtest_tui.ui.widgets.line_text import column, fit, printable, wrap
@@ -105,12 +104,12 @@ def line_of(session: Session | DamagedSession) -> SessionLine:
     document = session.document
     clip = session.folder / "clip.flac"
     # Segments and words are the bulk of a session and shown nowhere here.
-    light = {**document, "results": [{**result, "segments": [], "words": []} for result in document["results"]]}
+    light = replace(document, results=tuple(replace(result, segments=(), words=()) for result in document.results))
     return SessionLine(
         replace(session, document=light),
         when(document),
-        printable(document["clip"]["name"]),
-        document["plan"]["size"],
+        printable(document.clip.name),
+        document.plan.size,
         _result(document),
         clip if clip.is_file() else None,
     )
@@ -118,7 +117,7 @@ def line_of(session: Session | DamagedSession) -> SessionLine:
 
 def when(document: Document) -> str:
     """When a session was started, in local time."""
-    return _local(datetime.datetime.fromisoformat(document["started"]))
+    return _local(document.begun)
 
 
 def _named(name: str) -> str:
@@ -134,9 +133,9 @@ def _local(moment: datetime.datetime) -> str:
 
 
 def _result(document: Document) -> str:
-    best = next((result for result in document["results"] if result["rank"] == 1), None)
-    cancelled = "– cancelled" if document["state"] == "cancelled" else ""
-    fastest = f"{best['backend']} {figures.seconds(best['median_s'])}" if best else ""
+    best = next((result for result in document.results if result.rank == 1), None)
+    cancelled = "– cancelled" if document.state == "cancelled" else ""
+    fastest = f"{best.backend} {figures.seconds(best.median_s)}" if best else ""
     return " · ".join(filter(None, (cancelled, fastest))) or "✗ nothing finished"
 
 
@@ -158,22 +157,22 @@ def _broken(text: str, width: int) -> Iterator[str]:
 def details(session: Session, width: int, *, whole: bool = False) -> Content:
     """Everything about a session; whole: transcripts to their end."""
     document = session.document
-    clip, plan, host = document["clip"], document["plan"], document["host"]
-    state = "– cancelled: what was measured until then counts\n" if document["state"] == "cancelled" else ""
-    parts: list[Part] = [(document["verdict"]["sentence"], "bold"), "\n", (state, STYLE_NEEDS_YOU), "\n"]
+    clip, plan, host = document.clip, document.plan, document.host
+    state = "– cancelled: what was measured until then counts\n" if document.state == "cancelled" else ""
+    parts: list[Part] = [(document.verdict.sentence, "bold"), "\n", (state, STYLE_NEEDS_YOU), "\n"]
     parts += _table(document, width)
-    for result in ordered(document):
+    for result in document.ordered:
         parts += _said(result, width, whole)
-    if remarks := [*clip["warnings"], *document["notes"]]:
+    if remarks := [*clip.warnings, *document.notes]:
         parts += ["\n", *((f"! {printable(remark)}\n", STYLE_NEEDS_YOU) for remark in remarks)]
-    language = plan["language"] or "auto"
+    language = plan.language or "auto"
     facts = (
-        ("clip", f"{clip['name']} · {figures.seconds(clip['seconds'])}"),
-        ("reference", clip["reference"] or ""),
-        ("plan", f"size {plan['size']} · {plan['runs']} runs, {plan['order']} · language {language}"),
-        ("machine", f"{host['chip']} · {host['cores']} cores · {host['memory_bytes'] / 2**30:.0f} GB"),
-        ("", f"{host['system']} · Python {host['python']} · load {host['load']:.2f} · {document['program']}"),
-        ("weights", "\n".join(f"{r['backend']}: {weights(r)}" for r in ordered(document) if r["model"])),
+        ("clip", f"{clip.name} · {figures.seconds(clip.seconds)}"),
+        ("reference", clip.reference or ""),
+        ("plan", f"size {plan.size} · {plan.runs} runs, {plan.order} · language {language}"),
+        ("machine", f"{host.chip} · {host.cores} cores · {host.memory_bytes / 2**30:.0f} GB"),
+        ("", f"{host.system} · Python {host.python} · load {host.load:.2f} · {document.program}"),
+        ("weights", "\n".join(f"{r.backend}: {weights(r)}" for r in document.ordered if r.model)),
         ("kept in", "\n".join(_broken(short(session.folder), width - 11))),
     )
     parts.append("\n")
@@ -189,15 +188,15 @@ Part = Content | str | tuple[str, str]
 
 def _table(document: Document, width: int) -> Iterator[Part]:
     """The results in columns, as many as fit."""
-    columns = [("median ±95 %", 15, median), ("RTFx", 7, lambda r: figures.rtfx(r["rtfx"]))]
+    columns = [("median ±95 %", 15, median), ("RTFx", 7, lambda r: figures.rtfx(r.rtfx))]
     optional = [
         ("relative", 13, relative),
-        ("WER", 6, lambda r: figures.percent(r["wer"])),
-        ("memory", 8, lambda r: figures.megabytes(r["peak_rss_mb"])),
-        ("load", 8, lambda r: figures.seconds(r["load_s"])),
-        ("first", 8, lambda r: figures.seconds(r["first_s"])),
+        ("WER", 6, lambda r: figures.percent(r.wer)),
+        ("memory", 8, lambda r: figures.megabytes(r.peak_rss_mb)),
+        ("load", 8, lambda r: figures.seconds(r.load_s)),
+        ("first", 8, lambda r: figures.seconds(r.first_s)),
     ]
-    name = min(17, max((cell_len(result["backend"]) for result in document["results"]), default=8))
+    name = min(17, max((cell_len(result.backend) for result in document.results), default=8))
     room = width - 2 - name - sum(size + 2 for _, size, _ in columns)
     for extra in optional:
         room -= extra[1] + 2
@@ -206,32 +205,29 @@ def _table(document: Document, width: int) -> Iterator[Part]:
         columns.append(extra)
     head = "  ".join(column(title, size, right=True) for title, size, _ in columns)
     yield f"  {column('backend', name)}  {head}\n", "underline"
-    for result in ordered(document):
-        if result["status"] != "ok":
+    for result in document.ordered:
+        if result.status != "ok":
             continue
-        style = STYLE_BEST if result["rank"] == 1 else ""
-        yield f"{result['rank'] or ' '} {column(result['backend'], name)}  ", style
+        style = STYLE_BEST if result.rank == 1 else ""
+        yield f"{result.rank or ' '} {column(result.backend, name)}  ", style
         yield "  ".join(column(str(cell(result)), size, right=True) for _, size, cell in columns) + "\n"
 
 
-def _said(result: Mapping[str, Any], width: int, whole: bool) -> Iterator[Part]:
+def _said(result: Result, width: int, whole: bool) -> Iterator[Part]:
     """A backend's text, or why there is none."""
-    glyph, colour = MARKS.get(result["status"], MARKS["failed"])
+    glyph, colour = MARKS.get(result.status, MARKS["failed"])
     yield f"\n{glyph} ", STYLES[colour]
-    yield result["backend"], "bold"
-    yield f"   WER {figures.percent(result['wer'])}\n" if result["wer"] is not None else "\n"
-    text = printable(" ".join((result["text"] or "").split()))
+    yield result.backend, "bold"
+    yield f"   WER {figures.percent(result.wer)}\n" if result.wer is not None else "\n"
+    text = printable(" ".join((result.text or "").split()))
     if len(text) > LONG_TEXT and not whole:
         text = f"{text[:LONG_TEXT]} … ({len(text):,} characters)"
-    if result["status"] == "ok":
+    if result.status == "ok":
         text = text or "(no text)"
     lines = wrap(text, width - 2) if text else []
-    if result["status"] != "ok":
-        error = result["error"] or {"message": "", "hint": ""}
-        lines += wrap(
-            printable(": ".join(filter(None, (result["status"], error["message"], error["hint"])))), width - 2
-        )
-    lines += [line for warning in result["warnings"] for line in wrap(f"! {printable(warning)}", width - 2)]
+    if result.status != "ok":
+        lines += wrap(printable(result.reason), width - 2)
+    lines += [line for warning in result.warnings for line in wrap(f"! {printable(warning)}", width - 2)]
     yield "".join(f"  {line}\n" for line in lines)
 
 
@@ -239,7 +235,7 @@ def comparison(found: Comparison, before: Session, width: int) -> Content:
     """What changed since an earlier session."""
     parts: list[Part] = [
         (f"{found.headline}\n\n", "bold"),
-        f"compared with {when(before.document)}, {printable(before.document['clip']['name'])}\n\n",
+        f"compared with {when(before.document)}, {printable(before.document.clip.name)}\n\n",
     ]
     name = min(17, max((cell_len(change.backend) for change in found.backends), default=8))
     if width >= 40:

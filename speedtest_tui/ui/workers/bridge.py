@@ -55,12 +55,12 @@ def headline_since(kept: Kept) -> str:
     from speedtest_tui.core.sessions.compare import compare, previous_of
 
     session = store.read(kept.folder) if kept.folder else None
-    if not isinstance(session, store.Session) or session.document["state"] != "done":
+    if not isinstance(session, store.Session) or session.document.state != "done":
         return ""
     previous = previous_of(session, store.sessions())
     if previous is None:
         return ""
-    began = datetime.datetime.fromisoformat(previous.document["started"]).astimezone()
+    began = datetime.datetime.fromisoformat(previous.document.started).astimezone()
     return f"since {began:%Y-%m-%d %H:%M}: {compare(previous.document, session.document).headline}"
 
 
