@@ -76,7 +76,7 @@ def verify(chosen: Sequence[BackendEntry], reports: Sequence[ModelReport], timeo
     """Load every model that can be, one after another, and remember what came of it."""
     from speedtest_tui.core.jobs.verify import DOING
     from speedtest_tui.core.jobs.verify import verify as load
-    from speedtest_tui.core.models.verifications import remember
+    from speedtest_tui.core.models.remembered import remember
     from speedtest_tui.core.race.prepare import find
 
     line, cancelled = Line(), threading.Event()

@@ -67,7 +67,7 @@ def model_report(
     return ModelReport(backend, size, spec, states, (size,), WHOLE if usable else None, verified)
 
 
-LOADED = Verification(True, "loads and transcribes", "/models/x", 0.42, "f", "2026-11-20T12:00:00+00:00")
+LOADED = Verification("ok", "loads and transcribes", "/models/x", 0.42, "f", "2026-11-20T12:00:00+00:00")
 NANO = (
     model_report("mlx-whisper", "nano", local=CacheState("complete", 11_200_000, 11_200_000), verified=LOADED),
     model_report("parakeet-mlx", "nano"),

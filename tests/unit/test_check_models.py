@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from by_hand import COMMIT, SPEC, flip, payload, put, safetensors
+from caches import COMMIT, SPEC, flip, payload, put, safetensors
 from racing import entry
 from toys import faulty, well
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from by_hand import CHECKPOINT, GOOD, SPEC, flip, payload, put, sha256
+from caches import CHECKPOINT, GOOD, SPEC, flip, found_corrupt, payload, put, sha256
 
 from backends.base import BackendEntry, ModelSpec, RequiredFile
 from speedtest_tui.core.locations import checksums_file
-from speedtest_tui.core.models import checked
 from speedtest_tui.core.models import hashes as hashing
 from speedtest_tui.core.models.hashes import checksum, with_hash, without_hash
+from speedtest_tui.core.models.remembered import verdict
 from speedtest_tui.core.models.status import Fault, ModelReport
 from speedtest_tui.core.models.survey import report
 
@@ -40,7 +40,7 @@ def compare(reports: Sequence[ModelReport]) -> tuple[Fault, ...]:
 def test_whole_files_match(hub: Path, manifest: bool) -> None:
     snapshot = put(hub, manifest=manifest)
     assert compare([look()]) == ()
-    assert [checked.verdict(snapshot / name) for name in GOOD] == ["ok", "ok"]
+    assert [verdict(snapshot / name) for name in GOOD] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize("manifest", [False, True])
@@ -76,8 +76,7 @@ def test_a_mended_file_is_fine_again(hub: Path) -> None:
 
 def test_a_file_found_corrupt_is_compared_again_when_asked(hub: Path) -> None:
     weights = put(hub) / WEIGHTS
-    status = weights.stat()
-    checked.remember([checked.Checked(weights, status.st_size, status.st_mtime_ns, "0" * 64, ok=False)])
+    found_corrupt(weights)
     assert look().state("hf").state == "damaged"
     assert compare([look()]) == ()
     assert look().state("hf").state == "complete"
@@ -177,4 +176,4 @@ def test_a_file_that_cannot_be_read_is_a_fault(hub: Path, monkeypatch: pytest.Mo
     faults = compare([look()])
     assert {fault.kind for fault in faults} == {"unreadable"}
     assert faults[0].detail == "config.json cannot be read: input/output error"
-    assert checked.verdict(snapshot / WEIGHTS) is None
+    assert verdict(snapshot / WEIGHTS) is None

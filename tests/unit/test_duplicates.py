@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from by_hand import put, safetensors, sha256
+from caches import put, safetensors, sha256
 
 from speedtest_tui.core.models import duplicates as module
 from speedtest_tui.core.models.hashes import HashJob, hash_files

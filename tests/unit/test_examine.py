@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from by_hand import (
+from caches import (
     COMMIT,
     GOOD,
     SPEC,
     archive,
     flip,
+    found_corrupt,
     git_sha1,
     payload,
     put,
@@ -20,7 +21,6 @@ from by_hand import (
 )
 
 from backends.base import ModelSpec, RequiredFile
-from speedtest_tui.core.models import checked
 from speedtest_tui.core.models.examine import examine
 from speedtest_tui.core.models.status import CacheName, CacheState
 
@@ -200,12 +200,11 @@ def test_a_file_whose_hash_was_wrong_is_damaged_until_it_changes(hub: Path) -> N
     weights = payload(put(hub) / WEIGHTS)
     flip(weights)
     assert examine(SPEC, "hf").state == "complete"
-    status = weights.stat()
-    checked.remember([checked.Checked(weights, status.st_size, status.st_mtime_ns, "0" * 64, ok=False)])
+    found_corrupt(weights)
     state = examine(SPEC, "hf")
     assert (state.state, state.detail) == ("damaged", "weights.safetensors does not match its sha256")
     flip(weights)
-    os.utime(weights, ns=(0, status.st_mtime_ns + 1))
+    os.utime(weights, ns=(0, weights.stat().st_mtime_ns + 1))
     assert examine(SPEC, "hf").state == "complete"
 
 

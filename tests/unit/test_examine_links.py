@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from by_hand import (
+from caches import (
     COMMIT,
     GOOD,
     SPEC,

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from by_hand import (
+from caches import (
     CHECKPOINT,
     COMMIT,
     FILES,

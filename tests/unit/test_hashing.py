@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from by_hand import git_sha1
+from caches import git_sha1
 
 from speedtest_tui.core.models import hashes as hashing
 from speedtest_tui.core.models.hashes import HashJob, hash_files

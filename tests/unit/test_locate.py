@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from by_hand import CHECKPOINT, COMMIT, FILES, GOOD, SPEC, archive, payload, put
+from caches import CHECKPOINT, COMMIT, FILES, GOOD, SPEC, archive, payload, put
 
 from backends.base import BackendEntry, Location, ModelSpec
 from backends.catalogue import MLX_WHISPER, openai_checkpoint

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from by_hand import CHECKPOINT, GOOD, SPEC, flip, payload, put, sha256
+from caches import CHECKPOINT, GOOD, SPEC, flip, payload, put, sha256
 from filelock import FileLock
 from repairing import apply, picture, planned, reports
 from test_repair_plan import OPENAI, WEIGHTS, hf, mlx_weights  # noqa: F401
@@ -320,7 +320,7 @@ def test_the_models_are_examined_afterwards(hf: Path) -> None:  # noqa: F811
 REPAIR = """
 sys.path.insert(0, {unit!r})
 from repairing import apply, planned
-from by_hand import SPEC
+from caches import SPEC
 apply(planned(SPEC).chosen)
 """
 

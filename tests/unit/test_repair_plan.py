@@ -9,13 +9,13 @@ import struct
 from pathlib import Path
 
 import pytest
-from by_hand import CHECKPOINT, FILES, GOOD, SPEC, flip, git_sha1, payload, put, sha256
+from caches import CHECKPOINT, FILES, GOOD, SPEC, flip, found_corrupt, git_sha1, payload, put, sha256
 from repairing import planned, reports
 
 from backends.base import ModelSpec, RequiredFile
 from speedtest_tui.core import locations
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.models import checked, layout
+from speedtest_tui.core.models import layout
 from speedtest_tui.core.models.inventory import Duplicate
 from speedtest_tui.core.models.scan import scan
 from speedtest_tui.core.repair.copying import plan_copy
@@ -82,8 +82,7 @@ def test_a_damaged_file_is_fetched_again_and_named(hf: Path, damage: str) -> Non
     blob = payload(snapshot / WEIGHTS)
     if damage == "hash":
         flip(snapshot / WEIGHTS)
-        status = blob.stat()
-        checked.remember([checked.Checked(blob, status.st_size, status.st_mtime_ns, "0" * 64, False)])
+        found_corrupt(blob)
     else:
         blob.write_bytes({"cut": GOOD[WEIGHTS][:40], "empty": b"", "pointer": b"version https://git-lfs\n"}[damage])
     (step,) = planned(SPEC).chosen
@@ -121,8 +120,7 @@ def test_what_is_whole_in_another_cache_is_not_fetched(hf: Path) -> None:
 def test_a_copy_that_is_known_to_be_damaged_is_not_used(hf: Path) -> None:
     payload(put(hf, manifest=True) / WEIGHTS).write_bytes(b"")
     other = payload(put(locations.local_cache(), manifest=True) / WEIGHTS)
-    status = other.stat()
-    checked.remember([checked.Checked(other, status.st_size, status.st_mtime_ns, "0" * 64, False)])
+    found_corrupt(other)
     assert {step.kind for step in planned(SPEC).chosen if step.cache == "hf"} == {"fetch"}
 
 

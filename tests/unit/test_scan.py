@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from by_hand import COMMIT, GOOD, etag, put, safetensors
+from caches import COMMIT, GOOD, etag, put, safetensors
 from huggingface_hub import scan_cache_dir
 
 from speedtest_tui.core.models import manifest

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from by_hand import CHECKPOINT, GOOD, put, safetensors
+from caches import CHECKPOINT, GOOD, put, safetensors
 
 from speedtest_tui.core.models.inventory import Stored
 from speedtest_tui.core.models.roots import Roots, default_roots

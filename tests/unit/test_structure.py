@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from by_hand import archive, safetensors
+from caches import archive, safetensors
 
 from speedtest_tui.core.format import amount, of
 from speedtest_tui.core.models import structure

@@ -6,12 +6,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from by_hand import CHECKPOINT, SPEC, payload, put, safetensors
+from caches import CHECKPOINT, SPEC, payload, put, safetensors
 
 from backends.base import Availability, BackendEntry, Location, ModelSpec
 from backends.catalogue import SIZES
 from backends.registry import BUILT_IN
-from speedtest_tui.core.models import verifications
+from speedtest_tui.core.models import remembered
 from speedtest_tui.core.models.fingerprint import fingerprint, libraries
 from speedtest_tui.core.models.problems import can_run, of_report
 from speedtest_tui.core.models.status import ModelReport, Verification
@@ -193,8 +193,8 @@ def test_what_loading_said_is_shown_and_stale_when_a_file_changes(hub: Path) -> 
     assert report.spec is not None
     assert report.location is not None
     seen = fingerprint(report.spec, report.location, libraries(entry, report.spec))
-    failed = Verification(False, "does not load: no", str(snapshot), 0.0, seen, "2026-01-01T00:00:00+00:00")
-    verifications.remember("mlx-whisper", failed)
+    failed = Verification("failed", "does not load: no", str(snapshot), 0.0, seen, "2026-01-01T00:00:00+00:00")
+    remembered.remember("mlx-whisper", failed)
     report = one("mlx-whisper", "tiny")
     assert report.verified == failed
     assert [(problem.kind, problem.counts) for problem in of_report(report, named=False)] == [("does-not-load", True)]

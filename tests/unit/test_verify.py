@@ -141,7 +141,7 @@ def test_a_slow_load_is_no_failure() -> None:
 def test_a_hang_is_given_up(mark: str, toy: type, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stall, "BUSY_FACTOR", 2)
     found = check(toy, timeout=STALL_S)
-    assert (found.ok, found.message) == (False, f"gave up: {words}: give it more with --timeout")
+    assert (found.outcome, found.message) == ("gave-up", f"gave up: {words}: give it more with --timeout")
     assert none_left(mark)
 
 

@@ -14,7 +14,7 @@ from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.status import CacheState, ModelReport, StateName, Verification
 from speedtest_tui.core.repair.step import Step
 
-LOADED = Verification(True, "loads and transcribes", "/x", 0.42, "f", "2026-11-20T12:00:00+00:00")
+LOADED = Verification("ok", "loads and transcribes", "/x", 0.42, "f", "2026-11-20T12:00:00+00:00")
 
 
 @pytest.mark.parametrize("state", wording.MARKS)
@@ -36,9 +36,9 @@ def test_a_partial_model_says_how_much_of_it_is_there() -> None:
         (None, "·"),
         (LOADED, "✓ 0.4 s"),
         (replace(LOADED, stale=True), "? stale"),
-        (replace(LOADED, ok=False, message="does not load: no"), "✗ no"),
-        (replace(LOADED, ok=False, message="gave up: nothing happened"), "? stuck"),
-        (replace(LOADED, ok=False, stale=True), "? stale"),
+        (replace(LOADED, outcome="failed", message="does not load: no"), "✗ no"),
+        (replace(LOADED, outcome="gave-up"), "? stuck"),
+        (replace(LOADED, outcome="failed", stale=True), "? stale"),
     ],
 )
 def test_what_came_of_loading(verified: Verification | None, said: str) -> None:

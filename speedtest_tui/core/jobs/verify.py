@@ -20,8 +20,8 @@ from backends.base import SAMPLE_RATE, BackendEntry, Location, ModelSpec, Transc
 from backends.checks import repetition_loop
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.fingerprint import fingerprint, libraries
-from speedtest_tui.core.models.status import ModelReport, Verification
-from speedtest_tui.core.models.verifications import remember
+from speedtest_tui.core.models.remembered import remember
+from speedtest_tui.core.models.status import ModelReport, Outcome, Verification
 from speedtest_tui.core.process.lines import Event, ProtocolError
 from speedtest_tui.core.process.parent import ChildHandle, Ended, Report
 from speedtest_tui.core.race.events import apply
@@ -79,18 +79,19 @@ def verify(
     # Before the load, so that a file which changes meanwhile makes the result stale.
     files = fingerprint(spec, location, libraries(entry, spec))
     seconds = 0.0
+    outcome: Outcome
     try:
         with shared_samples(tone()) as descriptor:
             check = _Check(entry, on_change, cancelled, timeout or DEFAULT_STALL_S)
             if not check.run(entry, spec, location, descriptor):
                 return None
-        seconds, ok, message = check.row.load_s or 0.0, True, "loads and transcribes"
+        seconds, outcome, message = check.row.load_s or 0.0, "ok", "loads and transcribes"
     except Refuted as reason:
-        ok, message = False, f"does not load: {_one_line(str(reason))}"
+        outcome, message = "failed", f"does not load: {_one_line(str(reason))}"
     except GaveUp as reason:
-        ok, message = False, f"gave up: {reason}"
+        outcome, message = "gave-up", f"gave up: {reason}"
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return Verification(ok, message, str(location.path or ""), seconds, files, now)
+    return Verification(outcome, message, str(location.path or ""), seconds, files, now)
 
 
 def loading(entries: Sequence[BackendEntry], timeout: float | None = None) -> Load:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from speedtest_tui.core.models import checked
+from speedtest_tui.core.models import remembered
 from speedtest_tui.core.models.status import Fault, FileState, ModelReport
 
 Algorithm = Literal["sha256", "git-sha1"]
@@ -155,8 +155,8 @@ def checksum(reports: Sequence[ModelReport], on_progress: OnProgress, cancelled:
     """
     due = _due(reports)
     digests = hash_files([HashJob(job.path, job.algorithm) for job in due], on_progress, cancelled)
-    checked.remember(
-        checked.Checked(job.path, job.size, job.mtime_ns, digest, digest == job.expected)
+    remembered.remember_hashes(
+        (job.path, remembered.Hashed(job.size, job.mtime_ns, digest, digest == job.expected))
         for job in due
         if isinstance(digest := digests.get(job.path), str)
     )

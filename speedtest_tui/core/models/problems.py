@@ -13,9 +13,6 @@ from speedtest_tui.core.models.status import CACHE_NAMES, CacheName, Fault, Faul
 
 ProblemKind = FaultKind | Literal["missing", "unavailable", "no-model", "does-not-load", "cache"]
 
-GAVE_UP = "gave up"
-"""How the message of a verification begins that came to no end."""
-
 GENERAL = "--all"
 """What makes a command look at everything."""
 
@@ -84,7 +81,7 @@ def _of_files(report: ModelReport, model: str) -> Iterator[Problem]:
         yield from _copies(report, model, options)
     if refuted(report) and report.verified is not None:
         # Giving up says little of the files; a failure may be theirs.
-        gave_up = report.verified.message.startswith(GAVE_UP)
+        gave_up = report.verified.outcome == "gave-up"
         check = "check-models --verify" if gave_up else "check-models --checksum"
         todo = f"{'try again' if gave_up else 'compare its files with their hashes'}: {command(check, options)}"
         path = Path(report.verified.path) if report.verified.path else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backends.base import RequiredFile
 from speedtest_tui.core.format import amount, of
-from speedtest_tui.core.models import checked, structure
+from speedtest_tui.core.models import remembered, structure
 from speedtest_tui.core.models.inventory import Partial
 from speedtest_tui.core.models.layout import digest_of, first_hop, is_within
 from speedtest_tui.core.models.manifest import ManifestFile
@@ -154,7 +154,7 @@ def _fault(state: FileState, shelf: Shelf) -> Fault | None:
             problem = "truncated", f"{state.name} is cut short: {of(state.bytes, listed)}"
         elif state.bytes > listed:
             problem = "truncated", f"{state.name} is {amount(state.bytes - listed)} longer than it should be"
-    if problem is None and checked.verdict(state.path) == "corrupt":
+    if problem is None and remembered.verdict(state.path) == "corrupt":
         problem = "corrupt", f"{state.name} does not match its {'git sha1' if state.git_sha1 else 'sha256'}"
     return Fault(problem[0], state.path, problem[1], state.name, state.bytes) if problem else None
 

@@ -95,23 +95,32 @@ class CacheState:
     faults: tuple[Fault, ...] = ()
 
 
+Outcome = Literal["ok", "failed", "gave-up"]
+
+
 @dataclass(frozen=True)
 class Verification:
-    """What came of loading a model from one place and transcribing a second of tone.
+    """The outcome of loading a model from one place and transcribing a second of tone.
 
+    outcome: "gave-up" where nothing moved any more, which says little of the model
     fingerprint: of the files and of the library versions at that time
     seconds: of the load; 0.0 where it failed
     checked_at: UTC, ISO 8601
     stale: files or libraries have changed since
     """
 
-    ok: bool
+    outcome: Outcome
     message: str
     path: str
     seconds: float
     fingerprint: str
     checked_at: str
     stale: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether it loads and transcribes."""
+        return self.outcome == "ok"
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from backends.registry import create
 from speedtest_tui.core.models.examine import examine
 from speedtest_tui.core.models.fingerprint import fingerprint, libraries
 from speedtest_tui.core.models.locate import location_of
+from speedtest_tui.core.models.remembered import recall
 from speedtest_tui.core.models.sizes import model_of
 from speedtest_tui.core.models.status import CACHES, NO_MODEL, CacheState, ModelReport, Verification
-from speedtest_tui.core.models.verifications import recall
 
 
 def survey(

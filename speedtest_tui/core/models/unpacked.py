@@ -12,7 +12,7 @@ from typing import Any
 from backends.base import ModelSpec
 from speedtest_tui.core.format import of
 from speedtest_tui.core.models import builtin as materialise
-from speedtest_tui.core.models import checked, structure
+from speedtest_tui.core.models import remembered, structure
 from speedtest_tui.core.models.status import CacheState, Fault, FileState
 
 ON_FIRST_USE = "built in, unpacked on first use"
@@ -64,7 +64,7 @@ def _file(folder: Path, name: str, size: int, sha256: str) -> FileState:
     problem = structure.problem(path, name)
     if there and there != size:
         problem = "truncated", f"{name} has the wrong size: {of(there, size)}"
-    if problem is None and checked.verdict(path) == "corrupt":
+    if problem is None and remembered.verdict(path) == "corrupt":
         problem = "corrupt", f"{name} does not match its sha256"
     fault = Fault(problem[0], path, problem[1], name, there) if problem else None
     return FileState(name, path, there, size, sha256, fault=fault)

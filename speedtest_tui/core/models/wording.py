@@ -63,7 +63,7 @@ def loads(report: ModelReport) -> tuple[str, Mood]:
     if verified.ok:
         return f"✓ {verified.seconds:.1f} s", "good"
     # Given up for want of progress: that says little of the model.
-    return ("? stuck", "needs-you") if verified.message.startswith("gave up") else ("✗ no", "bad")
+    return ("? stuck", "needs-you") if verified.outcome == "gave-up" else ("✗ no", "bad")
 
 
 def model_name(report: ModelReport) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import amount
-from speedtest_tui.core.models import checked, layout
+from speedtest_tui.core.models import layout, remembered
 from speedtest_tui.core.models.hashes import Algorithm, HashJob, hash_files
 from speedtest_tui.core.models.inventory import Layout, Stored
 from speedtest_tui.core.models.places import root_of
@@ -166,7 +166,8 @@ def require_digest(path: Path, etag: str, tell: Tell, cancelled: threading.Event
         raise Cancelled
     if isinstance(found, OSError):
         raise found
-    checked.remember([checked.Checked(path, status.st_size, status.st_mtime_ns, found, found == expected)])
+    result = remembered.Hashed(status.st_size, status.st_mtime_ns, found, found == expected)
+    remembered.remember_hashes([(path, result)])
     if found != expected:
         raise UserError(f"{path} is damaged as well", "plan again: it will not be used")
 

@@ -21,7 +21,7 @@ from speedtest_tui.core import locations
 from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.models import builtin as materialise
-from speedtest_tui.core.models import checked, layout, manifest
+from speedtest_tui.core.models import layout, manifest, remembered
 from speedtest_tui.core.models.inventory import Stored, StoredFile
 from speedtest_tui.core.models.places import root_of
 from speedtest_tui.core.models.status import CACHE_NAMES, CacheName, CacheState, FileState
@@ -351,6 +351,6 @@ def _is_sound(candidate: Path, file: FileState) -> bool:
         size = candidate.stat().st_size
     except OSError:
         return False
-    if file.expected_bytes not in (None, size) or checked.verdict(candidate) == "corrupt":
+    if file.expected_bytes not in (None, size) or remembered.verdict(candidate) == "corrupt":
         return False
     return problem(candidate, file.name) is None

@@ -15,8 +15,8 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.verify import DOING, verify
 from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.hashes import checksum
+from speedtest_tui.core.models.remembered import remember
 from speedtest_tui.core.models.status import ModelReport
-from speedtest_tui.core.models.verifications import remember
 from speedtest_tui.core.repair.again import with_damaged
 from speedtest_tui.ui.workers.jobs import ENDED, Job, JobRow, JobState, JobView, Publish
 
