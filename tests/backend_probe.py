@@ -1,13 +1,15 @@
 """Uses one backend in a process of its own, as a race does, and prints what happened as JSON.
 
-    python -m backend_probe BACKEND PATH [LENGTH ...]
+    python -m backend_probe BACKEND PATH [LENGTH ...] [-- PATH [LENGTH ...]] ...
 
-PATH is the model's folder or file, "" for a bundled one. Without LENGTHs (samples of noise) the demo clip is heard
-three times. The library's own loading functions are counted, and so is every attempt to reach the network.
+PATH is the model's folder or file, "" for a bundled one. Without LENGTHs (samples of noise) the demo clip is
+transcribed three times. The library's own loading functions are counted, and so is every attempt to reach the network.
+Each PATH is used by a fresh backend; what happened is printed as a JSON list in that order.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import sys
@@ -18,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.base import BackendError, LoadOptions, Location, TranscribeOptions
+from backends.base import Backend, BackendError, LoadOptions, Location, TranscribeOptions
 from backends.registry import BUILT_IN, create
 from speedtest_tui.core.audio.decode import demo_clip
 
@@ -67,11 +69,19 @@ class Counter:
         socket.getaddrinfo = refuse  # type: ignore[assignment]
 
 
-def main(name: str, path: str, *lengths: str) -> dict[str, Any]:
-    backend = create(next(entry.reference for entry in BUILT_IN if entry.name == name))
+def main(name: str, *uses: str) -> list[dict[str, Any]]:
+    reference = next(entry.reference for entry in BUILT_IN if entry.name == name)
+    create(reference).import_library()
     counter = Counter()
-    backend.import_library()
     counter.watch(name)
+    groups = itertools.groupby(uses, lambda part: part != "--")
+    return [use(create(reference), counter, *group) for is_use, group in groups if is_use]
+
+
+def use(backend: Backend, counter: Counter, path: str, *lengths: str) -> dict[str, Any]:
+    """What happened when a backend was used."""
+    counter.loads = counter.connections = 0
+    backend.import_library()
     spec = backend.model("nano" if not path.endswith("tiny.pt") else "tiny")
     assert spec is not None
     try:

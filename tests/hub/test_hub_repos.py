@@ -40,8 +40,8 @@ def probe(backend: str, folder: str, home: Path) -> dict[str, object]:
     command = [sys.executable, "-m", "backend_probe", backend, folder, "16000"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    facts: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-    return facts
+    facts: list[dict[str, object]] = json.loads(done.stdout.splitlines()[-1])
+    return facts[0]
 
 
 def test_specs_of_the_catalogue_can_be_fetched(hub: HubServer, online: Environment, kit: Kit) -> None:

@@ -1,8 +1,12 @@
-"""Ten thousand random keys and resizes: nothing breaks, and what is shown stays consistent with what is known."""
+"""Random keys and resizes: nothing breaks, and what is shown stays consistent with what is known.
+
+A run that failed says its seed; `SPEEDTEST_MONKEY_SEED=N` repeats it, `SPEEDTEST_MONKEY_KEYS=N` presses more keys.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +22,8 @@ from speedtest_tui.core.settings import MAX_RUNS
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.widgets.race_pane import BackendBar
 
-SEED, STEPS, BATCH = 20261120, 10_000, 40
+SEED = int(os.environ.get("SPEEDTEST_MONKEY_SEED") or random.SystemRandom().randrange(1_000_000))
+STEPS, BATCH = int(os.environ.get("SPEEDTEST_MONKEY_KEYS") or 2_000), 40
 
 KEYS = [
     *"obslntymdcvixuSrpk+-?q /~.aeéß日",
@@ -70,6 +75,7 @@ async def test_random_keys_and_resizes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkey = random.Random(SEED)
+    print(f"SPEEDTEST_MONKEY_SEED={SEED}")
     app = still_app()
     leaving = []
     monkeypatch.setattr(app, "exit", lambda *arguments, **options: leaving.append(arguments))

@@ -34,12 +34,13 @@ from speedtest_tui.ui.workers.request import Request
 
 async def race():
     entries = tuple(entry for entry in BUILT_IN if entry.name == "pocketsphinx")
-    app = SpeedtestApp(Request(Plan(entries, runs=1), demo=True, autostart=True))
+    app = SpeedtestApp(Request(Plan(entries, runs=1), demo=True, autostart=True, open_backends=False))
     async with app.run_test() as pilot:
         async with asyncio.timeout(120):
             while app.dashboard.snapshot is None or not app.dashboard.snapshot.ended:
                 await asyncio.sleep(0.05)
-        assert app.dashboard.snapshot.rows[0].status == "ok", app.dashboard.snapshot
+        (row,) = app.dashboard.snapshot.rows
+        assert (row.backend, row.status) == ("pocketsphinx", "ok"), row
 
 asyncio.run(race())
 print(json.dumps(list(sys.modules)))
@@ -52,6 +53,7 @@ def modules_after(program: str, tmp_path: Path) -> set[str]:
     environment = {
         "HOME": str(tmp_path),
         "SPEEDTEST_DATA_DIR": str(tmp_path),
+        "SPEEDTEST_MODELS_DIR": str(tmp_path / "models"),
         "SPEEDTEST_CONFIG_DIR": str(tmp_path),
         "PATH": "/usr/bin:/bin",
     }

@@ -17,10 +17,11 @@ from racing import TESTS
 from speedtest_tui.core.accuracy.wer import word_error_rate
 from speedtest_tui.core.audio.clip import Clip
 
-Probe = Callable[..., dict[str, Any]]
+Probe = Callable[..., list[dict[str, Any]]]
 Unpack = Callable[[str], Path]
 
 LAYOUT = {"mlx-whisper": "mlx", "whisper-mps": "openai", "transformers": "hf"}
+LENGTHS = [16_000 + extra for extra in (0, 1, 47, 48, 159)]
 MODULE = {"mlx-whisper": "mlx_whisper", "whisper-mps": "whisper_mps", "transformers": "transformers"}
 
 
@@ -36,11 +37,11 @@ def python(home: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Probe:
-    """What happened when a backend was used; each way of using one is tried once for the whole module."""
+    """What happened when a backend was used in some ways, one after another; tried once for the whole module."""
     home = tmp_path_factory.mktemp("home")
-    known: dict[tuple[str, ...], dict[str, Any]] = {}
+    known: dict[tuple[str, ...], list[dict[str, Any]]] = {}
 
-    def run(*arguments: str) -> dict[str, Any]:
+    def run(*arguments: str) -> list[dict[str, Any]]:
         if arguments not in known:
             known[arguments] = json.loads(python(home, "backend_probe", *arguments).splitlines()[-1])
         return known[arguments]
@@ -52,7 +53,7 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Probe:
 def whisper(request: pytest.FixtureRequest, probe: Probe, unpacked: Unpack) -> tuple[str, dict[str, Any]]:
     """One of the three Whisper backends, and what it did with the nano model."""
     pytest.importorskip(MODULE[request.param])
-    return request.param, probe(request.param, str(unpacked(LAYOUT[request.param])))
+    return request.param, probe(request.param, str(unpacked(LAYOUT[request.param])))[0]
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,13 @@ def parakeet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("parakeet")
     python(folder, "parakeet_toy", str(folder))
     return folder
+
+
+@pytest.fixture(scope="module")
+def parakeets(probe: Probe, parakeet: Path) -> list[dict[str, Any]]:
+    """What happened with it: the same second of noise three times, lengths of all kinds, a path that is relative."""
+    same, lengths = ["32000"] * 3, map(str, LENGTHS)
+    return probe("parakeet-mlx", str(parakeet), *same, "--", str(parakeet), *lengths, "--", "some/folder")
 
 
 def test_the_model_is_loaded_once_and_in_load(whisper: tuple[str, dict[str, Any]]) -> None:
@@ -93,7 +101,7 @@ def test_observed_facts(whisper: tuple[str, dict[str, Any]], unpacked: Unpack) -
 @pytest.mark.parametrize("name", ["mlx-whisper", "whisper-mps"])
 def test_mlx_counts_its_memory(name: str, probe: Probe, unpacked: Unpack) -> None:
     pytest.importorskip(MODULE[name])
-    memory = probe(name, str(unpacked(LAYOUT[name])))["memory"]
+    memory = probe(name, str(unpacked(LAYOUT[name])))[0]["memory"]
     assert memory["peak"] >= memory["active"] > 5_000_000
 
 
@@ -101,7 +109,7 @@ def test_whisper_mps_refuses_a_file_of_another_hash(tmp_path: Path, probe: Probe
     pytest.importorskip("whisper_mps")
     file = tmp_path / "tiny.pt"
     file.write_bytes(b"junk")
-    facts = probe("whisper-mps", str(file))
+    (facts,) = probe("whisper-mps", str(file))
     assert (facts["kind"], facts["connections"]) == ("model", 0)
     assert facts["error"] == "tiny.pt does not match the sha256 that OpenAI publishes"
     assert facts["hint"] == "fetch the file again"
@@ -113,7 +121,7 @@ def test_nano_models_of_nvidias_kinds(name: str, dtype: str, probe: Probe, unpac
     pytest.importorskip("parakeet_mlx")
     layout = f"{name.removesuffix('-mlx')}-nano/mlx"
     folder = unpacked(layout)
-    facts = probe(name, str(folder))
+    (facts,) = probe(name, str(folder))
     assert (facts["loads"], facts["connections"]) == ([1, 0], 0)
     loaded = facts["loaded"]
     assert (loaded["source"], loaded["dtype"], loaded["bits"]) == (layout, dtype, 16.0)
@@ -125,8 +133,8 @@ def test_nano_models_of_nvidias_kinds(name: str, dtype: str, probe: Probe, unpac
     assert {result["invalid"] for result in facts["results"]} == {""}
 
 
-def test_parakeet_loads_from_a_folder(probe: Probe, parakeet: Path) -> None:
-    facts = probe("parakeet-mlx", str(parakeet), "32000", "32000", "32000")
+def test_parakeet_loads_from_a_folder(parakeet: Path, parakeets: list[dict[str, Any]]) -> None:
+    facts = parakeets[0]
     assert facts["loads"] == [1, 0]
     assert facts["connections"] == 0
     loaded = facts["loaded"]
@@ -138,11 +146,9 @@ def test_parakeet_loads_from_a_folder(probe: Probe, parakeet: Path) -> None:
     assert len(set(texts)) == 1
 
 
-def test_parakeet_takes_any_length(probe: Probe, parakeet: Path) -> None:
+def test_parakeet_takes_any_length(parakeets: list[dict[str, Any]]) -> None:
     """Its own front end reads past the buffer unless the length is a multiple of 160."""
-    lengths = [16_000 + extra for extra in (0, 1, 47, 48, 159)]
-    results = probe("parakeet-mlx", str(parakeet), *map(str, lengths))["results"]
-    for length, result in zip(lengths, results, strict=True):
+    for length, result in zip(LENGTHS, parakeets[1]["results"], strict=True):
         assert result["text"]
         assert all(0 <= part["start"] <= part["end"] <= length / 16_000 + 0.5 for part in result["segments"])
 
@@ -182,15 +188,14 @@ print(json.dumps([seen, result.text, [s.end for s in result.segments]]))
     assert max(ends) > 4.0
 
 
-def test_parakeet_wants_an_absolute_path(probe: Probe) -> None:
-    pytest.importorskip("parakeet_mlx")
-    facts = probe("parakeet-mlx", "some/folder")
+def test_parakeet_wants_an_absolute_path(parakeets: list[dict[str, Any]]) -> None:
+    facts = parakeets[2]
     assert (facts["kind"], facts["connections"]) == ("model", 0)
 
 
 def test_pocketsphinx_says_the_same_each_time(probe: Probe) -> None:
     pytest.importorskip("pocketsphinx")
-    facts = probe("pocketsphinx", "")
+    (facts,) = probe("pocketsphinx", "")
     texts = [result["text"] for result in facts["results"]]
     assert len(set(texts)) == 1
     assert len(texts[0].split()) > 4

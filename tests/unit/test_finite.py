@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,59 +17,79 @@ from backends import checks as finite
 from backends.base import BackendError
 
 Unpack = Callable[[str], Path]
+Facts = dict[str, dict[str, Any]]
 
+WEIGHTS = {
+    "transformers": ("model.encoder.conv1.weight", "model.decoder.layers.1.fc2.bias"),
+    "parakeet-mlx": ("encoder.layers.0.norm_out.weight", "joint.pred.weight"),
+}
+"""One of the encoder and one of the decoder, of each backend that looks for such numbers."""
+
+# A fresh backend for each case: "noise", "nan" (noise with one such sample), or the name of a weight, of which one
+# number is made NaN in a copy of the model. Good weights come first, so that a watch which stays is seen.
 CODE = """
-import json, sys
+import json, shutil, sys
 from pathlib import Path
 import numpy as np
 from backends.base import BackendError, LoadOptions, Location, TranscribeOptions
 from backends.registry import BUILT_IN, create
+from test_finite import poison
 
-name, path, filling = sys.argv[1:]
-backend = create(next(entry.reference for entry in BUILT_IN if entry.name == name))
-backend.import_library()
-backend.load(backend.model("nano"), Location(Path(path)), LoadOptions())
-if name == "transformers":
-    watched = lambda: len(backend._pipeline.model._forward_hooks)
-else:
-    joint = type(backend._model.joint)
-    original = joint.__call__
-    watched = lambda: int(joint.__call__ is not original)
-samples = np.random.default_rng(1).normal(0, 0.1, 32_000).astype(np.float32)
-if filling != "noise":
-    samples[8_000] = float(filling)
-facts = {"invalid": [], "error": None}
-try:
-    for _ in range(2):
-        facts["invalid"].append(backend.transcribe(samples, TranscribeOptions()).invalid)
-except BackendError as error:
-    facts["error"] = [error.kind, error.message, error.hint]
-facts["watched"] = watched()
-print(json.dumps(facts))
+name, home, model, *cases = sys.argv[1:]
+if not model:
+    import parakeet_toy
+    model = Path(home) / "toy"
+    model.mkdir()
+    parakeet_toy.write(model)
+reference = next(entry.reference for entry in BUILT_IN if entry.name == name)
+
+def use(case):
+    folder = Path(model)
+    if case not in ("noise", "nan"):
+        folder = Path(shutil.copytree(model, Path(home) / case))
+        poison(folder / "model.safetensors", case)
+    backend = create(reference)
+    backend.import_library()
+    backend.load(backend.model("nano"), Location(folder), LoadOptions())
+    if name == "transformers":
+        watched = lambda: len(backend._pipeline.model._forward_hooks)
+    else:
+        joint = type(backend._model.joint)
+        original = joint.__call__
+        watched = lambda: int(joint.__call__ is not original)
+    samples = np.random.default_rng(1).normal(0, 0.1, 32_000).astype(np.float32)
+    if case == "nan":
+        samples[8_000] = float(case)
+    facts = {"invalid": [], "error": None}
+    try:
+        for _ in range(2):
+            facts["invalid"].append(backend.transcribe(samples, TranscribeOptions()).invalid)
+    except BackendError as error:
+        facts["error"] = [error.kind, error.message, error.hint]
+    return {**facts, "watched": watched()}
+
+print(json.dumps({case: use(case) for case in cases}))
 """
 
 
-def python(home: Path, *arguments: str) -> str:
-    environment = {**os.environ, "HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(TESTS)}
-    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module", params=list(WEIGHTS))
+def facts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, unpacked: Unpack) -> Facts:
+    """What two transcriptions gave in each case: of noise, with one sample that is no number, with broken weights."""
+    name = request.param
+    pytest.importorskip(name.replace("-", "_"))
+    home = tmp_path_factory.mktemp(name)
+    model = str(unpacked("hf")) if name == "transformers" else ""
+    path = os.pathsep.join([str(TESTS), str(Path(__file__).parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, name, str(home), model, "noise", "nan", *WEIGHTS[name]],
+        env={**os.environ, "HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory, unpacked: Unpack) -> Callable[[str], Path]:
-    """A private copy of the smallest model of a backend."""
-
-    def copy(backend: str) -> Path:
-        folder = tmp_path_factory.mktemp(backend)
-        if backend == "transformers":
-            pytest.importorskip("transformers")
-            return Path(shutil.copytree(unpacked("hf"), folder / "model"))
-        pytest.importorskip("parakeet_mlx")
-        python(folder, "-m", "parakeet_toy", str(folder))
-        return folder
-
-    return copy
+    found: Facts = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def poison(file: Path, tensor: str) -> None:
@@ -84,47 +103,27 @@ def poison(file: Path, tensor: str) -> None:
     file.write_bytes(data)
 
 
-def use(tmp_path: Path, backend: str, model: Path, filling: str = "noise") -> dict[str, Any]:
-    """What two transcriptions gave: of noise, or of noise with one sample that is `filling`."""
-    facts: dict[str, Any] = json.loads(python(tmp_path, "-c", CODE, backend, str(model), filling).splitlines()[-1])
-    return facts
+def test_weights_are_named(facts: Facts) -> None:
+    poisoned = {case: found for case, found in facts.items() if case not in ("noise", "nan")}
+    assert len(poisoned) == 2
+    for tensor, found in poisoned.items():
+        kind, message, _ = found["error"]
+        assert (kind, tensor in message, found["invalid"]) == ("model", True, [])
 
 
-@pytest.mark.parametrize(
-    ("backend", "tensor"),
-    [
-        ("transformers", "model.encoder.conv1.weight"),
-        ("transformers", "model.decoder.layers.1.fc2.bias"),
-        ("parakeet-mlx", "encoder.layers.0.norm_out.weight"),
-        ("parakeet-mlx", "joint.pred.weight"),
-    ],
-)
-def test_weights_are_named(tmp_path: Path, models: Callable[[str], Path], backend: str, tensor: str) -> None:
-    model = models(backend)
-    poison(model / "model.safetensors", tensor)
-    facts = use(tmp_path, backend, model)
-    message = f"its weights have NaN or infinite numbers ({tensor})"
-    assert facts["error"] == ["model", message, "fetch the model again"]
-    assert facts["invalid"] == []
-
-
-@pytest.mark.parametrize("backend", ["transformers", "parakeet-mlx"])
-def test_arithmetic_that_fails_on_good_weights(tmp_path: Path, models: Callable[[str], Path], backend: str) -> None:
+def test_arithmetic_that_fails_on_good_weights(facts: Facts) -> None:
     """The first transcription is enough to discredit a row; the timed ones are left alone."""
-    facts = use(tmp_path, backend, models(backend), "nan")
-    assert facts["error"] is None
-    assert facts["invalid"][0] == finite.ARITHMETIC
-    assert facts["invalid"][1] != finite.ARITHMETIC
-    assert facts["watched"] == 0
+    assert facts["nan"]["error"] is None
+    assert facts["nan"]["invalid"][0] == finite.ARITHMETIC
+    assert facts["nan"]["invalid"][1] != finite.ARITHMETIC
+    assert facts["nan"]["watched"] == 0
 
 
-@pytest.mark.parametrize("backend", ["transformers", "parakeet-mlx"])
-def test_good_models_pass(tmp_path: Path, models: Callable[[str], Path], backend: str) -> None:
-    facts = use(tmp_path, backend, models(backend))
-    assert facts["error"] is None
-    assert finite.ARITHMETIC not in facts["invalid"]
-    assert len(facts["invalid"]) == 2
-    assert facts["watched"] == 0
+def test_good_models_pass(facts: Facts) -> None:
+    assert facts["noise"]["error"] is None
+    assert finite.ARITHMETIC not in facts["noise"]["invalid"]
+    assert len(facts["noise"]["invalid"]) == 2
+    assert facts["noise"]["watched"] == 0
 
 
 def test_few_of_many_are_named() -> None:
