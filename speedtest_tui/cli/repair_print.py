@@ -15,7 +15,7 @@ from speedtest_tui.core.models.inventory import CacheUse
 from speedtest_tui.core.models.status import CACHE_NAMES
 from speedtest_tui.core.repair.apply import Application, Progress, StepRow, StepState
 from speedtest_tui.core.repair.recheck import Check
-from speedtest_tui.core.repair.step import DOWNLOADS, Note, Plan, Step, bytes_to_fetch
+from speedtest_tui.core.repair.step import DOWNLOADS, Note, Plan, Step, bytes_to_download
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,7 +34,7 @@ MARKS: dict[StepState, tuple[str, str]] = {
 
 
 def print_plan(plan: Plan, uses: Sequence[CacheUse]) -> None:
-    """Print what would be done, what is only offered and what nothing here mends."""
+    """Print what would be done, what is only offered and what no step repairs."""
     steps = plan.chosen
     for number, step in enumerate(steps, 1):
         print(f"{number:>3}  {_sentence(step)}")
@@ -45,13 +45,11 @@ def print_plan(plan: Plan, uses: Sequence[CacheUse]) -> None:
         print(_nothing(plan))
     else:
         print(
-            f"{_count(len(steps), 'step')}, {_to_fetch(steps)}; nothing is deleted, what is replaced goes to the trash."
+            f"{_count(len(steps), 'step')}, {_to_download(steps)}; nothing is deleted: replaced files go to the trash."
         )
-        print("`speedtest-tui repair --apply`, with the same options, carries it out.")
+        print("`speedtest-tui repair --apply`, with the same options, does it.")
     if plan.offered:
-        print(
-            "Steps with ? are only offered: --tidy does those that move to the trash, --merge-duplicates the merging."
-        )
+        print("Steps with ? are optional: --tidy moves things to the trash, --merge-duplicates merges equal files.")
     for line in _space(steps, uses):
         print(line)
 
@@ -65,26 +63,26 @@ def _print_notes(notes: Sequence[Note]) -> None:
     missing = [note for note in notes if note.cache is None]
     for note in notes:
         if note.cache is not None or len(missing) < MANY:
-            print(f"  !  {CACHE_NAMES[note.cache] if note.cache else '':<7}  {note.sentence}: {note.todo}")
+            print(f"  !  {CACHE_NAMES[note.cache] if note.cache else '':<7}  {note.advice}")
     if len(missing) >= MANY:
-        print(f"  !           {len(missing)} models are not on this machine: `speedtest-tui download` fetches them")
+        print(f"  !           {len(missing)} models are not downloaded: run speedtest-tui download")
 
 
 def _nothing(plan: Plan) -> str:
     """A model that is not here needs no repair; what a person has to see to does."""
-    unmended = any(note.cache is not None for note in plan.notes)
-    return "Nothing here can be repaired by itself." if unmended else "Nothing needs repair."
+    unrepaired = any(note.cache is not None for note in plan.notes)
+    return "Nothing here can be repaired automatically." if unrepaired else "No problems found."
 
 
 def _count(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def _to_fetch(steps: Sequence[Step]) -> str:
-    known, is_all = bytes_to_fetch(steps)
+def _to_download(steps: Sequence[Step]) -> str:
+    known, is_all = bytes_to_download(steps)
     if not known and is_all:
         return "nothing to download"
-    return f"{amount(known)} to download" if is_all else f"{amount(known)} and what is not known yet to download"
+    return f"{amount(known)} to download" if is_all else f"{amount(known)} to download, and some of unknown size"
 
 
 def _space(steps: Sequence[Step], uses: Sequence[CacheUse]) -> list[str]:
@@ -94,7 +92,7 @@ def _space(steps: Sequence[Step], uses: Sequence[CacheUse]) -> list[str]:
         here = [step for step in steps if step.cache == use.cache]
         if not here or use.free is None:
             continue
-        needed = bytes_to_fetch(here)[0]
+        needed = bytes_to_download(here)[0]
         short = f": {amount(needed - use.free)} too little" if needed > use.free else ""
         problem = f" ({use.problem})" if use.problem else ""
         lines.append(f"{use.root}{problem}: {amount(use.free)} free{short}")
@@ -175,13 +173,15 @@ def _checked(check: Check) -> str:
 
 def document(plan: Plan, uses: Sequence[CacheUse], progress: Progress | None) -> dict[str, Any]:
     """All of it for programs."""
-    known, is_all = bytes_to_fetch(plan.chosen)
+    known, is_all = bytes_to_download(plan.chosen)
     return {
-        "schema": 1,
+        "schema": 2,
         "plan": [_step(step) for step in plan.chosen],
         "offered": [_step(step) for step in plan.offered],
-        "notes": [{"model": n.model, "cache": n.cache, "sentence": n.sentence, "todo": n.todo} for n in plan.notes],
-        "fetch_bytes": known if is_all else None,
+        "notes": [
+            {"model": n.model, "cache": n.cache, "what": n.advice.what, "todo": n.advice.todo} for n in plan.notes
+        ],
+        "download_bytes": known if is_all else None,
         "caches": [
             {"cache": use.cache, "path": str(use.root), "free": use.free, "problem": use.problem} for use in uses
         ],
@@ -198,7 +198,7 @@ def _step(step: Step) -> dict[str, Any]:
         "cache": step.cache,
         "path": str(step.path),
         "target": str(step.target) if step.target else None,
-        "fetch_bytes": step.fetch_bytes,
+        "download_bytes": step.download_bytes,
         "free_bytes": step.free_bytes,
     }
 

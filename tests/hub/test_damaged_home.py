@@ -72,8 +72,8 @@ def test_faults_outside_the_catalogue_are_named(story: Story) -> None:
 def test_the_plan_says_what_it_costs(story: Story) -> None:
     plan = json.loads(story.plan.stdout)["plan"]
     kinds = {step["kind"] for step in plan}
-    assert {"relink", "adopt", "write-ref", "resume", "fetch"} <= kinds
-    assert sum(step["fetch_bytes"] or 0 for step in plan) > 50_000_000
+    assert {"relink", "adopt", "write-ref", "resume", "download"} <= kinds
+    assert sum(step["download_bytes"] or 0 for step in plan) > 50_000_000
 
 
 def test_everything_that_can_be_mended_is_complete_afterwards(story: Story) -> None:

@@ -88,7 +88,7 @@ def test_one_damaged_file_is_fetched_and_nothing_else(
     damaged = made.blob(NAME).read_bytes()
     checksum(reports(), lambda *_: None, Event())
     done = apply()
-    assert [(row.step.kind, row.state, row.message) for row in done.rows] == [("fetch", "done", "")]
+    assert [(row.step.kind, row.state, row.message) for row in done.rows] == [("download", "done", "")]
     assert (made.file(NAME).read_bytes(), examine(SPEC, "hf").state) == (WEIGHTS, "complete")
     assert (fetched(hub, NAME), fetched(hub, "config.json")) == (len(WEIGHTS), 0)
     assert planned().steps == ()
@@ -190,7 +190,7 @@ def test_a_damaged_checkpoint_is_fetched_again(hub: HubServer, online: dict[str,
     damage.truncate(path)
     damaged = path.read_bytes()
     done = apply(spec)
-    assert [(row.step.kind, row.state, row.message) for row in done.rows] == [("fetch", "done", "")]
+    assert [(row.step.kind, row.state, row.message) for row in done.rows] == [("download", "done", "")]
     assert path.read_bytes() == zipped(b"good")
     # What was there is the beginning of the file: only the rest is fetched.
     assert fetched(hub, path.name) == len(zipped(b"good")) - len(damaged)

@@ -72,7 +72,7 @@ def test_everything_that_can_be_mended_is_and_nothing_is_lost(home: Home, run: R
     code, plan = ask("--all", "--checksum")
     assert code == 1
     assert plan["applied"] is None
-    assert {step["kind"] for step in plan["plan"]} == {"relink", "adopt", "write-ref", "resume", "fetch"}
+    assert {step["kind"] for step in plan["plan"]} == {"relink", "adopt", "write-ref", "resume", "download"}
     code, done = ask("--all", "--apply")
     assert [(step["what"], step["message"]) for step in done["applied"]["steps"] if step["state"] != "done"] == []
     assert (code, done["applied"]["state"]) == (0, "done")
@@ -104,7 +104,7 @@ def test_the_plan_in_words_changes_nothing(damaged: Path, run: Run) -> None:
     before = damaged.read_bytes()
     code, text = run("--size", "tiny", "--backends", "mlx-whisper")
     assert code == 1
-    assert f"Fetch weights.safetensors of {MLX} again: 1 MB." in text
+    assert f"Download weights.safetensors of {MLX} again (1 MB)." in text
     assert "1 step, 1 MB to download; nothing is deleted" in text
     assert " free" in text.splitlines()[-1]
     assert damaged.read_bytes() == before
@@ -115,7 +115,7 @@ def test_applied_it_says_what_came_of_it_and_how_to_go_back(damaged: Path, run: 
     before = damaged.read_bytes()
     code, text = run("--size", "tiny", "--backends", "mlx-whisper", "--apply")
     assert code == 0
-    assert f"✓ fetch weights.safetensors of {MLX} again" in text
+    assert f"✓ download weights.safetensors of {MLX} again" in text
     assert f"{MLX} is complete" in text
     assert damaged.read_bytes() == WEIGHTS
     assert run("--size", "tiny", "--backends", "mlx-whisper")[0] == 0
@@ -141,7 +141,7 @@ def test_a_missing_model_is_no_fault(places: Path, run: Run) -> None:
     code, text = run("--size", "base", "--backends", "mlx-whisper")
     assert code == 0
     assert "speedtest-tui download --size base --backends mlx-whisper" in text
-    assert "Nothing needs repair." in text
+    assert "No problems found." in text
 
 
 def test_equal_files_are_merged_when_asked_for(places: Path, ask: Ask) -> None:

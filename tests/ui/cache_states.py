@@ -7,6 +7,7 @@ from pathlib import Path
 
 from states import NANO, SMALL, model_report
 
+from backends.base import Advice
 from backends.catalogue import openai_checkpoint
 from speedtest_tui.core.models.inventory import CacheUse, Stored
 from speedtest_tui.core.models.overview import Stock
@@ -20,42 +21,44 @@ WHISPER = Path("/caches/whisper")
 
 RESUME = Step(
     "resume",
-    "resume small.pt: 305 MB",
     LOCAL / "small.pt",
     LOCAL,
     "local",
     model=openai_checkpoint("small").source,
-    fetch_bytes=305_000_000,
+    part="the download",
+    download_bytes=305_000_000,
 )
-FETCH = Step(
-    "fetch",
-    "fetch model.safetensors of openai/whisper-medium again: 3.1 GB",
+AGAIN = Step(
+    "download",
     HF / "models--openai--whisper-medium",
     HF,
     "hf",
     model="openai/whisper-medium",
-    fetch_bytes=3_100_000_000,
+    part="model.safetensors",
+    manner="again",
+    download_bytes=3_100_000_000,
 )
 ADOPT = Step(
     "adopt",
-    "link weights.safetensors to model.safetensors, which mlx-whisper can read, in mlx-community/whisper-base-mlx",
     HF / "models--mlx-community--whisper-base-mlx",
     HF,
     "hf",
     model="mlx-community/whisper-base-mlx",
+    part="weights.safetensors",
+    manner="to model.safetensors, which mlx-whisper can read",
 )
 MERGE = Step(
     "merge",
-    "keep small.pt of the local cache, let that of the whisper cache be a second name: frees 483 MB",
     WHISPER / "small.pt",
     WHISPER,
     "whisper",
-    model="small.pt",
+    part=str(WHISPER / "small.pt"),
+    manner=f"with {LOCAL / 'small.pt'} (the same file on disk; frees 483 MB once the trash is emptied)",
     free_bytes=483_000_000,
     optional=True,
 )
-STEPS = (ADOPT, RESUME, FETCH, MERGE)
-NOTE = Note("org/odd", "hf", "org/odd has an unreadable folder", "give yourself the right to read it")
+STEPS = (ADOPT, RESUME, AGAIN, MERGE)
+NOTE = Note("org/odd", "hf", Advice("org/odd has a folder that cannot be read", "make it readable"))
 
 DAMAGED = (
     model_report("transformers", "medium", hf=CacheState("damaged", 1, detail="model.safetensors is cut short")),
@@ -88,8 +91,8 @@ REPAIRING = JobView(
     "Repair",
     (
         JobRow("whisper-base-mlx: link weights.safetensors to model.safetensors", "done"),
-        JobRow("small.pt: resume: 305 MB", "running", 0.61, "183 of 305 MB, 42 MB/s, 3.0 s left"),
-        JobRow("whisper-medium: fetch model.safetensors again: 3.1 GB"),
+        JobRow("small.pt: resume the download (305 MB)", "running", 0.61, "183 of 305 MB, 42 MB/s, 3.0 s left"),
+        JobRow("whisper-medium: download model.safetensors again (3.1 GB)"),
     ),
 )
 DOWNLOADING = JobView(
@@ -102,10 +105,14 @@ REPAIRED = JobView(
     "Repair",
     (
         JobRow("whisper-base-mlx: link weights.safetensors to model.safetensors", "done"),
-        JobRow("small.pt: resume: 305 MB", "failed", message="the hub cannot be reached: go online, then repair again"),
+        JobRow(
+            "small.pt: resume the download (305 MB)",
+            "failed",
+            message="the hub cannot be reached: go online, then repair again",
+        ),
         JobRow("check mlx-whisper whisper-base-mlx", "done", message="✓ complete, loads and transcribes, in 0.42 s"),
     ),
     over=True,
-    sentence="1 done, 1 failed: the hub cannot be reached: go online, then repair again",
+    sentence="1 done, 1 failed: no network: go online, then repair again",
     problem=True,
 )

@@ -78,7 +78,7 @@ def test_content_is_hashed_before_it_is_used(hf: Path) -> None:  # noqa: F811
     assert payload(snapshot / WEIGHTS).read_bytes() == b"cut"
     assert application.snapshot.entry == ""
     # What was found is remembered: both files are to be fetched now.
-    assert [step.kind for step in planned(SPEC).chosen] == ["fetch", "fetch"]
+    assert [step.kind for step in planned(SPEC).chosen] == ["download", "download"]
 
 
 def test_a_damaged_shared_payload_is_replaced_for_all_who_share_it(hf: Path) -> None:  # noqa: F811
@@ -278,17 +278,15 @@ def test_a_read_only_cache_says_which_step_cannot_be_taken(hf: Path, monkeypatch
 def test_a_step_out_of_its_cache_is_refused(hf: Path, places: Path) -> None:  # noqa: F811
     put(hf)
     (places / "victim").write_text("mine")
-    outside = Step("trash", "move it", places / "victim", hf, "hf")
-    through = Step(
-        "write-ref", "write it", hf / "models--org--name" / "refs" / ".." / ".." / ".." / "x", hf, "hf", text="a"
-    )
+    outside = Step("trash", places / "victim", hf, "hf")
+    through = Step("write-ref", hf / "models--org--name" / "refs" / ".." / ".." / ".." / "x", hf, "hf", text="a")
     assert {row.state for row in apply([outside, through]).rows} == {"failed"}
     assert (places / "victim").read_text() == "mine"
 
 
 def test_a_failing_step_does_not_stop_the_others(hf: Path) -> None:  # noqa: F811
     snapshot = put(hf, manifest=True, ref=False)
-    gone = Step("adopt", "link it", snapshot / "a", hf, "hf", target=snapshot / "not there")
+    gone = Step("adopt", snapshot / "a", hf, "hf", target=snapshot / "not there")
     done = apply([gone, *planned(SPEC).chosen])
     assert [row.state for row in done.rows] == ["failed", "done"]
     assert done.state == "failed"

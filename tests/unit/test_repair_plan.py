@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from speedtest_tui.core.models.inventory import Duplicate
 from speedtest_tui.core.models.scan import scan
 from speedtest_tui.core.repair.copying import plan_copy
 from speedtest_tui.core.repair.plan import plan
-from speedtest_tui.core.repair.step import bytes_to_fetch
+from speedtest_tui.core.repair.step import Step, bytes_to_download
 
 WEIGHTS = "weights.safetensors"
 OPENAI = ModelSpec(
@@ -57,8 +58,8 @@ def test_a_missing_model_is_no_fault_and_the_note_names_the_command(hf: Path) ->
     found = planned(SPEC)
     assert found.steps == ()
     (note,) = found.notes
-    assert (note.sentence, note.todo) == (
-        "org/name is not on this machine",
+    assert (note.advice.what, note.advice.todo) == (
+        "org/name is not downloaded",
         "speedtest-tui download --size tiny --backends mlx-whisper",
     )
 
@@ -68,8 +69,8 @@ def test_a_partial_model_is_resumed_at_its_commit(hf: Path) -> None:
     whole = GOOD[WEIGHTS]
     (snapshot.parents[1] / "blobs" / f"{sha256(whole)}.0badc0de.incomplete").write_bytes(whole[:50])
     (step,) = planned(SPEC).chosen
-    assert (step.kind, step.fetch_bytes) == ("resume", len(whole) - 50)
-    assert step.what == f"resume org/name: {len(whole) - 50} bytes"
+    assert (step.kind, step.download_bytes) == ("resume", len(whole) - 50)
+    assert step.what == f"resume the download of org/name ({len(whole) - 50} bytes)"
     assert step.request is not None
     assert (step.request.revision, step.request.root, step.request.again) == (snapshot.name, hf, ())
     assert step.request.fallback is not None
@@ -87,8 +88,8 @@ def test_a_damaged_file_is_fetched_again_and_named(hf: Path, damage: str) -> Non
         blob.write_bytes({"cut": GOOD[WEIGHTS][:40], "empty": b"", "pointer": b"version https://git-lfs\n"}[damage])
     (step,) = planned(SPEC).chosen
     size = len(GOOD[WEIGHTS])
-    assert (step.kind, step.what) == ("fetch", f"fetch {WEIGHTS} of org/name again: {size} bytes")
-    assert step.fetch_bytes == size
+    assert (step.kind, step.what) == ("download", f"download {WEIGHTS} of org/name again ({size} bytes)")
+    assert step.download_bytes == size
     assert step.request is not None
     assert step.request.again == (WEIGHTS,)
     assert step.replaces == (snapshot / WEIGHTS, blob)
@@ -104,7 +105,7 @@ def test_of_a_damaged_shared_payload_the_payload_itself_is_replaced(hf: Path) ->
     blob.unlink()
     blob.symlink_to(os.path.relpath(store, blob.parent))
     (step,) = planned(SPEC).chosen
-    assert (step.kind, step.replaces) == ("fetch", (snapshot / WEIGHTS, blob, store))
+    assert (step.kind, step.replaces) == ("download", (snapshot / WEIGHTS, blob, store))
 
 
 def test_what_is_whole_in_another_cache_is_not_fetched(hf: Path) -> None:
@@ -112,23 +113,23 @@ def test_what_is_whole_in_another_cache_is_not_fetched(hf: Path) -> None:
     payload(damaged / WEIGHTS).write_bytes(b"")
     whole = put(locations.local_cache(), manifest=True)
     (step,) = planned(SPEC).chosen
-    assert (step.kind, step.fetch_bytes) == ("relink", 0)
+    assert (step.kind, step.download_bytes) == ("relink", 0)
     assert step.target == whole.parents[1] / "blobs" / sha256(GOOD[WEIGHTS])
-    assert "from the local cache" in step.what
+    assert "the good copy in the local cache" in step.what
 
 
 def test_a_copy_that_is_known_to_be_damaged_is_not_used(hf: Path) -> None:
     payload(put(hf, manifest=True) / WEIGHTS).write_bytes(b"")
     other = payload(put(locations.local_cache(), manifest=True) / WEIGHTS)
     found_corrupt(other)
-    assert {step.kind for step in planned(SPEC).chosen if step.cache == "hf"} == {"fetch"}
+    assert {step.kind for step in planned(SPEC).chosen if step.cache == "hf"} == {"download"}
 
 
 def test_a_file_whose_blob_is_there_is_linked(hf: Path) -> None:
     snapshot = put(hf, manifest=True)
     (snapshot / WEIGHTS).unlink()
     (step,) = planned(SPEC).chosen
-    assert (step.kind, step.path, step.fetch_bytes) == ("relink", snapshot / WEIGHTS, 0)
+    assert (step.kind, step.path, step.download_bytes) == ("relink", snapshot / WEIGHTS, 0)
     assert step.target == snapshot.parents[1] / "blobs" / sha256(GOOD[WEIGHTS])
 
 
@@ -146,7 +147,7 @@ def test_a_broken_link_without_its_content_is_fetched(hf: Path) -> None:
     snapshot = put(hf, manifest=True)
     payload(snapshot / WEIGHTS).unlink()
     (step,) = planned(SPEC).chosen
-    assert step.kind == "fetch"
+    assert step.kind == "download"
     assert step.request is not None
     assert step.request.again == (WEIGHTS,)
 
@@ -172,8 +173,8 @@ def test_weights_of_another_layout_get_a_note_and_no_step(hf: Path, data: bytes,
     found = planned(spec)
     assert found.steps == ()
     (note,) = (note for note in found.notes if note.model == "org/name")
-    assert words in note.sentence
-    assert "org/plain" in note.todo
+    assert words in note.advice.what
+    assert "org/plain" in note.advice.todo
 
 
 @pytest.mark.parametrize(
@@ -229,7 +230,7 @@ def test_a_checkpoint_is_fetched_again_into_the_cache_where_it_lies(places: Path
     cache.mkdir(parents=True)
     (cache / "tiny.pt").write_bytes(CHECKPOINT[:100])
     (step,) = planned(OPENAI).chosen
-    assert (step.kind, step.cache, step.root) == ("fetch", "whisper", cache)
+    assert (step.kind, step.cache, step.root) == ("download", "whisper", cache)
     assert step.replaces == (cache / "tiny.pt",)
     assert step.request is not None
     assert (step.request.kind, step.request.source, step.request.again) == ("openai", OPENAI.source, ("tiny.pt",))
@@ -249,7 +250,7 @@ def test_a_damaged_plain_folder_is_made_good_in_the_hubs_layout(places: Path) ->
     (folder / "config.json").write_bytes(GOOD["config.json"])
     (folder / WEIGHTS).write_bytes(GOOD[WEIGHTS][:40])
     (step,) = planned(SPEC).chosen
-    assert (step.kind, step.cache, step.replaces) == ("fetch", "local", ())
+    assert (step.kind, step.cache, step.replaces) == ("download", "local", ())
     assert step.request is not None
     assert step.request.root == locations.local_cache()
     assert str(folder) in step.what
@@ -263,7 +264,7 @@ def test_two_backends_that_need_one_model_make_one_download(hf: Path) -> None:
     (step,) = planned(SPEC, other).chosen
     assert step.request is not None
     assert set(step.request.again) == {"config.json", WEIGHTS}
-    assert bytes_to_fetch([step]) == (len(GOOD[WEIGHTS]) + len(GOOD["config.json"]), True)
+    assert bytes_to_download([step]) == (len(GOOD[WEIGHTS]) + len(GOOD["config.json"]), True)
 
 
 def test_names_and_links_that_leave_the_cache_change_nothing_outside(hf: Path, places: Path) -> None:
@@ -296,6 +297,14 @@ def test_copying_needs_a_model_and_a_place_for_it(hf: Path) -> None:
     for name, to in (("org/name", "whisper"), ("org/name", "hf"), ("no/body", "local")):
         with pytest.raises(UserError):
             plan_copy(name, to, stored)  # type: ignore[arg-type]
+
+
+def test_a_step_says_what_it_does_with_and_without_its_model() -> None:
+    step = Step("download", Path("/c/x"), Path("/c"), "hf", "org/name", "a.json", "again", download_bytes=3000)
+    assert (step.does, step.what) == ("download a.json again (3 kB)", "download a.json of org/name again (3 kB)")
+    assert step.titled == "name: download a.json again (3 kB)"
+    whole = replace(step, part="", model="https://host/tiny.pt", download_bytes=None)
+    assert (whole.does, whole.what) == ("download again (size unknown)", "download tiny.pt again (size unknown)")
 
 
 def test_git_hashes_are_understood_as_well(hf: Path) -> None:

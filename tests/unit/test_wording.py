@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -12,7 +11,6 @@ from backends.base import ModelSpec
 from backends.catalogue import MLX_WHISPER, WHISPER_MPS
 from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.status import CacheState, ModelReport, StateName, Verification
-from speedtest_tui.core.repair.step import Step
 
 LOADED = Verification("ok", "loads and transcribes", "/x", 0.42, "f", "2026-11-20T12:00:00+00:00")
 
@@ -56,13 +54,6 @@ def test_what_came_of_loading(verified: Verification | None, said: str) -> None:
 )
 def test_names_are_as_short_as_identifies(spec: ModelSpec | None, name: str) -> None:
     assert wording.model_name(ModelReport("b", "tiny", spec)) == name
-
-
-def test_a_fix_names_its_model_once() -> None:
-    step = Step("fetch", "fetch a.json of org/name again: 3 kB", Path("/c/x"), Path("/c"), "hf", model="org/name")
-    assert wording.fix(step) == "fetch a.json again: 3 kB"
-    assert wording.named_fix(step) == "name: fetch a.json again: 3 kB"
-    assert wording.fix(replace(step, what="resume org/name: 3 kB")) == "resume: 3 kB"
 
 
 def test_the_best_of_several_caches_is_shown() -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.models.status import CacheState, ModelReport, StateName
-
-if TYPE_CHECKING:
-    from speedtest_tui.core.repair.step import Step
-
 
 Mood = Literal["good", "now", "needs-you", "bad", "quiet"]
 """What a state asks of its reader; a screen has one colour for each, and none of them says anything alone."""
@@ -72,16 +68,6 @@ def model_name(report: ModelReport) -> str:
         return f"no {report.size} model"
     source = report.spec.source
     return source.partition("/")[0] if report.spec.kind == "embedded" else source.rpartition("/")[2]
-
-
-def fix(step: Step) -> str:
-    """What a step does, for a line that names its model elsewhere."""
-    return step.what.replace(f" of {step.model}", "").replace(f"resume {step.model}", "resume")
-
-
-def named_fix(step: Step) -> str:
-    """The same with the model's short name before it."""
-    return f"{step.model.rpartition('/')[2]}: {fix(step)}"
 
 
 def nearest(report: ModelReport) -> CacheState:

@@ -57,12 +57,9 @@ def plan_copy(name: str, to: CacheName, stored: Sequence[Stored], *, move: bool 
         raise UserError(f"{name} has no place in the {to} cache", "choose another with --to")
     root = root_of(to)
     target = root / row.path.relative_to(row.root)
-    verb = "move" if move else "copy"
-    what = f"{verb} {row.name} to {target}: {amount(row.bytes)}"
-    if move:
-        what += ", and what was there goes to the trash"
+    manner = f"to {target} ({amount(row.bytes)}{'; the original goes to the trash' if move else ''})"
     return Step(
-        "move" if move else "copy", what, target, root, to, row.name, target=row.path, text=str(row.root),
+        "move" if move else "copy", target, root, to, row.name, manner=manner, target=row.path, text=str(row.root),
         free_bytes=row.bytes if move else 0,
     )  # fmt: skip
 

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from backends.base import Advice
 from speedtest_tui.core.models import layout
 from speedtest_tui.core.models.inventory import Duplicate, Stored
 from speedtest_tui.core.models.status import ModelReport
-from speedtest_tui.core.repair.plan_cache import Row, merge, tidy
-from speedtest_tui.core.repair.plan_model import Patient, mend
+from speedtest_tui.core.repair.plan_cache import Row, merge, plan_row
+from speedtest_tui.core.repair.plan_model import BrokenModel, plan_fix
 from speedtest_tui.core.repair.step import DOWNLOADS, Note, Plan, Step, StepKind
 
 ORDER: tuple[StepKind, ...] = (
-    "relink", "adopt", "unpack", "write-ref", "resume", "fetch", "clear-partial", "clear-lock",
+    "relink", "adopt", "unpack", "write-ref", "resume", "download", "clear-partial", "clear-lock",
     "copy", "move", "merge", "trash",
 )  # fmt: skip
 """What costs nothing first; partials are cleared after the downloads that may have continued them."""
@@ -30,25 +31,25 @@ def plan(
 ) -> Plan:
     """Say what would repair the models of `reports` and the rows of `stored`.
 
-    stored: the rows to be tidied
+    stored: the rows to be repaired as well
     symlinks: offer links where equal files lie on different file systems
-    sources: rows whose files may be used to mend others; those of `stored` where None
+    sources: rows whose files may be used to repair others; those of `stored` where None
     A missing model is no fault: a note names the command that downloads it.
     """
-    patients = list(_patients(reports))
+    broken = list(_broken(reports))
     steps, notes = list[Step](), list[Note]()
-    for patient in patients:
-        found = mend(patient, stored if sources is None else sources)
+    for model in broken:
+        found = plan_fix(model, stored if sources is None else sources)
         steps += found.steps
         notes += found.notes
     steps = _united(steps)
     notes += _missing(reports)
-    treated = {file.path for patient in patients for file in patient.state.files if file.fault}
+    planned = {file.path for model in broken for file in model.state.files if file.fault}
     linked = {step.path for step in steps if step.kind in ("relink", "adopt")}
     for row in stored:
-        specs = tuple({patient.spec: None for patient in _all(reports) if patient.spec.source == row.name})
-        fetched = any(step.kind in DOWNLOADS and _is_in(step, row) for step in steps)
-        found = tidy(Row(row, specs, treated, linked, fetched))
+        specs = tuple({model.spec: None for model in _all(reports) if model.spec.source == row.name})
+        downloaded = any(step.kind in DOWNLOADS and _is_in(step, row) for step in steps)
+        found = plan_row(Row(row, specs, planned, linked, downloaded))
         steps += found.steps
         notes += found.notes
     roots = {row.root: row.cache for row in (stored if sources is None else sources)}
@@ -58,21 +59,21 @@ def plan(
     return Plan(tuple(ordered), tuple(dict.fromkeys(notes)))
 
 
-def _patients(reports: Iterable[ModelReport]) -> Iterator[Patient]:
-    for patient in _all(reports):
-        if patient.state.state not in ("complete", "missing", "not-applicable"):
-            yield patient
+def _broken(reports: Iterable[ModelReport]) -> Iterator[BrokenModel]:
+    for model in _all(reports):
+        if model.state.state not in ("complete", "missing", "not-applicable"):
+            yield model
 
 
-def _all(reports: Iterable[ModelReport]) -> Iterator[Patient]:
-    """Every model in every cache, those that stand in for others included."""
+def _all(reports: Iterable[ModelReport]) -> Iterator[BrokenModel]:
+    """Every model in every cache, fallbacks included."""
     for report in reports:
         download = command(report)
         one: ModelReport | None = report
         while one is not None:
             if one.spec is not None:
                 for cache, state in one.states:
-                    yield Patient(one.spec, cache, state, download)
+                    yield BrokenModel(one.spec, cache, state, download)
             one = one.fallback
 
 
@@ -87,7 +88,7 @@ def _missing(reports: Iterable[ModelReport]) -> Iterator[Note]:
         wanted = report.spec is not None and report.spec.kind in ("hub", "openai") and not report.spec.missing_reason
         if wanted and not report.usable and report.spec and states <= {"missing", "not-applicable"}:
             name = report.spec.source.rpartition("/")[2] if report.spec.kind == "openai" else report.spec.source
-            yield Note(report.spec.source, None, f"{name} is not on this machine", command(report))
+            yield Note(report.spec.source, None, Advice(f"{name} is not downloaded", command(report)))
 
 
 def _is_in(step: Step, row: Stored) -> bool:
@@ -115,11 +116,11 @@ def _joined(one: Step, other: Step) -> Step:
         return one
     files = tuple(dict.fromkeys((*one.request.files, *other.request.files)))
     again = tuple(dict.fromkeys((*one.request.again, *other.request.again)))
-    sizes = (one.fetch_bytes, other.fetch_bytes)
+    sizes = (one.download_bytes, other.download_bytes)
     return replace(
         one,
-        kind="fetch" if "fetch" in (one.kind, other.kind) else one.kind,
+        kind="download" if "download" in (one.kind, other.kind) else one.kind,
         replaces=tuple(dict.fromkeys((*one.replaces, *other.replaces))),
-        fetch_bytes=None if None in sizes else max(size or 0 for size in sizes),
+        download_bytes=None if None in sizes else max(size or 0 for size in sizes),
         request=replace(one.request, files=files, again=again),
     )

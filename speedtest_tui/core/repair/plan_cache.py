@@ -1,20 +1,20 @@
-"""What tidies the rows of a scan: refs, partial downloads, locks, and what a person may want out of the way."""
+"""What repairs the rows of a scan: refs, partial downloads, locks, and what a person may want out of the way."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backends.base import ModelSpec, RequiredFile
+from backends.base import Advice, ModelSpec, RequiredFile
 from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.models import layout
 from speedtest_tui.core.models.inventory import Duplicate, Snapshot, Stored
 from speedtest_tui.core.models.status import CacheName, Fault, FaultKind
 from speedtest_tui.core.repair.locks import lock_of
-from speedtest_tui.core.repair.step import Note, Plan, Step
+from speedtest_tui.core.repair.step import Note, Plan, Step, StepKind
 
 DAMAGE: tuple[FaultKind, ...] = ("truncated", "corrupt", "empty", "lfs-pointer", "broken-link", "escape")
 HALF_WRITTEN = 7
@@ -25,26 +25,26 @@ HALF_WRITTEN = 7
 class Row:
     """A row of a scan, and the models that backends take from it.
 
-    treated: paths that the steps for these models deal with already
+    planned: paths that the steps for these models deal with already
     linked: paths that will be sound without a download
-    fetched: whether one of those steps is a download into this row
+    downloaded: whether one of those steps is a download into this row
     """
 
     stored: Stored
     specs: tuple[ModelSpec, ...]
-    treated: Collection[Path]
+    planned: Collection[Path]
     linked: Collection[Path]
-    fetched: bool
+    downloaded: bool
 
 
-def tidy(row: Row) -> Plan:
+def plan_row(row: Row) -> Plan:
     """The steps for one row; what only its owner can decide is offered, not chosen."""
     steps: list[Step] = []
     notes: list[Note] = []
     for fault in row.stored.faults:
-        if fault.path in row.treated:
+        if fault.path in row.planned:
             continue
-        found = _mend(row, fault)
+        found = _fix(row, fault)
         if isinstance(found, Step):
             steps.append(found)
         elif isinstance(found, Note):
@@ -53,24 +53,31 @@ def tidy(row: Row) -> Plan:
     return Plan(tuple(steps), tuple(notes))
 
 
-def _mend(row: Row, fault: Fault) -> Step | Note | None:
+def _fix(row: Row, fault: Fault) -> Step | Note | None:
     stored = row.stored
     if fault.kind == "bad-ref":
         return _write_ref(row, fault)
     if fault.kind == "orphaned-partial":
         return _clear_partial(stored, fault.path, fault.detail, fault.bytes)
     if fault.kind == "stale-lock":
-        what = f"clear the lock {fault.path.name} of {stored.name}, which nobody holds"
-        return Step("clear-lock", what, fault.path, stored.root, stored.cache, stored.name, lock=fault.path)
+        return replace(_step("clear-lock", stored, fault.path, f"the unused lock {fault.path.name}"), lock=fault.path)
     if fault.kind in DAMAGE and fault.name and stored.layout == "hub" and stored.kind == "model":
-        return _fetch(row, fault)
+        return _download(row, fault)
     if fault.kind == "unreadable" and not _is_ours_to_move(fault.path):
-        return Note(stored.name, stored.cache, fault.detail, f"make it readable: chmod u+rwX '{fault.path}'")
-    if fault.kind == "missing-file" and (row.fetched or stored.partials):
+        return _note(stored, fault.detail, f"make it readable: chmod u+rwX '{fault.path}'")
+    if fault.kind == "missing-file" and (row.downloaded or stored.partials):
         return None
     if not layout.is_within(fault.path, stored.root) or not os.path.lexists(fault.path):
-        return Note(stored.name, stored.cache, fault.detail, "look at it by hand")
+        return _note(stored, fault.detail, "check it by hand")
     return _trash(stored, fault)
+
+
+def _step(kind: StepKind, stored: Stored, path: Path, part: str, manner: str = "") -> Step:
+    return Step(kind, path, stored.root, stored.cache, stored.name, part, manner)
+
+
+def _note(stored: Stored, what: str, todo: str) -> Note:
+    return Note(stored.name, stored.cache, Advice(what, todo))
 
 
 def _is_ours_to_move(path: Path) -> bool:
@@ -80,26 +87,26 @@ def _is_ours_to_move(path: Path) -> bool:
 
 def _trash(stored: Stored, fault: Fault) -> Step:
     size = fault.bytes or (stored.bytes if fault.path == stored.path else 0)
-    what = f"move {fault.path.relative_to(stored.root)} to the trash: {fault.detail}"
-    return Step("trash", what, fault.path, stored.root, stored.cache, stored.name, free_bytes=size, optional=True)
+    part = fault.path.relative_to(stored.path).as_posix() if layout.is_within(fault.path, stored.path) else ""
+    step = _step("trash", stored, fault.path, part, f"to the trash: {fault.detail}")
+    return replace(step, free_bytes=size, optional=True)
 
 
 def _clear_partial(stored: Stored, path: Path, detail: str, size: int) -> Step:
-    what = f"clear a partial download of {stored.name}: {detail}"
-    lock = lock_of(path, stored.root)
-    return Step("clear-partial", what, path, stored.root, stored.cache, stored.name, free_bytes=size, lock=lock)
+    step = _step("clear-partial", stored, path, "a partial download", f"({detail})")
+    return replace(step, free_bytes=size, lock=lock_of(path, stored.root))
 
 
 def _left_after_a_download(row: Row, known: Collection[Path]) -> Iterator[Step]:
     """A download continues one partial of a file: the smaller ones beside it are of no use then."""
-    if not row.fetched:
+    if not row.downloaded:
         return
     largest: dict[str, Path] = {}
     for partial in sorted(row.stored.partials, key=lambda one: one.bytes):
         largest[partial.etag] = partial.path
     for partial in row.stored.partials:
         if partial.path != largest[partial.etag] and partial.path not in known:
-            detail = f"{partial.path.name} ({amount(partial.bytes)}) is less than what is continued"
+            detail = f"{partial.path.name}, {amount(partial.bytes)}: a longer one is resumed"
             yield _clear_partial(row.stored, partial.path, detail, partial.bytes)
 
 
@@ -116,18 +123,16 @@ def _write_ref(row: Row, fault: Fault) -> Step | Note | None:
             return _trash(stored, fault)
         commits = [one.revision for one in stored.snapshots if is_whole(one, row)]
     if len(commits) == 1:
-        what = f"let refs/{name} of {stored.name} name its snapshot {commits[0][:12]}"
-        return Step("write-ref", what, fault.path, stored.root, stored.cache, stored.name, text=commits[0])
-    if row.fetched:
+        step = _step("write-ref", stored, fault.path, f"refs/{name}", f"to its snapshot {commits[0][:12]}")
+        return replace(step, text=commits[0])
+    if row.downloaded:
         return None  # the download asks the hub which commit is the current one, and writes it down
     if not commits:
-        sentence = f"{stored.name} has no whole snapshot that refs/{name} could name"
-        return Note(stored.name, stored.cache, sentence, "fetch it again, or move it to the trash")
+        what = f"{stored.name} has no complete snapshot that refs/{name} could point to"
+        return _note(stored, what, "download it again, or move it to the trash")
     newest = max(commits, key=lambda commit: (stored.path / "snapshots" / commit).stat().st_mtime)
-    what = f"let refs/main of {stored.name} name {newest[:12]}, the newest of its {len(commits)} whole snapshots"
-    return Step(
-        "write-ref", what, fault.path, stored.root, stored.cache, stored.name, text=newest, optional=not row.specs
-    )
+    manner = f"to {newest[:12]}, the newest of its {len(commits)} complete snapshots"
+    return replace(_step("write-ref", stored, fault.path, "refs/main", manner), text=newest, optional=not row.specs)
 
 
 def _begun(ref: Path) -> str:
@@ -152,7 +157,7 @@ def is_whole(snapshot: Snapshot, row: Row) -> bool:
     return not row.specs or any(all(names.intersection(file.names) for file in spec.files) for spec in row.specs)
 
 
-def _fetch(row: Row, fault: Fault) -> Step | None:
+def _download(row: Row, fault: Fault) -> Step | None:
     """A damaged file that no backend asks for: only its owner knows whether it is worth a download."""
     stored = row.stored
     snapshot = next((one for one in stored.snapshots if layout.is_within(fault.path, one.path)), None)
@@ -160,18 +165,8 @@ def _fetch(row: Row, fault: Fault) -> Step | None:
         return None
     file = RequiredFile((fault.name,))
     request = Request("hub", stored.name, snapshot.revision, (file,), stored.cache, stored.root, again=(fault.name,))
-    return Step(
-        "fetch",
-        f"fetch {fault.name} of {stored.name} again, which no backend asks for: its size is not known yet",
-        fault.path,
-        stored.root,
-        stored.cache,
-        stored.name,
-        replaces=(fault.path,),
-        fetch_bytes=None,
-        request=request,
-        optional=True,
-    )
+    step = _step("download", stored, fault.path, fault.name, "again, although no backend needs it")
+    return replace(step, replaces=(fault.path,), download_bytes=None, request=request, optional=True)
 
 
 def merge(duplicate: Duplicate, roots: Mapping[Path, CacheName], symlinks: bool) -> Iterator[Step]:
@@ -187,13 +182,14 @@ def merge(duplicate: Duplicate, roots: Mapping[Path, CacheName], symlinks: bool)
             continue
         if not same_disk and not symlinks:
             continue
-        how = "a second name" if same_disk else "a link to it"
+        how = "the same file on disk" if same_disk else "a link"
         yield Step(
             "merge",
-            f"keep {keep}, let {path} be {how}: frees {amount(duplicate.bytes)} once the trash is emptied",
             path,
             root,
             roots[root],
+            part=str(path),
+            manner=f"with {keep} ({how}; frees {amount(duplicate.bytes)} once the trash is emptied)",
             target=keep,
             text="" if same_disk else "symlink",
             free_bytes=duplicate.bytes,

@@ -1,8 +1,7 @@
-"""What mends one model in one cache, from the state that an examination found.
+"""What repairs one model in one cache, from the status that an examination found.
 
-Whether weights that lie under another name are what a backend reads: their header says, without loading them.
-
-Where a file's content is, or an equal one: what is on this machine already need not be fetched.
+What is on this machine already, in the same cache or another, is linked instead of downloaded; weights under another
+name than the backend reads get that name where their header says that they are what it reads.
 """
 
 from __future__ import annotations
@@ -16,28 +15,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from backends.base import ModelSpec
+from backends.base import Advice, ModelSpec
 from speedtest_tui.core import locations
 from speedtest_tui.core.download.request import Request
-from speedtest_tui.core.format import amount
-from speedtest_tui.core.models import builtin as materialise
-from speedtest_tui.core.models import layout, manifest, remembered
+from speedtest_tui.core.models import builtin, layout, manifest, remembered
 from speedtest_tui.core.models.inventory import Stored, StoredFile
 from speedtest_tui.core.models.places import root_of
 from speedtest_tui.core.models.status import CACHE_NAMES, CacheName, CacheState, FileState
 from speedtest_tui.core.models.structure import SAFETENSORS_HEADER_MAX, problem
 from speedtest_tui.core.repair.locks import lock_of
-from speedtest_tui.core.repair.step import Note, Plan, Step
+from speedtest_tui.core.repair.step import Note, Plan, Step, StepKind
 
 MLX_WEIGHTS = "weights.safetensors"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
-class Patient:
+class BrokenModel:
     """A model in one cache that is not as it should be.
 
-    download: the command that fetches the model
+    download: the command that downloads the model
     """
 
     spec: ModelSpec
@@ -58,82 +55,79 @@ class Patient:
         """As in a Request: the repository, or the .pt file's name."""
         return self.spec.source if self.spec.kind == "hub" else self.spec.source.rpartition("/")[2]
 
-    def note(self, sentence: str, todo: str) -> Plan:
+    def note(self, what: str, todo: str) -> Plan:
         """A plan of no steps."""
-        return Plan((), (Note(self.spec.source, self.cache, sentence, todo),))
+        return Plan((), (Note(self.spec.source, self.cache, Advice(what, todo)),))
+
+    def step(self, kind: StepKind, path: Path, part: str = "", manner: str = "") -> Step:
+        """A step for this model, in its cache."""
+        return Step(kind, path, self.root, self.cache, self.spec.source, part, manner)
 
 
-def mend(patient: Patient, stored: Sequence[Stored]) -> Plan:
+def plan_fix(model: BrokenModel, stored: Sequence[Stored]) -> Plan:
     """The steps for a model, and what they leave. Nothing where it is complete, missing or not applicable."""
-    state, spec = patient.state, patient.spec
+    state, spec = model.state, model.spec
     if state.state in ("complete", "missing", "not-applicable"):
         return Plan()
     if spec.kind == "embedded":
-        return Plan((_unpack(patient),))
+        return Plan((_unpack(model),))
     if spec.kind == "folder" and state.path is not None:
-        return patient.note(f"{state.path.name} is damaged: {state.detail}", "make or fetch it again")
+        return model.note(f"{state.path.name} is damaged: {state.detail}", "convert or download it again")
     if state.path is not None and layout.is_within(state.path, locations.converted_folder()):
-        return patient.note(f"{state.path.name} was converted here and is damaged: {state.detail}", "convert it again")
+        return model.note(f"the converted model {state.path.name} is damaged: {state.detail}", "convert it again")
     if not state.files and state.faults:
-        return _whole(patient)
+        return _whole(model)
     steps: list[Step] = []
     notes: list[Note] = []
-    to_fetch: list[FileState] = []
+    to_download: list[FileState] = []
     for file in state.files:
         if file.fault is None:
             continue
         if file.fault.kind == "wrong-layout":
-            found = _adopt(patient, file)
+            found = _adopt(model, file)
             steps += found.steps
             notes += found.notes
         elif file.fault.kind == "unreadable" and _may_not_be_read(file.path):
-            todo = f"make it readable: chmod u+r '{payload_of(file.path, patient.root)}'"
-            notes.append(Note(spec.source, patient.cache, f"{file.name} of {patient.name} may not be read", todo))
-        elif (source := elsewhere(file, state.repository, patient.root, stored)) is not None:
-            steps.append(_relink(patient, file, source))
+            todo = f"make it readable: chmod u+r '{payload_of(file.path, model.root)}'"
+            notes += model.note(f"no permission to read {file.name} of {model.name}", todo).notes
+        elif (source := elsewhere(file, state.repository, model.root, stored)) is not None:
+            steps.append(_relink(model, file, source))
         else:
-            to_fetch.append(file)
+            to_download.append(file)
     if state.state == "wrong-layout" and not steps and not notes:
-        found = _adopt(patient, None)
+        found = _adopt(model, None)
         steps += found.steps
         notes += found.notes
-    if to_fetch or not (steps or notes):
-        steps.append(_download(patient, to_fetch))
+    if to_download or not (steps or notes):
+        steps.append(_download(model, to_download))
     return Plan(tuple(steps), tuple(notes))
 
 
-def _unpack(patient: Patient) -> Step:
-    source = patient.spec.source
-    folder = patient.state.path or materialise.folder_of(source, locations.local_cache())
-    what = f"unpack {source} again, which this program carries"
-    return Step("unpack", what, folder, locations.local_cache(), patient.cache, source, text=source)
+def _unpack(model: BrokenModel) -> Step:
+    source = model.spec.source
+    folder = model.state.path or builtin.folder_of(source, locations.local_cache())
+    return Step("unpack", folder, locations.local_cache(), model.cache, source, manner="again", text=source)
 
 
-def _whole(patient: Patient) -> Plan:
+def _whole(model: BrokenModel) -> Plan:
     """For a model that cannot be looked into: the folder is a link to nowhere, or may not be read."""
-    fault, spec, root = patient.state.faults[0], patient.spec, root_of(patient.cache)
+    fault, spec, root = model.state.faults[0], model.spec, root_of(model.cache)
     if fault.kind != "broken-link":
-        return patient.note(f"{patient.name}: {fault.detail}", f"make it readable: chmod u+rwX '{fault.path}'")
-    request = _request(patient, spec.revision, patient.cache, root)
-    what = f"download {patient.name} to where a link leads nowhere: its size is not known yet"
-    step = Step("fetch", what, fault.path, root, patient.cache, spec.source, replaces=(fault.path,), fetch_bytes=None)
-    return Plan((replace(step, request=request),))
+        return model.note(f"{model.name}: {fault.detail}", f"make it readable: chmod u+rwX '{fault.path}'")
+    request = _request(model, spec.revision, model.cache, root)
+    step = Step("download", fault.path, root, model.cache, spec.source, manner="again in place of a broken link")
+    return Plan((replace(step, replaces=(fault.path,), download_bytes=None, request=request),))
 
 
-def _relink(patient: Patient, file: FileState, source: Path) -> Step:
+def _relink(model: BrokenModel, file: FileState, source: Path) -> Step:
     """`file` becomes a link to a payload of its own cache, or a second name or copy of one elsewhere."""
-    root, repository = patient.root, patient.state.repository
+    root, repository = model.root, model.state.repository
     blob = blob_of(file, repository) if repository else None
-    what = f"link {file.name} of {patient.name} to its content"
+    manner = "to its content"
     if not layout.is_within(source, root) or (blob is not None and source.parent != blob.parent):
-        what = f"take {file.name} of {patient.name} from {_place(source)}, where it is whole: nothing to fetch"
-    return Step(
-        "relink",
-        what,
-        file.path,
-        root,
-        patient.cache,
-        patient.spec.source,
+        manner = f"to the good copy in {_place(source)} (no download)"
+    return replace(
+        model.step("relink", file.path, file.name, manner),
         target=source,
         text=blob.name if blob else file.sha256,
         lock=lock_of(blob, root) if blob else None,
@@ -147,23 +141,21 @@ def _place(source: Path) -> str:
     return str(source.parent)
 
 
-def _adopt(patient: Patient, file: FileState | None) -> Plan:
+def _adopt(model: BrokenModel, file: FileState | None) -> Plan:
     """A link by the name that the backend reads, where the weights are what it means by that name."""
-    folder, spec = patient.state.path, patient.spec
+    folder, spec = model.state.path, model.spec
     if folder is None:
         return Plan()
     wanted = next((one.names for one in spec.files if MLX_WEIGHTS in one.names), None)
     present = _other_weights(folder, file, wanted or ())
     if wanted is None or present is None:
-        return patient.note(f"{patient.name}: {patient.state.detail}", patient.download)
+        return model.note(f"{model.name}: {model.state.detail}", model.download)
     if problem := fits_mlx_whisper(present):
         other = spec.fallback.source if spec.fallback else ""
-        sentence = f"{present.name} of {patient.name} {problem}, which mlx-whisper cannot read"
-        todo = f"it needs {other} instead: {patient.download}" if other else "choose another size for mlx-whisper"
-        return patient.note(sentence, todo)
-    what = f"link {MLX_WEIGHTS} to {present.name}, which has what mlx-whisper reads, in {patient.name}"
-    link = folder / MLX_WEIGHTS
-    return Plan((Step("adopt", what, link, patient.root, patient.cache, spec.source, target=present),))
+        todo = f"download {other} instead: {model.download}" if other else "choose another size for mlx-whisper"
+        return model.note(f"mlx-whisper cannot read {present.name} of {model.name}: it {problem}", todo)
+    step = model.step("adopt", folder / MLX_WEIGHTS, MLX_WEIGHTS, f"to {present.name}, which mlx-whisper can read")
+    return Plan((replace(step, target=present),))
 
 
 def _other_weights(folder: Path, file: FileState | None, wanted: Sequence[str]) -> Path | None:
@@ -175,54 +167,47 @@ def _other_weights(folder: Path, file: FileState | None, wanted: Sequence[str]) 
     return None
 
 
-def _download(patient: Patient, files: Sequence[FileState]) -> Step:
-    """One download for all that a model lacks; damaged files are fetched again and kept in the trash."""
-    spec, state = patient.spec, patient.state
+def _download(model: BrokenModel, files: Sequence[FileState]) -> Step:
+    """One download for all that a model lacks; damaged files are downloaded again and kept in the trash."""
+    spec, state = model.spec, model.state
     damaged = [file for file in files if file.fault is not None and file.fault.kind != "missing-file"]
     is_plain = spec.kind == "hub" and state.repository is None
-    cache: CacheName = "local" if is_plain else patient.cache
-    root = locations.local_cache() if is_plain else patient.root
+    cache: CacheName = "local" if is_plain else model.cache
+    root = locations.local_cache() if is_plain else model.root
     again = () if is_plain else tuple(file.name for file in damaged)
-    request = _request(patient, spec.revision, cache, root, again)
+    request = _request(model, spec.revision, cache, root, again)
     settled = not is_plain and not any(fault.kind == "bad-ref" for fault in state.faults)
     if settled and spec.kind == "hub" and COMMIT.fullmatch(state.revision) and state.revision != spec.revision:
-        # The commit that is there, so that what is whole need not be fetched; should the hub have dropped it, its main.
+        # The commit that is there, so that what is whole need not be downloaded; if the hub has dropped it, its main.
         asked = replace(request, reason=f"the hub has no commit {state.revision[:12]} any more")
         request = replace(request, revision=state.revision, fallback=asked)
-    fetch = None if is_plain else _bytes_to_fetch(state, files, damaged)
-    what = _sentence(patient, damaged, fetch, is_plain)
+    part, manner = ("", "again") if damaged else ("the download", "")
+    if is_plain and state.path is not None:
+        part, manner = "", f"into the local cache, beside the damaged folder {state.path}"
+    elif damaged and spec.kind == "hub":
+        part = damaged[0].name if len(damaged) == 1 else f"{len(damaged)} files"
     whole = layout.repository_folder(root, spec.source) if spec.kind == "hub" else root / spec.files[0].names[0]
     return Step(
-        "fetch" if damaged else "resume",
-        what,
+        "download" if damaged or is_plain else "resume",
         damaged[0].path if damaged and not is_plain else whole,
         root,
         cache,
         spec.source,
-        replaces=() if is_plain else tuple(path for file in damaged for path in _replaced(file.path, patient.root)),
-        fetch_bytes=fetch,
-        lock=root / f".{patient.name}.lock" if spec.kind == "openai" else None,
+        part,
+        manner,
+        replaces=() if is_plain else tuple(path for file in damaged for path in _replaced(file.path, model.root)),
+        download_bytes=None if is_plain else _bytes_missing(state, files, damaged),
+        lock=root / f".{model.name}.lock" if spec.kind == "openai" else None,
         request=request,
     )
 
 
-def _request(patient: Patient, revision: str, cache: CacheName, root: Path, again: tuple[str, ...] = ()) -> Request:
-    spec = patient.spec
+def _request(model: BrokenModel, revision: str, cache: CacheName, root: Path, again: tuple[str, ...] = ()) -> Request:
+    spec = model.spec
     return Request("hub" if spec.kind == "hub" else "openai", spec.source, revision, spec.files, cache, root, again)
 
 
-def _sentence(patient: Patient, damaged: Sequence[FileState], fetch: int | None, is_plain: bool) -> str:
-    size = "its size is not known yet" if fetch is None else amount(fetch)
-    if is_plain and patient.state.path is not None:
-        return f"download {patient.name} into the local cache; the damaged folder {patient.state.path} stays: {size}"
-    if not damaged:
-        return f"resume {patient.name}: {size}"
-    named = damaged[0].name if len(damaged) == 1 else f"{len(damaged)} files"
-    whole = "" if patient.spec.kind == "openai" else f" of {patient.name}"
-    return f"fetch {named}{whole} again: {size}"
-
-
-def _bytes_to_fetch(state: CacheState, files: Sequence[FileState], damaged: Sequence[FileState]) -> int | None:
+def _bytes_missing(state: CacheState, files: Sequence[FileState], damaged: Sequence[FileState]) -> int | None:
     if not files:
         return None if state.expected_bytes is None else max(0, state.expected_bytes - state.bytes)
     if any(file.expected_bytes is None for file in files):

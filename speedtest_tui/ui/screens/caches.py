@@ -15,9 +15,8 @@ from textual.events import DescendantFocus
 from textual.widgets import DataTable, Static
 
 from speedtest_tui.core.format import amount
-from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.overview import Stock
-from speedtest_tui.core.repair.step import Step, bytes_to_fetch
+from speedtest_tui.core.repair.step import Step, bytes_to_download
 from speedtest_tui.ui.screens.confirm import ConfirmScreen, Once
 from speedtest_tui.ui.screens.model_actions import ModelActions
 from speedtest_tui.ui.widgets.cache_table import (
@@ -242,11 +241,11 @@ class CachesScreen(Once, ModelActions):
         steps = self._steps
         if self._busy() or not steps:
             return
-        fetch, known = bytes_to_fetch(steps)
+        fetch, known = bytes_to_download(steps)
         parts = [f"{len(steps)} step{'' if len(steps) == 1 else 's'}"]
         parts += [f"{'' if known else 'at least '}{amount(fetch)} to download"] if fetch or not known else []
         title = f"Plan · {', '.join(parts)}, nothing deleted (replaced files go to the trash) · a applies"
-        rows = tuple(JobRow(wording.named_fix(step), figures=_cost(step)) for step in steps)
+        rows = tuple(JobRow(step.titled) for step in steps)
         self.query_one(JobPane).show(JobView("repair", title, rows, over=True, sentence=""))
 
     def action_apply(self) -> None:
@@ -318,9 +317,3 @@ class CachesScreen(Once, ModelActions):
             self.notify("A race is under way, which this would disturb: press esc to cancel it.", severity="warning")
             return True
         return self._busy()
-
-
-def _cost(step: Step) -> str:
-    if step.fetch_bytes is None:
-        return "size unknown until asked"
-    return f"fetches {amount(step.fetch_bytes)}" if step.fetch_bytes else "nothing to fetch"

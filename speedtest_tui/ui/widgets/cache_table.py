@@ -206,17 +206,17 @@ def _of_step(step: Step, stock: Stock) -> ProblemLine:
         why = ""
     gain = f"frees {amount(step.free_bytes)} once the trash is emptied" if step.free_bytes else ""
     details = tuple(filter(None, (f"{step.model}: {why}" if why else "", step.what, tilde(step.path), gain)))
-    name = step.model.rpartition("/")[2]
-    return ProblemLine(key_of(step), glyph, word, mood, name, CACHE_NAMES[step.cache], wording.fix(step), details, step)
+    name = step.short_name
+    return ProblemLine(key_of(step), glyph, word, mood, name, CACHE_NAMES[step.cache], step.does, details, step)
 
 
 def _of_note(note: Note, stock: Stock) -> ProblemLine:
     state = _state(stock, note.model, note.cache) if note.cache else None
     glyph, word, mood = wording.MARKS[state.state] if state else ("✗", "note", "needs-you")
     cache = CACHE_NAMES[note.cache] if note.cache else ""
-    key = f"note {note.model} {note.cache} {note.sentence}"
+    key = f"note {note.model} {note.cache} {note.advice.what}"
     name = note.model.rpartition("/")[2]
-    return ProblemLine(key, glyph, word, mood, name, cache, note.todo, (note.sentence, note.todo))
+    return ProblemLine(key, glyph, word, mood, name, cache, note.advice.todo, (note.advice.what, note.advice.todo))
 
 
 def tilde(path: Path) -> str:
@@ -276,13 +276,13 @@ def use_lines(uses: tuple[CacheUse, ...], trash_bytes: int) -> list[tuple[str, s
 
 
 def summary(stock: Stock, lines: tuple[ProblemLine, ...]) -> str:
-    """ "4 problems · 3.4 GB to fetch · 1.9 GB to gain"."""
+    """ "4 problems · 3.4 GB to download · 1.9 GB to gain"."""
     if not stock.done:
         return f"▶ looking, {len(stock.stored):,} found"
     problems = sum(line.step is None or not line.step.optional for line in lines)
-    fetch = sum(step.fetch_bytes or 0 for step in stock.plan.chosen)
+    fetch = sum(step.download_bytes or 0 for step in stock.plan.chosen)
     gain = sum(duplicate.reclaimable for duplicate in stock.duplicates)
     parts = [f"{problems} problem{'' if problems == 1 else 's'}" if problems else "✓ no problems"]
-    parts += [f"{amount(fetch)} to fetch"] if fetch else []
+    parts += [f"{amount(fetch)} to download"] if fetch else []
     parts += [f"{amount(gain)} twice"] if gain else []
     return " · ".join(parts)

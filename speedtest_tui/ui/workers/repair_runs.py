@@ -27,7 +27,7 @@ def repairing(steps: Sequence[Step], reports: Sequence[ModelReport], entries: Se
     touched = tuple(report for report in reports if wanted & sources(report))
 
     def job(publish: Publish, cancelled: threading.Event) -> None:
-        board = Board(JobView("repair", "Repair", tuple(JobRow(wording.named_fix(step)) for step in steps)), publish)
+        board = Board(JobView("repair", "Repair", tuple(JobRow(step.titled) for step in steps)), publish)
 
         def changed(progress: Progress) -> None:
             rows = [step_row(row, reports) for row in progress.rows]
@@ -73,7 +73,7 @@ def step_row(row: StepRow, reports: Sequence[ModelReport]) -> JobRow:
     backends = tuple(dict.fromkeys(report.backend for report in reports if row.step.model in sources(report)))
     said = ", ".join(filter(None, (figures.progress(row), row.message if row.state == "running" else "")))
     message = row.message if row.state in ("failed", "skipped") else ""
-    return JobRow(wording.named_fix(row.step), row.state, figures.share(row), said, message, backends)
+    return JobRow(row.step.titled, row.state, figures.share(row), said, message, backends)
 
 
 def check_row(check: Check) -> JobRow:
