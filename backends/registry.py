@@ -36,7 +36,7 @@ def entries() -> tuple[BackendEntry, ...]:
     return tuple(found.values())
 
 
-def usual(entries: Iterable[BackendEntry]) -> tuple[BackendEntry, ...]:
+def default_backends(entries: Iterable[BackendEntry]) -> tuple[BackendEntry, ...]:
     """Those that take part without being named. The others run the same models in another way."""
     return tuple(entry for entry in entries if not entry.optional)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.registry import BUILT_IN, entries, usual
+from backends.registry import BUILT_IN, default_backends, entries
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.race.plan import Plan, choose
 from speedtest_tui.core.race.row import RaceSnapshot
@@ -18,7 +18,7 @@ OPTIONAL = ("parakeet-mlx-exact", "parakeet-mlx-stream")
 
 def test_they_take_part_where_they_are_named() -> None:
     assert {entry.name for entry in choose(None, BUILT_IN)}.isdisjoint(OPTIONAL)
-    assert usual(entries()) == tuple(entry for entry in entries() if entry.name not in OPTIONAL)
+    assert default_backends(entries()) == tuple(entry for entry in entries() if entry.name not in OPTIONAL)
     assert tuple(entry.name for entry in choose(OPTIONAL, BUILT_IN)) == OPTIONAL
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from backends.base import BackendError
 from backends.catalogue import SIZES
-from backends.registry import create, entries, usual
+from backends.registry import create, default_backends, entries
 from speedtest_tui import __version__
 from speedtest_tui.core import host, locations
 from speedtest_tui.core.audio.devices import DeviceReport, input_devices
@@ -66,7 +66,7 @@ def examine() -> Checkup:
     return Checkup(
         program=f"speedtest-tui {__version__}",
         host=host.describe(),
-        backends=tuple(_backend(entry.name, entry.reference, entry.provider) for entry in usual(entries())),
+        backends=tuple(_backend(entry.name, entry.reference, entry.provider) for entry in default_backends(entries())),
         microphones=input_devices(),
         caches=_caches(),
     )

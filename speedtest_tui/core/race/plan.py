@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backends.base import BackendEntry
 from backends.catalogue import SIZES
-from backends.registry import create, usual
+from backends.registry import create, default_backends
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.race.schedule import Order
 from speedtest_tui.core.race.watch import DEFAULT_STALL_S
@@ -60,7 +60,7 @@ def choose(
     Raises UserError for a name that no entry has.
     """
     if names is None:
-        return tuple(entry for entry in usual(entries) if size is None or may_have(entry, size))
+        return tuple(entry for entry in default_backends(entries) if size is None or may_have(entry, size))
     known = {entry.name: entry for entry in entries}
     for name in names:
         if name not in known:

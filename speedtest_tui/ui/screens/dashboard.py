@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 
-from backends.registry import usual
+from backends.registry import default_backends
 from speedtest_tui.core.race.row import RaceSnapshot, Row
 from speedtest_tui.ui.screens.dashboard_sound import DashboardSound
 from speedtest_tui.ui.widgets.clip_pane import ClipPane
@@ -175,7 +175,7 @@ class DashboardScreen(DashboardSound):
     @on(BackendsKnown)
     def _backends_known(self, message: BackendsKnown) -> None:
         self.entries = message.entries
-        plan = self.request.with_entries(usual(message.entries))
+        plan = self.request.with_entries(default_backends(message.entries))
         if self.snapshot is None and plan.backends != self.plan.backends:
             self.plan = replace(self.plan, backends=plan.backends)
         self.show_plan()
@@ -195,7 +195,7 @@ class DashboardScreen(DashboardSound):
         if not self.all_backends or self.under_way:
             return
         without = {report.backend for report in self.models if report.without_model}
-        chosen = tuple(entry for entry in usual(self.entries) if entry.name not in without)
+        chosen = tuple(entry for entry in default_backends(self.entries) if entry.name not in without)
         if chosen and chosen != self.plan.backends:
             self.change_plan(backends=chosen)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.widget import Widget
 
-from backends.registry import usual
+from backends.registry import default_backends
 from speedtest_tui.core.settings import MAX_RUNS
 from speedtest_tui.ui.screens.model_actions import ModelActions
 from speedtest_tui.ui.widgets.transcript_pane import TranscriptPane
@@ -153,7 +153,7 @@ class DashboardActions(ModelActions):
             if keys:
                 entries = tuple(entry for entry in self.entries if entry.name in keys)
                 without = {report.backend for report in self.models if report.without_model}
-                self.all_backends = {entry.name for entry in usual(self.entries)} - without == set(keys)
+                self.all_backends = {entry.name for entry in default_backends(self.entries)} - without == set(keys)
                 self.memory.remember(backends=() if self.all_backends else keys)
                 self.change_plan(backends=entries)
 

@@ -149,11 +149,13 @@ class Bridge:
         self._post(ClipReady(view_of(clip)))
 
     def _look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
-        from backends.registry import usual
+        from backends.registry import default_backends
         from speedtest_tui.core.models.sizes import converted_models
         from speedtest_tui.core.models.survey import survey
 
-        self._post(ModelsKnown(size, tuple(survey(usual(entries), (size,), self._closed)), converted_models()))
+        self._post(
+            ModelsKnown(size, tuple(survey(default_backends(entries), (size,), self._closed)), converted_models())
+        )
 
     def _copy(self, text: str) -> None:
         from speedtest_tui.core.clipboard import copy
