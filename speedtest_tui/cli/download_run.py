@@ -11,7 +11,6 @@ import math
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from backends.catalogue import SIZES
@@ -22,33 +21,20 @@ from speedtest_tui.core.download.request import (
     MARKS,
     DownloadRow,
     Patience,
-    Request,
     headline,
-    request_for,
     titled,
 )
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.format import amount, moved, pace, share
-from speedtest_tui.core.models.status import CACHES, ModelReport
+from speedtest_tui.core.format import moved, pace, share
+from speedtest_tui.core.jobs.download import Downloaded, Wanted, wanted, with_damaged
+from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.models.survey import survey
 from speedtest_tui.core.race.plan import choose
-from speedtest_tui.core.repair.again import with_damaged
 
 if TYPE_CHECKING:
     from rich.console import Group
 
     from backends.base import BackendEntry
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A model that somebody wants: for which backends, and what fetches it, or why nothing needs to."""
-
-    backends: tuple[str, ...]
-    source: str
-    request: Request | None
-    reason: str = ""
-    ok: bool = True
 
 
 def download(options: argparse.Namespace) -> int:
@@ -60,15 +46,14 @@ def download(options: argparse.Namespace) -> int:
     if stall is not None and not (math.isfinite(stall) and stall > 0):
         raise UserError(f"--timeout {stall:g}", "give a number of seconds above 0")
     names = backend_names(options.backends)
-    asked = wanted(choose(names, entries()), options.size, options.to, named=names is not None)
+    reports = _reports(choose(names, entries()), options.size, named=names is not None)
+    asked = wanted(reports, options.to, None if stall is None else Patience(stall_s=stall))
     if not asked:
         raise UserError(f"no installed backend has a model of size {options.size!r}", f"choose from {', '.join(SIZES)}")
-    if stall is not None:
-        asked = [replace(one, request=_patient(one.request, stall)) for one in asked]
     downloads = Downloads()
     for one in asked:
         if one.request:
-            downloads.add(one.request)
+            downloads.add(with_damaged(one))
         else:
             print(f"{'✓' if one.ok else '✗'} {one.source}: {one.reason}", file=sys.stderr)
     try:
@@ -85,64 +70,25 @@ def download(options: argparse.Namespace) -> int:
     if any(row.state == "cancelled" for row in rows):
         complain("cancelled; the same command continues where it was")
         return EXIT_CANCELLED
-    return EXIT_OK if all(one.ok and (not one.request or _served(one.request, rows)) for one in asked) else EXIT_FAILED
+    return EXIT_OK if Downloaded(asked, rows).ok else EXIT_FAILED
 
 
-def wanted(chosen: Sequence[BackendEntry], size: str, to: str | None, *, named: bool) -> list[Asked]:
-    """What is to be fetched for some backends, each model once.
+def _reports(chosen: Sequence[BackendEntry], size: str, *, named: bool) -> list[ModelReport]:
+    """How the models of a size stand for some backends.
 
     named: they were named one by one, so that one that is not installed counts, too
     Raises UserError where a named backend has no model of that size.
     """
-    found: dict[str, Asked] = {}
+    found = []
     for report in survey(chosen, (size,)):
-        spec = report.spec
-        if spec is None:
-            if named:
-                raise UserError(f"{report.backend} {report.unavailable}", "choose another size or backend")
-            continue
-        if report.unavailable and not named:
-            continue
-        one = _asked(report, to)
-        earlier = found.get(spec.source)
-        found[spec.source] = replace(one, backends=(*earlier.backends, *one.backends)) if earlier else one
-    return list(found.values())
+        if report.spec is None and named:
+            raise UserError(f"{report.backend} {report.unavailable}", "choose another size or backend")
+        if report.spec is not None and (named or not report.unavailable):
+            found.append(report)
+    return found
 
 
-def _asked(report: ModelReport, to: str | None) -> Asked:
-    spec = report.spec
-    assert spec is not None
-    backends = (report.backend,)
-    if spec.missing_reason:
-        return Asked(backends, spec.source, None, spec.missing_reason, ok=False)
-    request = request_for(spec, "local" if to == "local" else "hf")
-    if request is None:
-        whose = "is a folder of yours" if spec.kind == "folder" else "comes with the program"
-        return Asked(backends, spec.source, None, f"{whose}, there is nothing to fetch")
-    # Without a wish for one cache, a model that is whole in any of them is there.
-    for cache in (request.cache,) if to else CACHES:
-        state = report.state(cache)
-        if state.state == "complete":
-            where = f"already complete in the {cache} cache ({amount(state.bytes)})"
-            return Asked(backends, spec.source, None, where)
-    return Asked(backends, spec.source, with_damaged(request, report.state(request.cache)))
-
-
-def _patient(request: Request | None, stall_s: float) -> Request | None:
-    if request is None:
-        return None
-    return replace(request, patience=Patience(stall_s=stall_s), fallback=_patient(request.fallback, stall_s))
-
-
-def _served(request: Request, rows: Sequence[DownloadRow]) -> bool:
-    """Whether a model, or the one that stands in for it, is there now."""
-    row = next(row for row in rows if row.request.source == request.source)
-    if row.state == "done" or request.fallback is None:
-        return row.state == "done"
-    return any(other.request.source == request.fallback.source and other.state == "done" for other in rows)
-
-
-def document(asked: Sequence[Asked], rows: Sequence[DownloadRow]) -> dict[str, Any]:
+def document(asked: Sequence[Wanted], rows: Sequence[DownloadRow]) -> dict[str, Any]:
     """What happened, for programs. Bytes and seconds throughout."""
     users = {one.request.source: list(one.backends) for one in asked if one.request}
     users |= {one.request.fallback.source: list(one.backends) for one in asked if one.request and one.request.fallback}

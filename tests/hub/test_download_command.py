@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from downloading import CONFIG, add_model, folder, weights
+from downloading import CONFIG, add_model, folder, large_bytes, partial, safetensors, size_of
 from misbehaviour import Status
 from server import HubServer
 
@@ -18,7 +18,6 @@ from speedtest_tui.core.errors import UserError
 
 PLAIN, QUANTISED = "mlx-community/whisper-tiny-mlx", "mlx-community/whisper-tiny-mlx-q4"
 HF = "openai/whisper-tiny"
-DATA = weights(200_000)
 
 
 def run(*arguments: str) -> int:
@@ -45,12 +44,6 @@ def add_transformers(hub: HubServer) -> None:
                  lfs={"model.safetensors", "flax_model.msgpack"})  # fmt: skip
 
 
-def safetensors() -> bytes:
-    """The smallest file that holds a tensor."""
-    header = b'{"x":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}   '
-    return len(header).to_bytes(8, "little") + header + bytes(8)
-
-
 def test_a_model_is_fetched_and_then_is_complete(
     hub: HubServer, online: dict[str, str], places: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,7 +57,7 @@ def test_a_model_is_fetched_and_then_is_complete(
     assert hub.bytes_sent("flax_model.msgpack") == 0
     hub.forget()
     assert run("--size", "tiny", "--backends", "transformers") == 0
-    assert "already complete in the hf cache" in capsys.readouterr().err
+    assert "already complete in the HF cache" in capsys.readouterr().err
     assert not hub.requests
 
 
@@ -83,6 +76,22 @@ def test_the_local_cache_and_json(
     document = json.loads(capsys.readouterr().out)
     assert document["downloads"] == []
     assert document["skipped"][0]["ok"]
+
+
+@pytest.mark.parametrize("to", [(), ("--to", "hf")])
+def test_it_resumes_where_the_partial_lies_unless_a_cache_is_named(
+    hub: HubServer, online: dict[str, str], places: Path, capsys: pytest.CaptureFixture[str], to: tuple[str, ...]
+) -> None:
+    data = safetensors(300_000)
+    add_model(hub, data, PLAIN)
+    add_model(hub, data, QUANTISED)
+    left = partial(places / "models", data, QUANTISED)
+    left.parent.mkdir(parents=True)
+    left.write_bytes(data[:200_000])
+    assert run("--size", "tiny", "--backends", "mlx-whisper", *to) == 0
+    assert f" in {places / 'models' if not to else places / 'home'}" in capsys.readouterr().out
+    assert large_bytes(hub) == len(data) - (0 if to else 200_000)
+    assert size_of(left) == (200_000 if to else 0)
 
 
 def test_the_plain_weights_instead_of_the_quantised_ones(
@@ -109,7 +118,7 @@ def test_what_comes_with_the_program_needs_no_download(
     online: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--size", "nano", "--backends", "transformers,pocketsphinx") == 0
-    assert capsys.readouterr().err.count("nothing to fetch") == 2
+    assert capsys.readouterr().err.count("nothing to download") == 2
 
 
 @pytest.mark.parametrize(

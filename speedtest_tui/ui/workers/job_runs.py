@@ -10,14 +10,14 @@ from backends.base import BackendEntry
 from speedtest_tui.core import format as amounts
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.download.queue import Downloads
-from speedtest_tui.core.download.request import DownloadRow, Request, request_for
+from speedtest_tui.core.download.request import DownloadRow
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.jobs.download import wanted, with_damaged
 from speedtest_tui.core.jobs.verify import DOING, verify
 from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.hashes import checksum
 from speedtest_tui.core.models.remembered import remember
 from speedtest_tui.core.models.status import ModelReport
-from speedtest_tui.core.repair.again import with_damaged
 from speedtest_tui.ui.workers.jobs import ENDED, Job, JobRow, JobState, JobView, Publish
 
 WAIT_S = 0.1
@@ -131,42 +131,33 @@ def hashing(reports: Sequence[ModelReport]) -> Job:
 
 
 def downloading(reports: Sequence[ModelReport]) -> Job:
-    """Fetch models, those that stop half-way to be continued another time."""
+    """Download models; those that stop half-way are resumed another time."""
 
     def job(publish: Publish, cancelled: threading.Event) -> None:
-        wanted = [(report, request) for report in reports if (request := _request(report))]
+        requests = [(one, with_damaged(one)) for one in wanted(reports) if one.request]
         backends: dict[str, tuple[str, ...]] = {}
-        for report, request in wanted:
-            backends[request.name] = (*backends.get(request.name, ()), report.backend)
+        for one, request in requests:
+            backends[request.name] = one.backends
             if request.fallback:
-                backends[request.fallback.name] = (*backends.get(request.fallback.name, ()), report.backend)
+                backends[request.fallback.name] = one.backends
         board = Board(JobView("download", "Download"), publish)
 
         def changed(rows: tuple[DownloadRow, ...]) -> None:
             board.show(tuple(download_row(row, backends.get(row.request.name, ())) for row in rows))
 
         downloads = Downloads(changed)
-        for _, request in wanted:
+        for _, request in requests:
             downloads.add(request)
         while not downloads.join(WAIT_S):
             if cancelled.is_set():
                 downloads.cancel_all()
         changed(downloads.rows)
-        sentence, problem = counted(board.view.rows, "fetched")
+        sentence, problem = counted(board.view.rows, "downloaded")
         if cancelled.is_set():
-            sentence += "; d goes on where it stopped"
+            sentence += "; d resumes where it stopped"
         board.end(sentence, problem)
 
     return job
-
-
-def _request(report: ModelReport) -> Request | None:
-    """What fetches a model, into the cache where a part of it lies already."""
-    if report.spec is None:
-        return None
-    begun = [cache for cache, state in report.states if state.state == "partial"]
-    request = request_for(report.spec, "local" if begun == ["local"] else "hf")
-    return request and with_damaged(request, report.state(request.cache))
 
 
 def download_row(row: DownloadRow, backends: tuple[str, ...]) -> JobRow:

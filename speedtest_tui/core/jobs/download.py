@@ -1,0 +1,228 @@
+"""Downloading models: which cache each goes to, what is downloaded with it, and what came of it.
+
+    job = Download(reports)                  # or Download(reports, to="local", patience=Patience(stall_s=20))
+    job.start(); job.join()
+    job.result.ok, job.result.cancelled, job.result.rows
+
+A download resumes where its partial lies, whoever asks; a model that is complete anywhere is not downloaded again. Only
+a cache that was named (`to`) goes before that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+from urllib.parse import urlsplit
+
+from backends.base import Advice
+from speedtest_tui.core.download.queue import Downloads
+from speedtest_tui.core.download.request import DownloadRow, Patience, Request, has_stand_in, request_for
+from speedtest_tui.core.format import amount
+from speedtest_tui.core.jobs.job import WAIT_S, Job, JobRow, RowState, counted
+from speedtest_tui.core.models.status import CACHE_NAMES, CACHES, FaultKind, ModelReport
+from speedtest_tui.core.repair.changes import Changes
+
+To = Literal["hf", "local"]
+
+REPLACED: tuple[FaultKind, ...] = ("truncated", "corrupt", "empty", "lfs-pointer")
+"""Faults of files that are there: a download would take them for downloaded."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model that somebody wants.
+
+    report: how it stands; of several backends that share it the first one's
+    backends: for which
+    request: what downloads it, or None
+    reason: why nothing is downloaded; then `ok` says whether the model is there all the same
+    """
+
+    report: ModelReport
+    backends: tuple[str, ...]
+    request: Request | None
+    reason: str = ""
+    ok: bool = True
+
+    @property
+    def source(self) -> str:
+        """As in ModelSpec.source."""
+        return self.report.spec.source if self.report.spec else ""
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """What came of it. A model that the hub does not have and its fallback are two rows."""
+
+    wanted: tuple[Wanted, ...]
+    rows: tuple[DownloadRow, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was wanted, or its fallback, is there now."""
+        return all(one.ok if one.request is None else self._served(one.request) for one in self.wanted)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether something was cancelled; what it has downloaded is kept."""
+        return any(row.state == "cancelled" for row in self.rows)
+
+    def _served(self, request: Request | None) -> bool:
+        if request is None:
+            return False
+        done = any(row.request.source == request.source and row.state == "done" for row in self.rows)
+        return done or self._served(request.fallback)
+
+
+def wanted(
+    reports: Sequence[ModelReport], to: To | None = None, patience: Patience | None = None
+) -> tuple[Wanted, ...]:
+    """What is to be downloaded, each model once. Those without a model are left out.
+
+    to: where everything goes; None for where each partial lies, else the HF cache (the whisper cache for .pt files)
+    """
+    found: dict[str, Wanted] = {}
+    for report in reports:
+        if report.spec is None:
+            continue
+        earlier = found.get(report.spec.source)
+        one = _wanted(report, to, patience or Patience())
+        found[report.spec.source] = (
+            replace(earlier, backends=(*earlier.backends, report.backend)) if earlier is not None else one
+        )
+    return tuple(found.values())
+
+
+def _wanted(report: ModelReport, to: To | None, patience: Patience) -> Wanted:
+    assert report.spec is not None
+    backends = (report.backend,)
+    if report.spec.missing_reason:
+        return Wanted(report, backends, None, report.spec.missing_reason, ok=False)
+    request = _request(report, to, "hf", patience)
+    if request is None:
+        whose = "is a folder of yours" if report.spec.kind == "folder" else "comes with the program"
+        return Wanted(report, backends, None, f"{whose}: there is nothing to download")
+    for cache in (request.cache,) if to else CACHES:
+        state = report.state(cache)
+        if state.state == "complete":
+            where = f"already complete in the {CACHE_NAMES[cache]} cache ({amount(state.bytes)})"
+            return Wanted(report, backends, None, where)
+    return Wanted(report, backends, request)
+
+
+def _request(report: ModelReport, to: To | None, default: To, patience: Patience) -> Request | None:
+    """The request for a report, and for its fallback, which goes the same way unless it has a partial of its own."""
+    if report.spec is None:
+        return None
+    place = to or _place_of_partial(report) or default
+    request = request_for(report.spec, place)
+    if request is None:
+        return None
+    fallback = request.fallback
+    if fallback is not None and report.fallback is not None:
+        second = _request(report.fallback, to, place, patience)
+        fallback = second and replace(second, reason=fallback.reason)
+    return replace(request, patience=patience, fallback=fallback)
+
+
+def _place_of_partial(report: ModelReport) -> To | None:
+    """Where the largest partial lies; None where there is none."""
+    partials = [(state.bytes, cache) for cache, state in report.states if state.state == "partial"]
+    if not partials:
+        return None
+    largest = max(partials, key=lambda partial: partial[0])[1]
+    return "local" if largest == "local" else "hf"
+
+
+def with_damaged(one: Wanted) -> Request:
+    """The request, with the damaged files of its cache as well; what they are replaced in goes to the trash.
+
+    Raises OSError where no trash can be had beside the cache.
+    """
+    assert one.request is not None
+    state = one.report.state(one.request.cache)
+    damaged = tuple(file.name for file in state.files if file.fault and file.fault.kind in REPLACED)
+    if not damaged or state.path is None:
+        return one.request
+    kept = Changes(f"download of {one.request.name}").scratch(state.path, one.request.root)
+    return replace(one.request, again=damaged, trash=kept)
+
+
+class Download(Job[Downloaded]):
+    """Download models, one after the other. What is cancelled is resumed by the next download of the same model."""
+
+    def __init__(self, reports: Sequence[ModelReport], to: To | None = None, patience: Patience | None = None) -> None:
+        self.wanted = wanted(reports, to, patience)
+        super().__init__("download", "Download", [self._not_begun(one) for one in self.wanted])
+
+    def work(self) -> None:
+        instead = list(self.view.rows)
+        downloads = Downloads(lambda rows: self.show(self._rows(instead, rows)))
+        for index, one in enumerate(self.wanted):
+            if one.request is not None:
+                try:
+                    downloads.add(with_damaged(one))
+                except OSError as error:
+                    what = f"{error.filename or one.request.root}: {error.strerror or error}"
+                    advice = Advice(what, "make the cache writable, then download again")
+                    instead[index] = replace(instead[index], state="failed", advice=advice)
+        while not downloads.join(WAIT_S):
+            if self._cancelled.is_set():
+                downloads.cancel_all()
+        self.show(self._rows(instead, downloads.rows))
+        result = Downloaded(self.wanted, downloads.rows)
+        summary = counted(self.view.rows, "downloaded")
+        resumes = "; the same download resumes where it stopped" if result.cancelled else ""
+        self.end(summary + resumes, result=result, failed=not result.ok)
+
+    def _not_begun(self, one: Wanted) -> JobRow:
+        name = one.request.name if one.request else one.source.rpartition("/")[2]
+        if one.request is not None:
+            return JobRow(one.source, name, backends=one.backends)
+        if one.ok:
+            return JobRow(one.source, name, "skipped", one.reason, backends=one.backends)
+        return JobRow(one.source, name, "failed", advice=Advice(one.reason), backends=one.backends)
+
+    def _rows(self, instead: Sequence[JobRow], rows: Sequence[DownloadRow]) -> list[JobRow]:
+        """A row for each model that was wanted, then the fallbacks that had to be downloaded."""
+        first = {row.request.source: row for row in reversed(rows)}
+        found = [download_row(first.pop(row.key), row.backends) if row.key in first else row for row in instead]
+        return found + [download_row(row, self._users(row.request)) for row in first.values()]
+
+    def _users(self, fallback: Request) -> tuple[str, ...]:
+        """The backends whose model a fallback replaces."""
+        users = (one for one in self.wanted if one.request and one.request.fallback)
+        return tuple(name for one in users if one.request.fallback.source == fallback.source for name in one.backends)  # type: ignore[union-attr]
+
+
+def download_row(row: DownloadRow, backends: tuple[str, ...]) -> JobRow:
+    """A download as a row of a job."""
+    state: RowState = row.state if row.state in ("waiting", "done", "failed", "cancelled") else "running"
+    advice, note = None, row.note
+    if has_stand_in(row) and row.problem:
+        # Another one is downloaded in its place: there is nothing for anybody to do.
+        state, note = "skipped", f"{row.problem.what}; {row.note}"
+    elif state == "failed" and row.problem:
+        advice = Advice(row.problem.what, row.problem.todo)
+    elif state == "running":
+        note = ", ".join(filter(None, (_doing(row), row.note)))
+    elif state == "done":
+        note = row.note or (f"{amount(row.bytes)}, verified" if row.fetched else "all of it was there")
+    moving = {"bytes": row.bytes, "total": row.total, "speed": row.speed, "eta_s": row.eta_s}
+    return JobRow(row.request.source, row.request.name, state, note, advice, **moving, backends=backends)  # type: ignore[arg-type]
+
+
+def _doing(row: DownloadRow) -> str:
+    """What the figures do not say by themselves."""
+    if row.state == "resolving":
+        return f"contacting {_host(row.request)}"
+    return f"verifying {row.file}" if row.state == "checking" else ""
+
+
+def _host(request: Request) -> str:
+    """Whom a download asks, as people know it."""
+    if request.kind == "openai":
+        return urlsplit(request.source).netloc
+    return urlsplit(os.environ.get("HF_ENDPOINT", "")).netloc or "huggingface.co"
