@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from speedtest_tui.core import disk, locations
 from speedtest_tui.core import format as figures
-from speedtest_tui.core import locations
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.models.inventory import CacheUse
 from speedtest_tui.core.models.status import CACHE_NAMES
@@ -185,7 +184,7 @@ def document(plan: Plan, uses: Sequence[CacheUse], progress: Progress | None) ->
         "caches": [
             {"cache": use.cache, "path": str(use.root), "free": use.free, "problem": use.problem} for use in uses
         ],
-        "trash_free": shutil.disk_usage(locations.existing_parent(locations.trash_folder())).free,
+        "trash_free": disk.free(locations.trash_folder()),
         "applied": None if progress is None else _applied(progress),
     }
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import shutil
 import sys
 from typing import Any
 
 from speedtest_tui.cli.main import EXIT_FAILED, EXIT_OK, complain
-from speedtest_tui.core import locations
+from speedtest_tui.core import disk, locations
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.repair import trash
 from speedtest_tui.core.repair.undo import Undone, find, undo
@@ -70,8 +69,9 @@ def _list(json: bool) -> int:
     if not entries:
         print("The trash is empty: no repair has replaced anything.")
         return EXIT_OK
-    free = shutil.disk_usage(locations.existing_parent(locations.trash_folder())).free
-    print(f"{amount(sum(entry.bytes for entry in entries))} in all, {amount(free)} free.")
+    free = disk.free(locations.trash_folder())
+    room = "" if free is None else f", {amount(free)} free"
+    print(f"{amount(sum(entry.bytes for entry in entries))} in all{room}.")
     print("`speedtest-tui repair --empty-trash` deletes it for good.")
     return EXIT_OK
 

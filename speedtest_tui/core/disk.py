@@ -1,4 +1,4 @@
-"""The one way this program writes files that must never be seen half-written."""
+"""Files that must never be seen half-written, the room that is left for them, and what a disk's refusals mean."""
 
 from __future__ import annotations
 
@@ -8,9 +8,48 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
+
+from backends.base import Advice
+from speedtest_tui.core.locations import existing_parent
 
 LOCK_SECONDS = 10.0
 """How long to wait for another process that writes a file, which takes it milliseconds."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def free(place: Path) -> int | None:
+    """Bytes left where a file or folder is, or would be; None where the system does not say."""
+    import shutil
+
+    try:
+        return shutil.disk_usage(existing_parent(place)).free
+    except OSError:
+        return None
+
+
+def refusal(error: OSError) -> Literal["full", "forbidden", "other"]:
+    """What kind of trouble a file system has with what it was asked for."""
+    return "full" if error.errno in FULL else "forbidden" if error.errno in FORBIDDEN else "other"
+
+
+def advice(error: OSError, place: object, otherwise: str = "") -> Advice:
+    """What a file system refused, and what to do.
+
+    place: what it is about, where the error itself names no path
+    otherwise: what else would help, after "or"
+    """
+    where = error.filename or place
+    other = f", or {otherwise}" if otherwise else ""
+    match refusal(error):
+        case "full":
+            return Advice(f"{where}: the disk is full", f"free some space and try again{other}")
+        case "forbidden":
+            return Advice(f"{where} is not writable ({error.strerror})", f"change its permissions{other}")
+        case _:
+            return Advice(f"{where}: {error.strerror or error}", f"check the disk and the path{other}")
 
 
 @contextlib.contextmanager

@@ -213,7 +213,7 @@ def test_a_full_disk_keeps_what_there_is(hub: HubServer, here: None, tmp_path: P
     commit = add_model(hub, DATA)
     log = fetch(request(tmp_path))
     assert log.kind == "space"
-    assert "make room" in str(log.failure)
+    assert "free some space" in str(log.failure)
     kept = partial(tmp_path, DATA).stat().st_size
     assert kept == 1_000_000 - len(CONFIG)
     room[0] = 10**9
@@ -227,7 +227,7 @@ def test_too_little_room_is_seen_before_the_first_byte(
     hub: HubServer, here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_model(hub, DATA)
-    monkeypatch.setattr("speedtest_tui.core.download.listing.free", lambda _place: 4_000_000)
+    monkeypatch.setattr("speedtest_tui.core.disk.free", lambda _place: 4_000_000)
     log = fetch(request(tmp_path))
     assert log.kind == "space"
     assert "4 MB free" in str(log.failure)

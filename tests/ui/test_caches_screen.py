@@ -73,7 +73,7 @@ async def test_problems_are_listed_with_their_fix(still_app: MakeApp) -> None:
         assert rows[1][1:3] == ["◐ partial", "small.pt"]
         assert rows[1][-1] == "resume the download (305 MB)"
         assert "download model.safetensors again (3.1 GB)" in rows[2][-1]
-        assert rows[4][2:] == ["odd", "HF", "give yourself the right to read it"]
+        assert rows[4][2:] == ["odd", "HF", "make it readable"]
         assert "4 problems · 3.4 GB to download" in one.text("#caches-status").replace("3.40", "3.4")
         assert "14.2 GB" in one.text("#caches-use") and "not there" in one.text("#caches-use")
 

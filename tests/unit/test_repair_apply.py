@@ -269,9 +269,7 @@ def test_a_read_only_cache_says_which_step_cannot_be_taken(hf: Path, monkeypatch
     monkeypatch.setattr(Path, "replace", refused)
     (row,) = apply(steps).rows
     assert row.state == "failed"
-    assert row.message == (
-        f"{snapshot / WEIGHTS} may not be changed (Read-only file system): make the cache writable, then repair again"
-    )
+    assert row.message == f"{snapshot / WEIGHTS} is not writable (Read-only file system): change its permissions"
     assert trash.entries() == ()
 
 
@@ -316,7 +314,7 @@ def test_the_models_are_examined_afterwards(hf: Path) -> None:  # noqa: F811
 
 
 REPAIR = """
-sys.path.insert(0, {unit!r})
+sys.path[:0] = {folders!r}
 from repairing import apply, planned
 from caches import SPEC
 apply(planned(SPEC).chosen)
@@ -346,7 +344,9 @@ def test_killed_at_any_point_a_repair_is_finished_by_the_next(hf: Path, places: 
 
     prepare()
     whole = picture(hf)
-    calls = at_each_kill(hf, REPAIR.format(unit=str(Path(__file__).parent)), prepare, look, step=9)
+    calls = at_each_kill(
+        hf, REPAIR.format(folders=[str(folder) for folder in Path(__file__).parents[:2]]), prepare, look, step=9
+    )
     assert calls > 20
 
 

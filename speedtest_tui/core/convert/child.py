@@ -7,7 +7,6 @@ removes that folder.
 
 from __future__ import annotations
 
-import errno
 import os
 import queue
 import shutil
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from speedtest_tui.core import disk
 from speedtest_tui.core.convert import steps
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.process.child import EventPipe, die_with_parent, read_commands
@@ -74,16 +74,10 @@ def work(pipe: EventPipe, order: dict[str, Any]) -> dict[str, Any]:
     try:
         return steps.convert(job, report)
     except OSError as error:
-        raise _explained(error, job) from error
+        advice = disk.advice(error, job.folder.parent, "choose another folder")
+        raise UserError(advice.what, advice.todo) from error
     except MemoryError as error:
         raise UserError("the conversion ran out of memory", "close other programs and try again") from error
-
-
-def _explained(error: OSError, job: steps.Job) -> UserError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"no space is left in {job.folder.parent}", "free some space or choose another folder")
-    where = error.filename or job.source.name
-    return UserError(f"{where}: {error.strerror or error}", "see that it can be read and written")
 
 
 def main() -> int:

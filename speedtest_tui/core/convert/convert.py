@@ -10,17 +10,16 @@ import errno
 import fcntl
 import os
 import queue
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from speedtest_tui.core import disk as atomic
+from speedtest_tui.core import disk
 from speedtest_tui.core.convert.archive import LIMIT_BYTES
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.locations import converted_folder, existing_parent
+from speedtest_tui.core.locations import converted_folder
 from speedtest_tui.core.process.sound_link import ChildLink
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def convert(
     _refuse_unusable(source, target)
     _sweep(target)
     try:
-        with atomic.new_folder(target) as building, _held(building):
+        with disk.new_folder(target) as building, _held(building):
             on_progress(Progress("starting"))
             order = {"source": str(source), "folder": str(building), "dtype": dtype, "bits": bits, "limit": limit}
             facts = _run(order, on_progress, cancelled or threading.Event())
@@ -156,7 +155,7 @@ def _sweep(target: Path) -> None:
             descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                atomic.remove_tree(left)
+                disk.remove_tree(left)
             finally:
                 os.close(descriptor)
 
@@ -207,7 +206,7 @@ def look_at(path: Path) -> Target:
             return Target(path, "that is no folder: choose another one")
         if path.is_dir() and any(path.iterdir()):
             return Target(path, "that folder is not empty: choose another one, or remove it first")
-        return Target(path, free=shutil.disk_usage(existing_parent(path)).free)
+        return Target(path, free=disk.free(path) or 0)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return Target(path, f"it cannot be used ({reason}): choose another folder")

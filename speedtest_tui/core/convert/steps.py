@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import platform
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from speedtest_tui import __version__
-from speedtest_tui.core import disk as atomic
+from speedtest_tui.core import disk
 from speedtest_tui.core.convert import config as configuration
 from speedtest_tui.core.convert import keymap, numbers, tokenizers
 from speedtest_tui.core.convert.archive import Archive
@@ -112,8 +111,8 @@ def _write(
     """Write all parameters, one in memory at a time. Raises UserError, OSError."""
     plans = [numbers.plan(rule, form) for rule in rules]
     total = sum(tensor.bytes for plan in plans for tensor in plan)
-    free = shutil.disk_usage(path.parent).free
-    if total + FREE_MARGIN > free:
+    free = disk.free(path)
+    if free is not None and total + FREE_MARGIN > free:
         raise UserError(
             f"the result needs {total / 1e6:.0f} MB and {free / 1e6:.0f} MB are free",
             "free some space or choose another folder",
@@ -129,7 +128,7 @@ def _write(
 def _to_disk(path: Path) -> None:
     """Flush a file while there is other work; the parent does it again and reports what goes wrong."""
     with contextlib.suppress(OSError):
-        atomic.sync_file(path)
+        disk.sync_file(path)
 
 
 def _config(recipe: Recipe, form: numbers.Format) -> dict[str, Any]:

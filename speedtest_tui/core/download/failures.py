@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 import time
@@ -11,8 +10,8 @@ from email.utils import mktime_tz, parsedate_tz
 from typing import Any
 from urllib.parse import urlsplit
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+from speedtest_tui.core import disk
+
 PATIENT_STATUS = (408, 425, 429)
 """Refusals that pass by themselves, as do all of 500 and above."""
 
@@ -156,13 +155,9 @@ def _transport(error: Exception, source: str) -> Failure:
 
 
 def _disk(error: OSError) -> Failure:
-    place = error.filename or "the cache"
-    if error.errno in FULL:
-        return Failure("space", "the disk is full", "make room and start it again; what was fetched is kept")
-    if error.errno in FORBIDDEN:
-        todo = "change its permissions, or choose another place with --to local"
-        return Failure("read-only", f"{place} may not be written ({error.strerror})", todo)
-    return Failure("disk", f"{place} cannot be written ({error.strerror or error})", "check the disk and the path")
+    kind = {"full": "space", "forbidden": "read-only", "other": "disk"}[disk.refusal(error)]
+    advice = disk.advice(error, "the cache", "choose another place with --to local")
+    return Failure(kind, advice.what, advice.todo)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -6,14 +6,13 @@ Whether there is room for what is to come.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from backends.base import ModelSpec
-from speedtest_tui.core import locations
+from speedtest_tui.core import disk
 from speedtest_tui.core.download.child import Progress
 from speedtest_tui.core.download.failures import Failure, no_room, portal
 from speedtest_tui.core.download.request import Patience, Request
@@ -147,16 +146,8 @@ MARGIN_BYTES = 64 << 20
 """What must be left afterwards: a file system that is full to the brim troubles everything else on it."""
 
 
-def free(place: Path) -> int | None:
-    """Bytes left where a folder is, or would be; None where the system does not say."""
-    try:
-        return shutil.disk_usage(locations.existing_parent(place)).free
-    except OSError:
-        return None
-
-
 def require(missing: int, place: Path) -> None:
     """Raises Failure where so many bytes do not fit."""
-    left = free(place)
+    left = disk.free(place)
     if missing and left is not None and left < missing + MARGIN_BYTES:
         raise no_room(missing + MARGIN_BYTES, left, place)

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from speedtest_tui.core import disk as atomic
+from speedtest_tui.core import disk
 from speedtest_tui.core.download import listing as space
 from speedtest_tui.core.download import publish
 from speedtest_tui.core.download import publish as locks
@@ -60,7 +60,7 @@ def fetch_checkpoint(request: Request, progress: Progress) -> Fetched:
         fetch(wanted, partial, get_session(), request.patience, progress, credit=have)
         publish.discard(target, request.trash)
         partial.replace(target)
-        atomic.sync_folder(request.root)
+        disk.sync_folder(request.root)
     return Fetched(target.absolute(), sha256[:12])
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import filelock
 
-from speedtest_tui.core import disk as atomic
+from speedtest_tui.core import disk
 from speedtest_tui.core.download.child import Progress
 from speedtest_tui.core.download.failures import Failure
 from speedtest_tui.core.download.request import Patience
@@ -63,7 +63,7 @@ def place(partial: Path, blob: Path, trash: Path | None) -> None:
     """Let a verified partial file become the blob; what stood there goes into the trash, if there is one."""
     discard(blob, trash)
     partial.replace(blob)
-    atomic.sync_folder(blob.parent)
+    disk.sync_folder(blob.parent)
 
 
 def place_shared(partial: Path, payload: Path, trash: Path | None) -> None:
@@ -77,7 +77,7 @@ def place_shared(partial: Path, payload: Path, trash: Path | None) -> None:
     # huggingface_hub keeps payloads read-only, so that nobody who edits a snapshot edits them all.
     with contextlib.suppress(OSError):
         payload.chmod(partial.stat().st_mode & 0o444)
-    atomic.sync_folder(payload.parent)
+    disk.sync_folder(payload.parent)
 
 
 def borrow_shared(payload: Path, blob: Path) -> None:
@@ -106,7 +106,7 @@ def link(blob: Path, pointer: Path, trash: Path | None) -> None:
             _replace(pointer, lambda new: shutil.copyfile(blob, new))
         else:
             blob.replace(pointer)
-    atomic.sync_folder(pointer.parent)
+    disk.sync_folder(pointer.parent)
 
 
 def leads_to(pointer: Path, blob: Path) -> bool:
@@ -133,7 +133,7 @@ def write_ref(repository: Path, revision: str, commit: str) -> None:
         if ref.read_text() == commit:
             return
     ref.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(ref, commit)
+    disk.write_text(ref, commit)
     ref.chmod(0o644)
 
 
@@ -169,7 +169,7 @@ def _same_file(path: Path, second: Path) -> None:
         if error.errno not in NO_LINKS:
             raise
         shutil.copy2(path, second)
-        atomic.sync_file(second)
+        disk.sync_file(second)
 
 
 LOOK_S = 0.5

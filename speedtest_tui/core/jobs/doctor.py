@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ from backends.base import BackendError
 from backends.catalogue import SIZES
 from backends.registry import create, default_backends, entries
 from speedtest_tui import __version__
-from speedtest_tui.core import host, locations
+from speedtest_tui.core import disk, host, locations
 from speedtest_tui.core.audio.devices import DeviceReport, input_devices
 from speedtest_tui.core.models.locate import NotFound, locate
 
@@ -105,6 +104,6 @@ def _caches() -> tuple[CacheCheck, ...]:
     checks = []
     for name, path in places:
         nearest = locations.existing_parent(path)
-        free = shutil.disk_usage(nearest).free
+        free = disk.free(nearest) or 0
         checks.append(CacheCheck(name, str(path), path.is_dir(), os.access(nearest, os.W_OK), free))
     return tuple(checks)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.embedded import layouts
-from speedtest_tui.core import disk as atomic
+from speedtest_tui.core import disk
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.process.child import die_with_parent
 
@@ -27,9 +27,7 @@ MANIFEST = "manifest.json"
 LOCK_SECONDS = 300.0
 """How long to wait for another process that unpacks the same layout: 100 times what the slowest layout takes here."""
 
-READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 NOT_A_FOLDER = (errno.ENOTDIR, errno.EEXIST)
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UnpackError(UserError):
@@ -124,10 +122,10 @@ def build_alone(layout: str, cache: Path, target: Path) -> Path:
         if found is not None:
             return found
         clear(target)
-        with atomic.new_folder(target) as folder:
+        with disk.new_folder(target) as folder:
             names = layouts.write(layout, folder)
             manifest = describe(folder, layout, names)
-            atomic.write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+            disk.write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
         return target
     finally:
         lock.release()
@@ -143,20 +141,16 @@ def clear(target: Path) -> None:
         target.rename(aside / target.name)
     for suffix in ("partial", "damaged"):
         for leftover in target.parent.glob(f".{target.name}.*.{suffix}"):
-            atomic.remove_tree(leftover)
+            disk.remove_tree(leftover)
 
 
 def explained(error: OSError, folder: Path) -> UnpackError:
     """Say in one line why the system refused to let the model be unpacked below `folder`."""
     elsewhere = "choose another folder with SPEEDTEST_MODELS_DIR"
-    if error.errno in READ_ONLY:
-        return UnpackError(f"{folder}: not writable, so the nano models cannot be unpacked there", elsewhere)
     if error.errno in NOT_A_FOLDER:
         return UnpackError(f"{folder}: a file stands where a folder belongs", f"remove it, or {elsewhere}")
-    if error.errno in FULL:
-        return UnpackError(f"{folder}: the disk is full; a nano model needs up to 14 MB", f"free some, or {elsewhere}")
-    reason = error.strerror or str(error) or type(error).__name__
-    return UnpackError(f"{folder}: cannot unpack the nano model there ({reason})", elsewhere)
+    advice = disk.advice(error, folder, elsewhere)
+    return UnpackError(f"cannot unpack the nano model (up to 14 MB): {advice.what}", advice.todo)
 
 
 def main(arguments: list[str] | None = None) -> int:

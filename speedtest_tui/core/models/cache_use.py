@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from speedtest_tui.core import locations
+from speedtest_tui.core import disk, locations
 from speedtest_tui.core.models.inventory import CacheUse, Stored
 from speedtest_tui.core.models.roots import Roots, default_roots
 from speedtest_tui.core.models.status import CacheName
@@ -24,7 +23,7 @@ def use(stored: Sequence[Stored], roots: Roots | None = None) -> tuple[CacheUse,
 def _use(name: CacheName, root: Path, rows: Sequence[Stored]) -> CacheUse:
     problem = _problem(root)
     exists = os.path.lexists(root)
-    return CacheUse(name, root, exists, total(rows), _free(root), len(rows), problem)
+    return CacheUse(name, root, exists, total(rows), disk.free(root), len(rows), problem)
 
 
 def total(rows: Iterable[Stored]) -> int:
@@ -38,13 +37,6 @@ def total(rows: Iterable[Stored]) -> int:
         whole -= sum(size for inode, size in own.items() if inode in counted)
         counted |= own.keys()
     return whole
-
-
-def _free(root: Path) -> int | None:
-    try:
-        return shutil.disk_usage(locations.existing_parent(root)).free
-    except OSError:
-        return None
 
 
 def _problem(root: Path) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speedtest_tui.core import disk as atomic
+from speedtest_tui.core import disk
 from speedtest_tui.core.models.layout import digest_of, is_safe_name, is_safe_part, shown
 from speedtest_tui.core.models.status import Fault
 
@@ -143,7 +143,7 @@ def write(repository: Path, commit: str, files: Manifest) -> None:
             raise ValueError(f"not a file of a repository: {name!r}")
     document = {"format_version": FORMAT_VERSION, "files": {name: _entry(files[name]) for name in sorted(files)}}
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(path, json.dumps(document, indent=1))
+    disk.write_text(path, json.dumps(document, indent=1))
 
 
 def _entry(file: ManifestFile) -> dict[str, Any]:

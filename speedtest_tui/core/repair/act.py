@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from speedtest_tui.core import disk
 from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models import builtin as materialise
@@ -78,7 +78,7 @@ def _begin_with(path: Path, root: Path, changes: Changes, tell: Tell, cancelled:
     size = path.stat().st_size
     if found is None or found[0] != "truncated" or (partial.exists() and partial.stat().st_size >= size):
         return
-    if shutil.disk_usage(path.parent).free > size:
+    if (disk.free(path) or 0) > size:
         changes.build(partial, root, lambda new: copy_of(path, new, "", tell, cancelled))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from speedtest_tui.core import disk
 from speedtest_tui.core.background import Background
 from speedtest_tui.core.download.queue import Downloads
 from speedtest_tui.core.download.request import DownloadRow
@@ -146,7 +147,7 @@ class Application(Background):
         except UserError as error:
             self._change(index, state="failed", message=str(error))
         except OSError as error:
-            self._change(index, state="failed", message=_explained(error, step))
+            self._change(index, state="failed", message=str(disk.advice(error, step.path)))
         except Exception as error:
             self._change(index, state="failed", message=f"{type(error).__name__}: {error}")
 
@@ -190,15 +191,3 @@ class Application(Background):
         entry = self._changes.id if self._changes.made else ""
         self._snapshot = replace(self._snapshot, rows=tuple(self._rows), entry=entry, **fields)  # type: ignore[arg-type]
         self._listener(self._snapshot)
-
-
-def _explained(error: OSError, step: Step) -> str:
-    """What the system said, with what to do about it."""
-    import errno
-
-    where = error.filename or step.path
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"{where} may not be changed ({error.strerror}): make the cache writable, then repair again"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{where}: the disk is full: free some space, then repair again"
-    return f"{where}: {error.strerror or error}"

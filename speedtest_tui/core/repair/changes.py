@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from speedtest_tui.core import disk as atomic
+from speedtest_tui.core import disk
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models import layout
 from speedtest_tui.core.repair import journal, trash
@@ -60,7 +60,7 @@ class Changes:
 
         def make(new: Path) -> None:
             new.write_text(text)
-            atomic.sync_file(new)
+            disk.sync_file(new)
 
         self._put(path, root, make)
 
@@ -89,7 +89,7 @@ class Changes:
             change = self._note(folder, path, root, path.name)
             with self._forgetting(folder, change):
                 if _moved(path, folder / change.kept):
-                    atomic.sync_folder(path.parent)
+                    disk.sync_folder(path.parent)
                     return
 
     def keep(self, path: Path, root: Path) -> None:
@@ -169,7 +169,7 @@ class Changes:
         book = replace(book, changes=(*book.changes, change))
         journal.write(book)
         if folder not in self._journals:
-            atomic.sync_folder(folder.parent)
+            disk.sync_folder(folder.parent)
         self._journals[folder] = book
         return change
 
@@ -200,7 +200,7 @@ class Changes:
             self._journals[folder] = book
         else:
             del self._journals[folder]
-            atomic.remove_tree(folder)
+            disk.remove_tree(folder)
 
 
 def _name_of(path: Path) -> str:
@@ -215,7 +215,7 @@ def _place(new: Path, path: Path, kept: Path | None) -> None:
         if kept is not None and not os.path.lexists(path):
             kept.rename(path)
         raise
-    atomic.sync_folder(path.parent)
+    disk.sync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -225,7 +225,7 @@ def _cleared(new: Path) -> Iterator[None]:
         yield
     finally:
         if new.is_dir() and not new.is_symlink():
-            atomic.remove_tree(new)
+            disk.remove_tree(new)
         else:
             new.unlink(missing_ok=True)
 
@@ -238,7 +238,7 @@ def _moved(path: Path, kept: Path) -> bool:
         if error.errno == errno.EXDEV:
             return False
         raise
-    atomic.sync_folder(kept.parent)
+    disk.sync_folder(kept.parent)
     return True
 
 
@@ -258,7 +258,7 @@ def _kept(path: Path, kept: Path) -> bool:
             raise
         return _moved(path, kept)
     # On disk before anything takes the place of the first name.
-    atomic.sync_folder(kept.parent)
+    disk.sync_folder(kept.parent)
     return True
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from speedtest_tui.core import disk as atomic
+from speedtest_tui.core import disk
 
 JOURNAL = "journal.json"
 FORMAT = 1
@@ -56,7 +56,7 @@ def write(journal: Journal) -> None:
     content = asdict(journal)
     del content["folder"]
     text = json.dumps({"format": FORMAT, **content}, indent=1, default=str, ensure_ascii=False)
-    atomic.write_text(journal.folder / JOURNAL, text + "\n")
+    disk.write_text(journal.folder / JOURNAL, text + "\n")
 
 
 def read(folder: Path, only_root: Path | None = None) -> Journal | None:

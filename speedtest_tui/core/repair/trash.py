@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from speedtest_tui.core import disk as atomic
-from speedtest_tui.core import locations
+from speedtest_tui.core import disk, locations
 from speedtest_tui.core.repair import journal
 from speedtest_tui.core.repair.journal import Change, Journal
 
@@ -142,7 +141,7 @@ def _delete(folder: Path) -> None:
                 # A folder that is read-only keeps its files.
                 with contextlib.suppress(OSError):
                     path.chmod(0o700)
-    atomic.remove_tree(folder)
+    disk.remove_tree(folder)
 
 
 def mark_undone(entry: Entry) -> None:
