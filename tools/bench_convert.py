@@ -40,9 +40,9 @@ import json, resource, sys, time
 from pathlib import Path
 from speedtest_tui.core.convert.convert import convert
 began = time.monotonic()
-facts = convert(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])).facts
+report = convert(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])).report
 own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-worst = max(stage["max_difference"] for stage in facts["parity"]["stages"])
+worst = max(stage.max_difference for stage in report.stages)
 print(json.dumps({"seconds": time.monotonic() - began, "peak": max(own, children), "worst": worst}))
 """
 
@@ -51,9 +51,8 @@ def parity(folder: Path) -> list[Line]:
     """The largest difference of each tiny checkpoint between PyTorch and MLX in float32, encoder and heads apart."""
     lines = []
     for path in sorted(FIXTURES.glob("*.nemo")):
-        facts = convert(path, folder / path.stem, "float32").facts
-        encoder, *heads = facts["parity"]["stages"]
-        for name, worst in (("encoder", encoder["max_difference"]), ("heads", max(h["max_difference"] for h in heads))):
+        encoder, *heads = convert(path, folder / path.stem, "float32").report.stages
+        for name, worst in (("encoder", encoder.max_difference), ("heads", max(head.max_difference for head in heads))):
             lines.append(Line(f"parity of {path.stem}, {name}", f"{worst:.1e}", "", worst, 1e-5, form="{:.1e}"))
     return lines
 

@@ -40,9 +40,10 @@ def run(options: argparse.Namespace) -> int:
         shown = _Shown(bars)
         done = convert(options.model, options.out, options.dtype, options.bits, on_progress=shown.update)
     if options.json:
+        from speedtest_tui.core.codec import plain
         from speedtest_tui.core.sessions.export import to_json
 
-        sys.stdout.write(to_json({"folder": str(done.folder), **done.facts}))
+        sys.stdout.write(to_json({"folder": str(done.folder), **plain(done.report)}))
     else:
         _print(done)
     return 0
@@ -79,24 +80,21 @@ def _print(done: Converted) -> None:
 
     from speedtest_tui.cli.console import PLAIN_WIDTH
 
-    facts = done.facts
+    report = done.report
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, markup=False)
     size = sum(path.stat().st_size for path in done.folder.iterdir())
-    form = f"{facts['bits']}-bit, {facts['dtype']} scales" if facts["bits"] else facts["dtype"]
-    console.print(
-        f"{facts['family']} · {facts['parameters'] / 1e6:.1f} M parameters · {form} · {size / 1e6:.1f} MB\n"
-        f"{facts['keys']['read']} weights read, {facts['keys']['written']} written, "
-        f"{len(facts['keys']['skipped'])} not needed"
-    )
+    scales = f", {report.dtype} scales" if report.bits else ""
+    form = f"{report.form}{scales}"
+    console.print(f"{report.family} · {report.parameters / 1e6:.1f} M parameters · {form} · {size / 1e6:.1f} MB")
+    if keys := report.keys:
+        console.print(f"{keys.read} weights read, {keys.written} written, {len(keys.skipped)} not needed")
     table = Table(title="Parity with the checkpoint in PyTorch", title_justify="left")
     for column in ("stage", "largest difference", "relative", "same choice", "bound", ""):
         table.add_column(column, no_wrap=True)
-    for figure in facts["parity"]["stages"]:
-        share = "" if figure["share"] is None else f"{figure['share']:.1%}"
-        bound = f"{figure['kind'].replace('max_difference', 'largest')} ≤ {figure['bound']:g}"
-        verdict = Text("✓", style="green") if figure["ok"] else Text("✗", style="red")
-        table.add_row(
-            figure["stage"], f"{figure['max_difference']:.1e}", f"{figure['relative']:.1e}", share, bound, verdict
-        )
+    for figure in report.stages:
+        share = "" if figure.share is None else f"{figure.share:.1%}"
+        bound = f"{figure.kind.replace('max_difference', 'largest')} ≤ {figure.bound:g}"
+        verdict = Text("✓", style="green") if figure.ok else Text("✗", style="red")
+        table.add_row(figure.stage, f"{figure.max_difference:.1e}", f"{figure.relative:.1e}", share, bound, verdict)
     console.print(table)
     console.print(f"in {done.folder}", soft_wrap=True)

@@ -10,6 +10,7 @@ import pytest
 from checkpoints import CANARIES, FAMILIES, PARAKEETS, Convert, checkpoint, members, reference, samples
 
 from backends.nemo_mel import MelSettings, nemo_mel, settings_of
+from speedtest_tui.core.convert import report
 
 mx = pytest.importorskip("mlx.core")
 pytest.importorskip("parakeet_mlx")
@@ -97,15 +98,16 @@ def test_canary_computes_what_nemo_does(converted: Convert, name: str) -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_folder_says_what_it_is(converted: Convert, name: str) -> None:
     result = converted(name)
-    facts = json.loads((result.folder / "conversion.json").read_text())
-    assert facts == result.facts
-    assert facts["source"]["bytes"] == checkpoint(name).stat().st_size
-    assert len(facts["source"]["sha256"]) == 64
-    assert all(stage["ok"] and stage["max_difference"] <= 1e-4 for stage in facts["parity"]["stages"])
-    assert facts["keys"]["skipped"]
-    assert facts["tools"]["mlx"][0].isdigit()
+    found = report.read(result.folder)
+    assert found == result.report
+    assert found and found.source and found.keys and found.tools
+    assert found.source.bytes == checkpoint(name).stat().st_size
+    assert len(found.source.sha256) == 64
+    assert all(stage.ok and stage.max_difference <= 1e-4 for stage in found.stages)
+    assert found.keys.skipped
+    assert found.tools["mlx"][0].isdigit()
     files = {path.name for path in result.folder.iterdir()}
-    assert files == {"config.json", "conversion.json", "model.safetensors", *facts["tokenizer_files"]}
+    assert files == {"config.json", "conversion.json", "model.safetensors", *found.tokenizer_files}
     assert list(result.folder.parent.glob(".*")) == []
 
 
@@ -127,9 +129,9 @@ def test_half_formats_are_stored_as_such(converted: Convert, form: str) -> None:
     exact = mx.load(str(converted("tdt").folder / "model.safetensors"))
     for name, value in weights.items():
         assert mx.array_equal(value, exact[name].astype(getattr(mx, form))), name
-    encoder, *heads = result.facts["parity"]["stages"]
-    assert encoder["share"] is None
-    assert all(head["share"] > 0.9 for head in heads)
+    encoder, *heads = result.report.stages
+    assert encoder.share is None
+    assert all(head.share > 0.9 for head in heads)
 
 
 def test_quantising_packs_with_mlx_s_own(converted: Convert) -> None:
@@ -141,7 +143,7 @@ def test_quantising_packs_with_mlx_s_own(converted: Convert) -> None:
     model = open_folder(result.folder)
     assert model.encoder.layers[0].feed_forward1.linear2.bits == 8
     # Width 16 is no multiple of a group: those layers stay plain, and the record says which.
-    assert "encoder.layers.0.feed_forward1.linear1.weight" in result.facts["plain_layers"]
+    assert "encoder.layers.0.feed_forward1.linear1.weight" in result.report.plain_layers
     exact = mx.load(str(converted("ctc").folder / "model.safetensors"))
     expected = mx.quantize(exact["encoder.layers.0.feed_forward1.linear2.weight"], group_size=32, bits=8)
     weights = mx.load(str(result.folder / "model.safetensors"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -18,7 +17,6 @@ from checkpoints import checkpoint, pack
 
 from speedtest_tui.core.convert import convert as parent
 from speedtest_tui.core.convert.convert import ConversionCancelledError, Progress, convert
-from speedtest_tui.core.convert.preview_child import describe
 from speedtest_tui.core.errors import UserError
 
 pytest.importorskip("torch")
@@ -134,14 +132,3 @@ def test_damage_is_one_line_of_the_child_too(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no model_config\.yaml"):
         convert(source, tmp_path / "out")
     assert list(tmp_path.iterdir()) == [source]
-
-
-def test_a_checkpoint_is_described_before_it_is_converted(tmp_path: Path) -> None:
-    found = describe(checkpoint("canary1"))
-    assert (found.family, found.languages) == ("Canary", ("spl_tokens", "en", "de"))
-    done = convert(checkpoint("canary1"), tmp_path / "out", "float16")
-    assert found.parameters == done.facts["parameters"]
-    size = (done.folder / "model.safetensors").stat().st_size
-    assert found.output_bytes("float16") < size < found.output_bytes("float16") + 20_000
-    assert 300e6 < found.memory_bytes() < 1e9
-    assert json.loads((done.folder / "config.json").read_text())["prompt_format"] == "canary"

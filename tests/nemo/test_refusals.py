@@ -247,8 +247,8 @@ def test_checkpoints_of_other_formats_are_read(tmp_path: Path, dtype: str) -> No
     kind = getattr(torch, dtype)
     source = with_weights(tmp_path, lambda w: w.update({k: v.to(kind) for k, v in w.items() if v.is_floating_point()}))
     (folder := tmp_path / "building").mkdir()
-    facts = steps.convert(steps.Job(source, folder, "float32", 0, archive.LIMIT_BYTES), lambda *_: None)
-    assert all(stage["ok"] for stage in facts["parity"]["stages"])
+    report = steps.convert(steps.Job(source, folder, "float32", 0, archive.LIMIT_BYTES), lambda *_: None)
+    assert all(stage.ok for stage in report.stages)
 
 
 def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from speedtest_tui.core.convert.convert import Converted, Target
 from speedtest_tui.core.convert.preview import Form, Preview
+from speedtest_tui.core.convert.report import Parity, Report, StageFigure
 from speedtest_tui.ui.workers.convert_looks import CheckpointSeen, TargetSeen
 from speedtest_tui.ui.workers.jobs import JobRow, JobView
 
@@ -51,30 +51,22 @@ CONVERTING = JobView(
 )
 
 
-def stage(name: str, largest: float, share: float | None, **facts: Any) -> dict[str, Any]:
-    usual = {"relative": largest / 12, "bound": 0.15, "kind": "relative", "ok": True}
-    return {"stage": name, "max_difference": largest, "share": share, **usual, **facts}
+def stage(name: str, largest: float, share: float | None) -> StageFigure:
+    return StageFigure(name, largest, largest / 12, share, 0.15, "relative", ok=True)
 
 
-FACTS: dict[str, Any] = {
-    "family": "Parakeet TDT",
-    "dtype": "bfloat16",
-    "bits": None,
-    "parameters": 617_800_000,
-    "parity": {
-        "stages": [
-            stage("encoder", 0.0321, None),
-            stage("predictor and joint network", 0.18, 0.978),
-            stage("durations", 0.0972, 1.0),
-        ]
-    },
-}
+PROOF = (
+    stage("encoder", 0.0321, None),
+    stage("predictor and joint network", 0.18, 0.978),
+    stage("durations", 0.0972, 1.0),
+)
+REPORT = Report("Parakeet TDT", "bfloat16", 617_800_000, parity=Parity(160, 240, PROOF))
 
 CONVERTED = replace(
     CONVERTING,
     rows=tuple(replace(row, state="done", share=None, figures="") for row in CONVERTING.rows),
     over=True,
     sentence="Parakeet TDT, 618 M parameters as bfloat16, 1.24 GB: every stage is within its bound.",
-    converted=Converted(FOLDER, FACTS),
+    converted=Converted(FOLDER, REPORT),
 )
 CANCELLED = replace(CONVERTING, over=True, sentence="cancelled; nothing was left behind", problem=True)

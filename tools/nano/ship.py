@@ -65,14 +65,14 @@ def main() -> int:
     chosen = parser.parse_args()
     archive = ARCHIVES[chosen.name]
     try:
-        facts = ship(chosen.checkpoint, archive).facts
+        report = ship(chosen.checkpoint, archive).report
     except (UserError, OSError) as error:
         print(f"ship: {error}", file=sys.stderr)
         return 1
     size = archive.stat().st_size / 1e6
-    print(f"{archive.name}: {facts['family']}, {facts['parameters']:,} parameters, {size:.2f} MB")
-    for stage in facts["parity"]["stages"]:
-        print(f"  {stage['stage']}: {stage['relative']:.1e} from PyTorch (root mean square, relative to its own)")
+    print(f"{archive.name}: {report.family}, {report.parameters:,} parameters, {size:.2f} MB")
+    for stage in report.stages:
+        print(f"  {stage.stage}: {stage.relative:.1e} from PyTorch (root mean square, relative to its own)")
     return 0
 
 

@@ -1,6 +1,6 @@
 """The process that converts: `python -m speedtest_tui.core.convert.child`, a job as the first line on stdin.
 
-Events: stage(name, done, total) · converted(facts) · failed(message, hint). It can be ended at any moment: the folder
+Events: stage(name, done, total) · converted(report) · failed(message, hint). It can be ended at any moment: the folder
 that it fills becomes the result only when its parent has heard `converted`. Should the parent be killed too, a guard
 removes that folder.
 """
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from speedtest_tui.core import disk
+from speedtest_tui.core.codec import plain
 from speedtest_tui.core.convert import steps
+from speedtest_tui.core.convert.report import Report
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.process.child import EventPipe, die_with_parent, read_commands
 
@@ -57,14 +59,14 @@ class Guard:
         os.write(self._writing, FINISHED)
 
 
-def work(pipe: EventPipe, order: dict[str, Any]) -> dict[str, Any]:
+def work(pipe: EventPipe, order: dict[str, Any]) -> Report:
     """Carry out one order. Raises UserError."""
     job = steps.Job(
         Path(order["source"]), Path(order["folder"]), order["dtype"], int(order["bits"]), int(order["limit"])
     )
     said = ("", 0.0)
 
-    def report(stage: str, done: int, total: int) -> None:
+    def tell(stage: str, done: int, total: int) -> None:
         nonlocal said
         now = time.monotonic()
         if stage != said[0] or done >= total or now - said[1] > REPORT_EVERY_S:
@@ -72,7 +74,7 @@ def work(pipe: EventPipe, order: dict[str, Any]) -> dict[str, Any]:
             pipe.send("stage", name=stage, done=done, total=total)
 
     try:
-        return steps.convert(job, report)
+        return steps.convert(job, tell)
     except OSError as error:
         advice = disk.advice(error, job.folder.parent, "choose another folder")
         raise UserError(advice.what, advice.todo) from error
@@ -87,7 +89,7 @@ def main() -> int:
     guard = Guard(Path(order["folder"]))
     threading.Thread(target=read_commands, args=(queue.SimpleQueue(),), name="commands", daemon=True).start()
     try:
-        facts = work(pipe, order)
+        report = work(pipe, order)
     except UserError as error:
         pipe.send("failed", message=error.what, hint=error.todo)
         return 2
@@ -99,7 +101,7 @@ def main() -> int:
         pipe.send("failed", message=f"the conversion failed ({text:.200})", hint="please report this")
         return 2
     guard.finished()
-    pipe.send("converted", facts=facts)
+    pipe.send("converted", report=plain(report))
     return 0
 
 

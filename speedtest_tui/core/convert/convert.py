@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from speedtest_tui.core import disk
+from speedtest_tui.core.codec import typed
 from speedtest_tui.core.convert.archive import LIMIT_BYTES
+from speedtest_tui.core.convert.report import Report
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import converted_folder
 from speedtest_tui.core.process.sound_link import ChildLink
@@ -45,10 +47,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Converted:
-    """The folder that was made, and what its conversion.json says."""
+    """The folder that was made, and its report."""
 
     folder: Path
-    facts: dict[str, Any]
+    report: Report
 
 
 class ConversionCancelledError(Exception):
@@ -80,7 +82,7 @@ def convert(
         with disk.new_folder(target) as building, _held(building):
             on_progress(Progress("starting"))
             order = {"source": str(source), "folder": str(building), "dtype": dtype, "bits": bits, "limit": limit}
-            facts = _run(order, on_progress, cancelled or threading.Event())
+            report = _run(order, on_progress, cancelled or threading.Event())
             on_progress(Progress("saving"))
             with contextlib.suppress(FileNotFoundError):
                 target.rmdir()  # empty, as was seen; what came into it meanwhile keeps it and is an error
@@ -88,7 +90,7 @@ def convert(
         if error.errno == errno.ENOTEMPTY or isinstance(error, FileExistsError):
             raise UserError(f"{target} is no longer empty", "choose another folder") from error
         raise UserError(f"{target}: {error.strerror or error}", "choose a folder that can be written") from error
-    return Converted(target, facts)
+    return Converted(target, report)
 
 
 def _refuse_unusable(source: Path, target: Path) -> None:
@@ -106,11 +108,11 @@ def _refuse_unusable(source: Path, target: Path) -> None:
         raise UserError(f"{target} exists and is not an empty folder", "choose another one or remove it first")
 
 
-def _run(order: dict[str, Any], on_progress: Callable[[Progress], None], cancelled: threading.Event) -> dict[str, Any]:
+def _run(order: dict[str, Any], on_progress: Callable[[Progress], None], cancelled: threading.Event) -> Report:
     """Start the child and follow it to its end. Raises UserError, ConversionCancelledError."""
     events: queue.SimpleQueue[dict[str, Any] | str] = queue.SimpleQueue()
     link = ChildLink(CHILD_MODULE, order, events.put, events.put)
-    facts: dict[str, Any] | None = None
+    report: Report | None = None
     failure: UserError | None = None
     try:
         while True:
@@ -127,14 +129,14 @@ def _run(order: dict[str, Any], on_progress: Callable[[Progress], None], cancell
             elif event["event"] == "failed":
                 failure = UserError(event["message"], event["hint"])
             elif event["event"] == "converted":
-                facts = event["facts"]
+                report = typed(Report, event["report"])
     finally:
         link.close(wait_s=5.0)
     if failure:
         raise failure
-    if facts is None:
+    if report is None:
         raise UserError(f"the conversion ended early: {event or 'no result came'}", "try again with more memory free")
-    return facts
+    return report
 
 
 @contextlib.contextmanager

@@ -7,14 +7,13 @@ import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from speedtest_tui.core.codec import typed
+from speedtest_tui.core.convert.numbers import DType
+from speedtest_tui.core.convert.report import form_name
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.process.sound_link import ChildLink
-
-if TYPE_CHECKING:
-    from speedtest_tui.core.convert.numbers import DType
-
 
 CHILD_MODULE = "speedtest_tui.core.convert.preview_child"
 LOOK_EVERY_S = 0.1
@@ -35,7 +34,7 @@ class Form:
 
     @property
     def name(self) -> str:
-        return f"{self.bits}-bit" if self.bits else self.dtype
+        return form_name(self.dtype, self.bits)
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def look(path: Path, cancelled: threading.Event) -> Preview | None:
         raise UserError(f"{path} is no file", "choose a .nemo file")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         facts = _facts({"source": str(path), "scratch": scratch}, cancelled)
-    return None if facts is None else _preview(path, facts)
+    return None if facts is None else typed(Preview, {**facts, "path": str(path)})
 
 
 def _facts(order: dict[str, Any], cancelled: threading.Event) -> dict[str, Any] | None:
@@ -93,9 +92,3 @@ def _facts(order: dict[str, Any], cancelled: threading.Event) -> dict[str, Any] 
     finally:
         link.close()
     return None
-
-
-def _preview(path: Path, facts: dict[str, Any]) -> Preview:
-    several = ("decoders", "tokenizers", "languages")
-    forms = tuple(Form(**form) for form in facts["forms"])
-    return Preview(**{**facts, **{name: tuple(facts[name]) for name in several}, "path": path, "forms": forms})

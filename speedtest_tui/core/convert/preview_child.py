@@ -1,16 +1,14 @@
 """The process that looks into a checkpoint: `python -m speedtest_tui.core.convert.preview_child`, an order on stdin.
 
-Events: seen(facts) · failed(message, hint). A configuration may be long and is somebody else's: parsing it would hold
-up the screen, and unpacking a compressed archive must be something that can be ended.
-
-What a .nemo file is, told in a moment: before a conversion is started, nothing of it is unpacked or loaded.
+Events: seen(facts) · failed(message, hint). Before a conversion is started nothing of the file is unpacked or loaded. A
+configuration may be long and is somebody else's: parsing it would hold up the screen, and unpacking a compressed
+archive must be something that can be ended.
 """
 
 from __future__ import annotations
 
 import queue
 import sys
-import tempfile
 import threading
 import traceback
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from speedtest_tui.core.convert import numbers, tokenizers
 from speedtest_tui.core.convert.archive import Archive
 from speedtest_tui.core.convert.keymap import Rule, rules_of
 from speedtest_tui.core.convert.recipe import Recipe, recipe_of
+from speedtest_tui.core.convert.report import reader_of
 from speedtest_tui.core.convert.steps import WEIGHTS
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.process.child import EventPipe, die_with_parent, read_commands
@@ -44,7 +43,7 @@ def look(path: Path, scratch: Path) -> dict[str, Any]:
         tokenizers.read_all(archive, recipe.tokenizer)
         archive.member(WEIGHTS)
     description = described(path, recipe)
-    reader = "canary-mlx" if recipe.family == "canary" else "parakeet-mlx"
+    reader = reader_of(recipe.name)
     return {
         "bytes": description.bytes,
         "family": description.family,
@@ -131,9 +130,6 @@ class Description:
     family: str
     parameters: int
     bytes: int
-    layers: int
-    width: int
-    mel_bins: int
     languages: tuple[str, ...]
     _rules: tuple[Rule, ...]
 
@@ -152,27 +148,14 @@ class Description:
         return RUNTIME_BYTES + COPIES * max(layers.values())
 
 
-def describe(path: Path) -> Description:
-    """Read a checkpoint's configuration. Raises UserError that says why it cannot be converted; OSError.
-
-    A compressed archive is decompressed for that into a temporary file, which takes its time.
-    """
-    with tempfile.TemporaryDirectory() as folder, Archive(path, Path(folder) / "archive.tar") as archive:
-        recipe = recipe_of(configuration.read(archive))
-    return described(path, recipe)
-
-
 def described(path: Path, recipe: Recipe) -> Description:
-    """The same for a checkpoint whose configuration has been read. Raises OSError."""
+    """Of a checkpoint whose configuration has been read. Raises OSError."""
     rules = rules_of(recipe)
     languages = dict.fromkeys(file.language for file in recipe.tokenizer if file.language)
     return Description(
         family=recipe.name,
         parameters=sum(rule.count for rule in rules),
         bytes=path.stat().st_size,
-        layers=recipe.encoder.layers,
-        width=recipe.encoder.width,
-        mel_bins=recipe.mel.bins,
         languages=tuple(languages),
         _rules=rules,
     )

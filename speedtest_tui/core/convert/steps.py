@@ -8,7 +8,7 @@ import json
 import platform
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -18,13 +18,11 @@ from typing import Any, Generic, TypeVar
 from speedtest_tui import __version__
 from speedtest_tui.core import disk
 from speedtest_tui.core.convert import config as configuration
-from speedtest_tui.core.convert import keymap, numbers, tokenizers
+from speedtest_tui.core.convert import keymap, numbers, parity, parity_mlx, parity_torch, report, tokenizers
 from speedtest_tui.core.convert.archive import Archive
 from speedtest_tui.core.convert.checkpoint import Checkpoint
 from speedtest_tui.core.convert.keymap import rules_of
 from speedtest_tui.core.convert.numbers import SafetensorsFile
-from speedtest_tui.core.convert.parity import judge, mlx_side, torch_side
-from speedtest_tui.core.convert.parity import judge as stages
 from speedtest_tui.core.convert.recipe import Recipe, recipe_of
 from speedtest_tui.core.errors import UserError
 
@@ -34,7 +32,7 @@ HASH_BLOCK = 4 * 2**20
 FREE_MARGIN = 64 * 2**20
 
 Result = TypeVar("Result")
-Report = Callable[[str, int, int], None]
+Tell = Callable[[str, int, int], None]
 """Gets the stage's name, what is done of it and what there is to do."""
 
 
@@ -49,65 +47,58 @@ class Job:
     limit: int
 
 
-def convert(job: Job, report: Report) -> dict[str, Any]:
+def convert(job: Job, tell: Tell) -> report.Report:
     """Fill the job's folder and return what conversion.json says. Raises UserError, OSError."""
     _refuse_missing_libraries()
     hashing = _Beside("sha256", lambda: _sha256(job.source))
-    with Archive(job.source, job.folder / SCRATCH, partial(report, "unpacking"), job.limit) as archive:
+    with Archive(job.source, job.folder / SCRATCH, partial(tell, "unpacking"), job.limit) as archive:
         recipe = recipe_of(configuration.read(archive))
         files = tokenizers.read_all(archive, recipe.tokenizer)
         checkpoint = Checkpoint(archive, WEIGHTS)
         rules = rules_of(recipe)
         left_out = keymap.check(rules, checkpoint)
         form = numbers.format_of(job.dtype, job.bits, rules)
-        inputs = stages.random_inputs(recipe)
+        inputs = parity.random_inputs(recipe)
         # Hashing, writing and PyTorch's side of the proof go on beside each other; only MLX keeps to one thread.
-        source = _Beside("PyTorch", lambda: torch_side.run(recipe, checkpoint, inputs))
-        _write(job.folder / "model.safetensors", rules, checkpoint, form, report)
+        source = _Beside("PyTorch", lambda: parity_torch.run(recipe, checkpoint, inputs))
+        _write(job.folder / "model.safetensors", rules, checkpoint, form, tell)
         saving = _Beside("to disk", lambda: _to_disk(job.folder / "model.safetensors"))
         for name, content in files.items():
             (job.folder / name).write_bytes(content)
         (job.folder / "config.json").write_text(_json(_config(recipe, form)), encoding="utf-8")
-        report("proving", 0, 0)
-        result = mlx_side.run(recipe, job.folder, inputs, exact=form.dtype == "float32" and not form.bits)
-        figures = judge.compare(source.result(), result, form)
-        judge.refuse_failed(figures)
+        tell("proving", 0, 0)
+        result = parity_mlx.run(recipe, job.folder, inputs, exact=form.dtype == "float32" and not form.bits)
+        figures = parity.compare(source.result(), result, form)
+        parity.refuse_failed(figures)
         saving.result()
         archive_names = sorted(archive.members)
     used = {configuration.FILE, WEIGHTS, *files}
-    facts = {
-        "schema": 1,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "source": {"name": job.source.name, "bytes": job.source.stat().st_size, "sha256": hashing.result()},
-        "family": recipe.name,
-        "target": recipe.target,
-        "dtype": form.dtype,
-        "bits": form.bits or None,
-        "group_size": form.group or None,
-        "parameters": sum(rule.count for rule in rules),
-        "keys": {
-            "read": sum(len(rule.sources) for rule in rules),
-            "written": sum(len(numbers.plan(rule, form)) for rule in rules),
-            "skipped": list(left_out),
-        },
-        "plain_layers": [rule.target for rule in rules if _left_plain(rule, form)],
-        "made_explicit": list(recipe.explicit),
-        "members_left_out": [name for name in archive_names if name not in used],
-        "tokenizer_files": list(files),
-        "tools": _tools(),
-        "parity": {
-            "seed": stages.SEED,
-            "frames": len(inputs.mel),
-            "stages": [{**asdict(f), "ok": f.ok} for f in figures],
-        },
-    }
-    (job.folder / "conversion.json").write_text(_json(facts), encoding="utf-8")
-    return facts
+    done = report.Report(
+        family=recipe.name,
+        dtype=form.dtype,
+        parameters=sum(rule.count for rule in rules),
+        bits=form.bits or None,
+        group_size=form.group or None,
+        target=recipe.target,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=report.Source(job.source.name, job.source.stat().st_size, hashing.result()),
+        keys=report.Keys(
+            read=sum(len(rule.sources) for rule in rules),
+            written=sum(len(numbers.plan(rule, form)) for rule in rules),
+            skipped=tuple(left_out),
+        ),
+        plain_layers=tuple(rule.target for rule in rules if _left_plain(rule, form)),
+        made_explicit=tuple(recipe.explicit),
+        members_left_out=tuple(name for name in archive_names if name not in used),
+        tokenizer_files=tuple(files),
+        tools=_tools(),
+        parity=report.Parity(parity.SEED, len(inputs.mel), figures),
+    )
+    report.write(job.folder, done)
+    return done
 
 
-def _write(
-    path: Path, rules: Sequence[keymap.Rule], checkpoint: Checkpoint, form: numbers.Format, report: Report
-) -> None:
+def _write(path: Path, rules: Sequence[keymap.Rule], checkpoint: Checkpoint, form: numbers.Format, tell: Tell) -> None:
     """Write all parameters, one in memory at a time. Raises UserError, OSError."""
     plans = [numbers.plan(rule, form) for rule in rules]
     total = sum(tensor.bytes for plan in plans for tensor in plan)
@@ -122,7 +113,7 @@ def _write(
         for rule, plan in zip(rules, plans, strict=True):
             file.write(plan, numbers.encode(rule, keymap.build(rule, checkpoint), form))
             done += sum(tensor.bytes for tensor in plan)
-            report("converting", done, total)
+            tell("converting", done, total)
 
 
 def _to_disk(path: Path) -> None:

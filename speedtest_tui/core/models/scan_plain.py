@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from speedtest_tui.core.convert import report
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.models import payloads, structure
 from speedtest_tui.core.models.inventory import Layout, Partial, Stored, StoredFile
@@ -19,7 +20,6 @@ from speedtest_tui.core.models.reading import DEEPEST, Place, Reading
 CHECKPOINT = ".pt"
 INCOMPLETE = ".incomplete"
 EMBEDDED_MANIFEST = "manifest.json"
-CONVERTED_MANIFEST = "conversion.json"
 ABANDONED_S = 3_600.0
 """A folder that something is built in and that has not changed for this long was left by a killed process."""
 
@@ -43,7 +43,7 @@ def scan_folder(folder: Path, name: str, place: Place, layout: Layout = "plain")
     _walk(reading, str(folder), "", files)
     if layout == "plain" and not any(file.name.lower().endswith(WEIGHTS) for file in files) and not reading.partials:
         reading.blame("missing-file", folder, f"{shown(name)} has no weights: {amount(reading.bytes)} in all")
-    manifest = {"embedded": EMBEDDED_MANIFEST, "converted": CONVERTED_MANIFEST}.get(layout)
+    manifest = {"embedded": EMBEDDED_MANIFEST, "converted": report.NAME}.get(layout)
     if manifest is not None and not any(file.name == manifest for file in files):
         reading.blame("missing-file", folder / manifest, f"{shown(name)} has no {manifest}", manifest)
     elif layout == "embedded":

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backends.base import Backend, ModelSpec
 from speedtest_tui.core import locations
+from speedtest_tui.core.convert import report
 from speedtest_tui.core.models.layout import is_safe_part
 from speedtest_tui.core.models.places import CONVERTED, folder_of, names_in
-
-MANIFEST = "conversion.json"
 
 
 @dataclass(frozen=True)
@@ -36,12 +34,10 @@ def converted_models() -> tuple[ConvertedModel, ...]:
 
 
 def _described(folder: Path) -> ConvertedModel | None:
-    try:
-        facts = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        form = f"{facts['bits']}-bit" if facts.get("bits") else str(facts["dtype"])
-        return ConvertedModel(CONVERTED + folder.name, str(facts["family"]), form, int(facts["parameters"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    found = report.read(folder)
+    if found is None:
         return None
+    return ConvertedModel(CONVERTED + folder.name, found.family, found.form, found.parameters)
 
 
 def size_of(folder: Path) -> str:

@@ -202,8 +202,8 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         proof.display = done is not None
         self.set_class(done is not None, "-proven")
         if done is not None:
-            proof.update(convert_text.parity(done.facts, self.size.width - 4))
-            proof.border_subtitle = convert_text.limited(done.facts)
+            proof.update(convert_text.parity(done.report, self.size.width - 4))
+            proof.border_subtitle = convert_text.limited(done.report)
         name = self._path.name if self._path else ""
         if self._working and self._view:
             name = self._view.title.removeprefix("Convert ")
@@ -326,7 +326,7 @@ class ConvertScreen(Once, Screen[Chosen | None]):
 
         done = self._view.converted if self._view else None
         if done is not None:
-            backend = "canary-mlx" if done.facts["family"] == "Canary" else "parakeet-mlx"
+            backend = done.report.reader
             self.dismiss(Chosen(size_of(done.folder), backend))
 
     def action_back(self) -> None:

@@ -6,8 +6,8 @@ The number formats that a checkpoint can be converted to, of which one is marked
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -24,6 +24,7 @@ from speedtest_tui.ui.workers.folder import short
 
 if TYPE_CHECKING:
     from speedtest_tui.core.convert.preview import Form, Preview
+    from speedtest_tui.core.convert.report import Report, StageFigure
 
 
 LABEL = 12
@@ -92,22 +93,21 @@ def status(name: str, free: int | None, width: int) -> str:
     return spread(f" Convert   {printable(name)}", right, width)
 
 
-def parity(facts: Mapping[str, Any], width: int) -> Content:
+def parity(report: Report, width: int) -> Content:
     """The proof as a table: how far the stages are from PyTorch, and how far they may be."""
-    stages: Sequence[Mapping[str, Any]] = facts["parity"]["stages"]
     wide = width >= STAGE + 2 * FIGURE + CHOICE + BOUND + VERDICT
     titles = [column("stage", _stage_width(width)), column("largest", FIGURE, right=True)]
     titles += [column("relative", FIGURE, right=True)]
     titles += [column("same choice", CHOICE, right=True)] if wide else []
     titles += ["  " + column("bound", BOUND - 2), column("verdict", VERDICT)]
     lines = [Content.styled("".join(titles), "underline")]
-    lines += [Content.assemble(*_stage(stage, width, wide)) for stage in stages]
+    lines += [Content.assemble(*_stage(stage, width, wide)) for stage in report.stages]
     return Content("\n").join(lines)
 
 
-def limited(facts: Mapping[str, Any]) -> str:
+def limited(report: Report) -> str:
     """Which of the differences the bound is for."""
-    kinds = {stage["kind"] for stage in facts["parity"]["stages"]}
+    kinds = {stage.kind for stage in report.stages}
     return f"the bound is for the {'largest' if kinds == {'max_difference'} else 'relative'} difference"
 
 
@@ -116,15 +116,15 @@ def _stage_width(width: int) -> int:
     return max(STAGE, min(STAGE_MAX, width - 2 * FIGURE - CHOICE - BOUND - VERDICT))
 
 
-def _stage(stage: Mapping[str, Any], width: int, wide: bool) -> Iterator[str | tuple[str, str]]:
-    yield column(stage["stage"], _stage_width(width))
-    yield column(f"{stage['max_difference']:.1e}", FIGURE, right=True)
-    yield column(f"{stage['relative']:.1e}", FIGURE, right=True)
+def _stage(stage: StageFigure, width: int, wide: bool) -> Iterator[str | tuple[str, str]]:
+    yield column(stage.stage, _stage_width(width))
+    yield column(f"{stage.max_difference:.1e}", FIGURE, right=True)
+    yield column(f"{stage.relative:.1e}", FIGURE, right=True)
     if wide:
         # The encoder chooses nothing.
-        yield column("" if stage["share"] is None else f"{stage['share']:.1%}", CHOICE, right=True)
-    yield "  " + column(f"≤ {stage['bound']:g}", BOUND - 2)
-    yield ("✓ within", STYLE_BEST) if stage["ok"] else ("✗ beyond", STYLE_FAILED)
+        yield column("" if stage.share is None else f"{stage.share:.1%}", CHOICE, right=True)
+    yield "  " + column(f"≤ {stage.bound:g}", BOUND - 2)
+    yield ("✓ within", STYLE_BEST) if stage.ok else ("✗ beyond", STYLE_FAILED)
 
 
 class FormsPane(Vertical):

@@ -113,10 +113,9 @@ def _stopped(rows: tuple[JobRow, ...], how: JobState, message: str) -> tuple[Job
 
 def sentence(done: Converted) -> str:
     """What was made, and that it was proven; a conversion whose proof fails is never kept."""
-    facts = done.facts
-    form = f"{facts['bits']}-bit" if facts.get("bits") else facts["dtype"]
+    report = done.report
     size = sum(path.stat().st_size for path in done.folder.iterdir())
     return (
-        f"{facts['family']}, {count(facts['parameters'])} parameters as {form}, {amounts.amount(size)}: "
+        f"{report.family}, {count(report.parameters)} parameters as {report.form}, {amounts.amount(size)}: "
         f"every stage is within its bound. It is in {short(done.folder)}"
     )

@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from speedtest_tui.core.convert.checkpoint import Checkpoint
-from speedtest_tui.core.convert.parity.judge import ENCODER, Inputs, head_name
+from speedtest_tui.core.convert.parity import ENCODER, Inputs, head_name
 from speedtest_tui.core.convert.recipe import DecoderSizes, EncoderSizes, Recipe, TransducerSizes
 
 if TYPE_CHECKING:
-    from speedtest_tui.core.convert.parity.judge import Outputs
+    from speedtest_tui.core.convert.parity import Outputs
 
 
 def run(recipe: Recipe, checkpoint: Checkpoint, inputs: Inputs) -> Outputs:

@@ -1,15 +1,16 @@
-"""How far the two sides are apart, and whether that is no more than the number format explains.
+"""The proof of a conversion: the same random input for both sides, and how far they may be apart at each stage.
 
-What is compared: the same random input for both sides, and the names of the stages.
+`parity_torch` computes the source's side, `parity_mlx` that of the converted folder.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from speedtest_tui.core.convert.numbers import Format
 from speedtest_tui.core.convert.recipe import Recipe
+from speedtest_tui.core.convert.report import StageFigure, form_name
 from speedtest_tui.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
     Outputs = dict[str, Floats]
-    "Stage by stage; heads as log-probabilities over their last axis."
+    """Stage by stage; heads as log-probabilities over their last axis."""
 
+
+Kind = Literal["max_difference", "relative"]
 
 EXACT_BOUND = 1e-4
 """The largest difference that float32 may have anywhere, as an absolute number."""
@@ -32,27 +35,9 @@ smallest of models cost more than 0.1, so that packing to 4 bits proves little b
 """
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One stage. `share`: of positions at which both choose the same; None for the encoder, which chooses nothing."""
-
-    stage: str
-    max_difference: float
-    relative: float
-    share: float | None
-    bound: float
-    kind: str
-    """What `bound` limits: "max_difference" or "relative"."""
-
-    @property
-    def ok(self) -> bool:
-        # Written so that NaN fails.
-        return (self.max_difference if self.kind == "max_difference" else self.relative) <= self.bound
-
-
-def compare(source: Outputs, result: Outputs, form: Format) -> tuple[Figure, ...]:
+def compare(source: Outputs, result: Outputs, form: Format) -> tuple[StageFigure, ...]:
     """One figure for each stage, in their order."""
-    name = f"{form.bits}-bit" if form.bits else form.dtype
+    name = form_name(form.dtype, form.bits)
     exact = name == "float32"
     bound = EXACT_BOUND if exact else RELATIVE_BOUNDS[name]
     return tuple(
@@ -61,7 +46,7 @@ def compare(source: Outputs, result: Outputs, form: Format) -> tuple[Figure, ...
     )
 
 
-def _figure(stage: str, source: NDArray[np.float32], result: NDArray[np.float32], bound: float, kind: str) -> Figure:
+def _figure(stage: str, source: Floats, result: Floats, bound: float, kind: Kind) -> StageFigure:
     import numpy as np
 
     if source.shape != result.shape:
@@ -73,10 +58,13 @@ def _figure(stage: str, source: NDArray[np.float32], result: NDArray[np.float32]
     scale = float(np.std(source.astype(np.float64)))
     relative = float(np.sqrt(np.mean(difference**2))) / max(scale, 1e-12)
     share = None if stage == ENCODER else float(np.mean(source.argmax(-1) == result.argmax(-1)))
-    return Figure(stage, float(np.abs(difference).max()), relative, share, bound, kind)
+    largest = float(np.abs(difference).max())
+    # Written so that NaN fails.
+    ok = (largest if kind == "max_difference" else relative) <= bound
+    return StageFigure(stage, largest, relative, share, bound, kind, ok)
 
 
-def refuse_failed(figures: tuple[Figure, ...]) -> None:
+def refuse_failed(figures: tuple[StageFigure, ...]) -> None:
     """Raise UserError for the first stage that is too far off."""
     for figure in figures:
         if not figure.ok:
@@ -86,7 +74,7 @@ def refuse_failed(figures: tuple[Figure, ...]) -> None:
             )
 
 
-def sentence(figure: Figure) -> str:
+def sentence(figure: StageFigure) -> str:
     """A figure in words."""
     parts = [f"largest difference {figure.max_difference:.1e}", f"relative {figure.relative:.1e}"]
     if figure.share is not None:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speedtest_tui.core.convert.parity.judge import ENCODER, Inputs, head_name
+from speedtest_tui.core.convert.parity import ENCODER, Inputs, head_name
 from speedtest_tui.core.convert.recipe import Recipe
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from speedtest_tui.core.convert.parity.judge import Outputs
+    from speedtest_tui.core.convert.parity import Outputs
 
     Floats = NDArray[np.float32]
 
