@@ -2,18 +2,15 @@
 
 Cheap and without any import of weight, so that every backend can call them in its child process.
 
-What to say of a model whose output holds numbers that are none. Backends find them, each in its library's own way.
-
-They look at the output of the first transcription in a process, which is never a timed one. Looking at all weights as
-a part of loading would find the same, but on a processor it takes as long as loading itself (measured on two cores:
-0.7 s for the 240 million weights of Whisper small, which load in 0.9 s). So the weights are looked at only once the
-output is wrong.
+Non-finite numbers are looked for in the output of the first transcription in a process, which is never a timed one.
+Looking at all weights as a part of loading would find the same, but on a processor it takes as long as loading itself
+(measured on two cores: 0.7 s for the 240 million weights of Whisper small, which load in 0.9 s). So `blame` looks at
+the weights only once the output is wrong.
 """
 
 from __future__ import annotations
 
 import math
-import re
 import unicodedata
 import zlib
 from collections import Counter
@@ -39,9 +36,6 @@ PHRASE_WORDS = 4
 PHRASE_REPEATS = 8
 """A phrase of 1 to PHRASE_WORDS words said this often in a row is a loop; people stop at three or four."""
 
-SAME_CHARACTER = 8
-"""Marks of one kind in a row that no writer sets ("!!!!!!!!": token 0 of Whisper's vocabulary, argmax of NaN)."""
-
 
 def repetition_loop(text: str) -> str:
     """Whether the text says the same over and over, as decoders do that are caught in a loop."""
@@ -63,16 +57,6 @@ def repetition_loop(text: str) -> str:
         ratio = len(packed) / len(zlib.compress(packed))
         if ratio > COMPRESSION_RATIO and _distinct_share(window) < DISTINCT_SHARE:
             return f"the text repeats itself (compression ratio {ratio:.1f}, above {COMPRESSION_RATIO})"
-    return ""
-
-
-def degenerate(text: str) -> str:
-    """Whether the text is marks instead of words, such as a row of exclamation marks."""
-    if run := re.search(r"([^\w\s])(?:\s*\1){%d,}" % (SAME_CHARACTER - 1), text):  # noqa: UP031
-        return f"the text has {run[1]!r} {len(''.join(run[0].split()))} times in a row"
-    marks = "".join(text.split())
-    if len(marks) > PHRASE_WORDS and not any(c.isalnum() for c in marks):
-        return f"the text has no words, only marks ({marks[:8]!r})"
     return ""
 
 
@@ -129,4 +113,4 @@ def blame(damaged: Sequence[str]) -> str:
         return ARITHMETIC
     more = f" and {len(damaged) - NAMED_MAX} more" if len(damaged) > NAMED_MAX else ""
     named = f"{', '.join(damaged[:NAMED_MAX])}{more}"
-    raise BackendError(f"its weights have NaN or infinite numbers ({named})", "fetch the model again", "model")
+    raise BackendError(f"its weights have NaN or infinite numbers ({named})", "download the model again", "model")

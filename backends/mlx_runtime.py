@@ -1,6 +1,5 @@
-"""What the three MLX backends share: evaluating a model, and reading off what it is made of.
-
-Whether a file of weights has what a model asks for, where a library does not look: what is absent stays random.
+"""What the MLX backends share: evaluating a model, reading off what it is made of, and whether a file of weights has
+what a model asks for, where a library does not look (what is absent would stay random).
 """
 
 from __future__ import annotations
@@ -137,7 +136,7 @@ def all_weights(kind: type) -> Iterator[None]:
         asked, found = (_shapes(tree_flatten(tree)) for tree in (model.parameters(), parameters))
         if fault := difference(asked, found):
             raise BackendError(
-                f"its weights are not those that its config.json asks for: {fault}", "fetch the model again", "model"
+                f"its weights are not those that its config.json asks for: {fault}", "download the model again", "model"
             )
         return original(model, parameters, *arguments, **named)
 
@@ -157,3 +156,12 @@ def _shapes(parameters: list[tuple[str, Any]]) -> dict[str, tuple[int, ...]]:
 
 def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) or "()"
+
+
+def packing(weights: Mapping[str, Any], path: str, module: Any) -> bool | dict[str, int]:
+    """Group size and bits of a quantised layer, which follow from its shapes; False for plain ones."""
+    scales, packed = weights.get(f"{path}.scales"), weights.get(f"{path}.weight")
+    if scales is None or packed is None or not hasattr(module, "to_quantized"):
+        return False
+    width = module.weight.shape[-1]
+    return {"group_size": width // scales.shape[-1], "bits": packed.shape[-1] * 32 // width}

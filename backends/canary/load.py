@@ -1,8 +1,7 @@
 """Opening a folder: config.json, model.safetensors and the tokenizer files that the first of them names.
 
-Every parameter must be there once and have its shape; nothing is left at random and nothing is dropped.
-
-What the weights of a Canary folder are called, in each known layout, and what they are called here.
+Every parameter must be there once and have its shape; nothing is left at random and nothing is dropped. What the
+weights are called in each known layout is translated to the names of `model`.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from backends.base import BackendError
 from backends.canary import architecture, tokenizers
 from backends.canary.architecture import Architecture, Layout
 from backends.canary.tokenizers import Vocabulary
+from backends.mlx_runtime import packing
 from backends.nemo_mel import MelSettings, settings_of
 
 SHOWN = 3
@@ -108,7 +108,7 @@ def build(found: Architecture, weights: Mapping[str, Any]) -> Any:
 
     unequal = found.encoder.d_model != found.decoder.hidden_size
     model = Canary(found, projection=unequal)
-    nn.quantize(model, class_predicate=lambda path, module: _packing(weights, path, module))
+    nn.quantize(model, class_predicate=lambda path, module: packing(weights, path, module))
     expected = dict(tree_flatten(model.parameters()))
     _refuse("lacks", sorted(expected.keys() - weights.keys()))
     _refuse("has unknown", sorted(weights.keys() - expected.keys()))
@@ -120,15 +120,6 @@ def build(found: Architecture, weights: Mapping[str, Any]) -> Any:
     model.load_weights(list(weights.items()))
     model.eval()
     return model
-
-
-def _packing(weights: Mapping[str, Any], path: str, module: Any) -> bool | dict[str, int]:
-    """Group size and bits of a quantised layer, which follow from its shapes; False for plain ones."""
-    scales, packed = weights.get(f"{path}.scales"), weights.get(f"{path}.weight")
-    if scales is None or packed is None or not hasattr(module, "to_quantized"):
-        return False
-    width = module.weight.shape[-1]
-    return {"group_size": width // scales.shape[-1], "bits": packed.shape[-1] * 32 // width}
 
 
 def _refuse(what: str, found: list[str]) -> None:

@@ -1,12 +1,7 @@
 """canary-mlx: NVIDIA's Canary models on MLX, with NeMo's exact mel spectrogram.
 
-The prompts that Canary was trained with: `canary` (canary-1b) and `canary2` (flash models and v2).
-
-Each token is looked up by itself; a tokenizer of one part also puts its space in front, as NeMo does in training.
-
-The times of words, from the `<|n|>` tokens that models of the canary2 prompt write before and behind each word.
-
-What users may set for canary-mlx, as `canary-mlx.name=value`.
+With the prompts that Canary was trained with, `canary` (canary-1b) and `canary2` (flash models and v2); the times of
+words, from the `<|n|>` tokens that models of the canary2 prompt write; and what users may set as `canary-mlx.name=value`.
 """
 
 from __future__ import annotations

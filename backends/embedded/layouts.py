@@ -1,20 +1,31 @@
-"""The models that this package carries, and the layouts that each can be written in: "nano/mlx", "canary-nano/mlx"."""
+"""The models that this package carries, and the layouts that each can be written in: "nano/mlx", "canary-nano/mlx".
+
+A converted model ships in one file: its folder as a zip archive that is not compressed, as float16 hardly gets smaller.
+The files come out byte for byte as `speedtest-tui convert` wrote them, its proof (conversion.json) among them, so
+unpacking needs neither numpy nor the libraries that the conversion took.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from . import layout_hf, layout_mlx, layout_openai, nano, packed
+from . import nano, whisper
 
 FORMAT = 1
 """Raise it when any layout's files change for the same compact model: folders unpacked before are then made again."""
 
 PARAKEET = Path(__file__).with_name("parakeet-nano.zip")
 CANARY = Path(__file__).with_name("canary-nano.zip")
+
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
+"""The time that every packed file gets: the same folder then gives the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +42,13 @@ def _whisper(files: tuple[str, ...], write: Callable[[Path], tuple[str, ...]]) -
 
 
 def _converted(archive: Path) -> Writer:
-    return Writer(archive, functools.partial(packed.files, archive), functools.partial(packed.write, archive))
+    return Writer(archive, functools.partial(packed_files, archive), functools.partial(unpack, archive))
 
 
 WRITERS: dict[str, Writer] = {
-    "nano/hf": _whisper(layout_hf.FILES, layout_hf.write),
-    "nano/mlx": _whisper(layout_mlx.FILES, layout_mlx.write),
-    "nano/openai": _whisper(layout_openai.FILES, layout_openai.write),
+    "nano/hf": _whisper(whisper.HF_FILES, whisper.write_hf),
+    "nano/mlx": _whisper(whisper.MLX_FILES, whisper.write_mlx),
+    "nano/openai": _whisper(whisper.OPENAI_FILES, whisper.write_openai),
     "parakeet-nano/mlx": _converted(PARAKEET),
     "canary-nano/mlx": _converted(CANARY),
 }
@@ -71,3 +82,41 @@ def write(layout: str, target: Path) -> tuple[str, ...]:
     Raises ValueError for an unknown layout, OSError, and ImportError where "nano/openai" is asked for without torch.
     """
     return writer(layout).write(target)
+
+
+def packed_files(archive: Path) -> tuple[str, ...]:
+    """Return the names of the files that `unpack` makes. Raises OSError, also where the archive is damaged."""
+    with _opened(archive) as opened:
+        names = tuple(sorted(opened.namelist()))
+    if not names or any(Path(name).name != name for name in names):
+        raise _damaged(archive)
+    return names
+
+
+def unpack(archive: Path, folder: Path) -> tuple[str, ...]:
+    """Write the files into `folder`, which exists. Raises OSError, also where the archive is damaged."""
+    names = packed_files(archive)
+    with _opened(archive) as opened:
+        for name in names:
+            (folder / name).write_bytes(opened.read(name))
+    return names
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Make an archive of the files in `folder`, which has no folders in it. Raises OSError."""
+    with ZipFile(archive, "w", ZIP_STORED) as made:
+        for path in sorted(folder.iterdir()):
+            made.writestr(ZipInfo(path.name, LONG_AGO), path.read_bytes())
+
+
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[ZipFile]:
+    try:
+        with ZipFile(archive) as opened:
+            yield opened
+    except BadZipFile as error:
+        raise _damaged(archive) from error
+
+
+def _damaged(archive: Path) -> OSError:
+    return OSError(errno.EIO, f"{archive.name} of this program is damaged and must be installed again", str(archive))

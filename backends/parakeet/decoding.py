@@ -1,7 +1,4 @@
-"""From samples to tokens with parakeet-mlx, and from its tokens to words.
-
-What Parakeet hears: the library's own mel spectrogram on samples that are safe for it, or the one of NeMo.
-"""
+"""From samples to a mel spectrogram, the library's own or NeMo's, to tokens with parakeet-mlx, and from those to words."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from backends import checks as finite
+from backends import checks
 from backends.base import SAMPLE_RATE, BackendError, Segment
 
 if TYPE_CHECKING:
@@ -93,7 +90,7 @@ def looked_at(model: Any, hear: Callable[[], Result]) -> tuple[Result, str]:
     if good.item():
         return result, ""
     weights = tree_flatten(model.parameters())
-    return result, finite.blame([name for name, weight in weights if not mx.isfinite(weight).all().item()])
+    return result, checks.blame([name for name, weight in weights if not mx.isfinite(weight).all().item()])
 
 
 def segments(result: Any, seconds: float) -> tuple[Segment, ...]:

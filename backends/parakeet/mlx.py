@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,10 @@ from backends.base import (
     mlx_library,
 )
 from backends.checks import non_english, repetition_loop
+from backends.mlx_runtime import packing
 from backends.parakeet import decoding as parakeet_decoding
 from backends.parakeet import options as parakeet_options
 from backends.parakeet.decoding import exact_settings, front_end
-from backends.parakeet.folder import is_quantised, open_folder
 from backends.parakeet.options import WHOLE_CLIPS, Setting
 
 if TYPE_CHECKING:
@@ -163,13 +164,42 @@ def _open(folder: Path) -> Any:
             return open_folder(folder)
         return from_pretrained(str(folder))
     except (OSError, ValueError, KeyError, TypeError, DaciteError) as error:
-        raise BackendError(_unreadable(error), "fetch the model again", "model") from error
+        raise BackendError(_unreadable(error), "download the model again", "model") from error
     except RuntimeError as error:
         if "safetensors" not in str(error):
             raise  # out of memory, for one, says nothing about the files
-        raise BackendError(_unreadable(error), "fetch the model again", "model") from error
+        raise BackendError(_unreadable(error), "download the model again", "model") from error
 
 
 def _unreadable(error: Exception) -> str:
     text = " ".join(str(error).split()).rstrip(".")
     return f"parakeet-mlx cannot read this folder: {text:.300}"
+
+
+def open_folder(folder: Path) -> Any:
+    """Load `config.json` and `model.safetensors` as they are stored. Raises BackendError of kind "model".
+
+    The library's own `from_pretrained` casts every parameter to bfloat16 (packed ones would be destroyed by it) and
+    makes no quantised layers. Here numbers keep their format, and layers whose scales are in the file are quantised
+    ones. Every parameter must be there once and have its shape.
+    """
+    import mlx.core as mx
+    from mlx import nn
+    from parakeet_mlx.utils import from_config
+
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        weights: Any = mx.load(str(folder / "model.safetensors"))
+        model = from_config(config)
+        nn.quantize(model, class_predicate=lambda path, module: packing(weights, path, module))
+        model.load_weights(list(weights.items()))
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        text = " ".join(str(error).split())
+        raise BackendError(f"parakeet-mlx cannot read this folder: {text:.300}", kind="model") from error
+    model.eval()
+    return model
+
+
+def is_quantised(folder: Path) -> bool:
+    """Whether the folder's configuration says so; the library cannot read such folders. Raises OSError, ValueError."""
+    return "quantization" in json.loads((folder / "config.json").read_text(encoding="utf-8"))

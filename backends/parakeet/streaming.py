@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.base import SAMPLE_RATE, BackendError
 from backends.parakeet.decoding import HOP
-from backends.parakeet.folder import is_quantised
-from backends.parakeet.mlx import Figures, ParakeetMlx
+from backends.parakeet.mlx import Figures, ParakeetMlx, is_quantised
 from backends.parakeet.options import STREAMS
 
 if TYPE_CHECKING:

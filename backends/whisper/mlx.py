@@ -1,6 +1,5 @@
-"""mlx-whisper: Whisper on MLX, by Apple.
-
-Reading what the two MLX ports of OpenAI's Whisper return: both keep its dictionary of text and segments.
+"""mlx-whisper: Whisper on MLX, by Apple. `transcription` also reads what the other MLX port returns: both keep OpenAI's
+dictionary of text and segments.
 """
 
 from __future__ import annotations

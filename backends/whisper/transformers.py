@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backends import catalogue
-from backends import checks as finite
+from backends import catalogue, checks
 from backends.base import (
     SAMPLE_RATE,
     Availability,
@@ -148,7 +147,7 @@ class TransformersWhisper:
             hook.remove()
         if not steps or bool(torch.stack(steps).all()):
             return text, ""
-        return text, finite.blame([name for name, weight in model.named_parameters() if not weight.isfinite().all()])
+        return text, checks.blame([name for name, weight in model.named_parameters() if not weight.isfinite().all()])
 
     def synchronize(self) -> None:
         import torch

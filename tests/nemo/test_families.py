@@ -135,7 +135,7 @@ def test_half_formats_are_stored_as_such(converted: Convert, form: str) -> None:
 
 
 def test_quantising_packs_with_mlx_s_own(converted: Convert) -> None:
-    from backends.parakeet.folder import is_quantised, open_folder
+    from backends.parakeet.mlx import is_quantised, open_folder
 
     result = converted("ctc:8")
     assert is_quantised(result.folder)

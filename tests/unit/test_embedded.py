@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.embedded import layout_hf, layout_mlx, layouts, nano, tokenizer
+from backends.embedded import layouts, nano, tokenizer, whisper
 
 ROOT = Path(__file__).resolve().parents[2]
 STRINGS = (
@@ -166,9 +166,9 @@ def test_merges_are_gpt2s() -> None:
 
 
 def test_names_are_all_renamed() -> None:
-    assert len(set(layout_hf.parameters())) == len(nano.expand())
-    assert not [name for name in layout_hf.parameters() if "blocks" in name or "mlp" in name or "_ln" in name]
-    assert not [name for name in layout_mlx.parameters() if ".mlp." in name]
+    assert len(set(whisper.hf_parameters())) == len(nano.expand())
+    assert not [name for name in whisper.hf_parameters() if "blocks" in name or "mlp" in name or "_ln" in name]
+    assert not [name for name in whisper.mlx_parameters() if ".mlp." in name]
 
 
 def test_demo_clip_is_healthy() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from racing import TESTS
 
-from backends import checks as finite
+from backends import checks
 from backends.base import BackendError
 
 Unpack = Callable[[str], Path]
@@ -114,19 +114,19 @@ def test_weights_are_named(facts: Facts) -> None:
 def test_arithmetic_that_fails_on_good_weights(facts: Facts) -> None:
     """The first transcription is enough to discredit a row; the timed ones are left alone."""
     assert facts["nan"]["error"] is None
-    assert facts["nan"]["invalid"][0] == finite.ARITHMETIC
-    assert facts["nan"]["invalid"][1] != finite.ARITHMETIC
+    assert facts["nan"]["invalid"][0] == checks.ARITHMETIC
+    assert facts["nan"]["invalid"][1] != checks.ARITHMETIC
     assert facts["nan"]["watched"] == 0
 
 
 def test_good_models_pass(facts: Facts) -> None:
     assert facts["noise"]["error"] is None
-    assert finite.ARITHMETIC not in facts["noise"]["invalid"]
+    assert checks.ARITHMETIC not in facts["noise"]["invalid"]
     assert len(facts["noise"]["invalid"]) == 2
     assert facts["noise"]["watched"] == 0
 
 
 def test_few_of_many_are_named() -> None:
     with pytest.raises(BackendError) as caught:
-        finite.blame(["a", "b", "c", "d"])
+        checks.blame(["a", "b", "c", "d"])
     assert caught.value.message == "its weights have NaN or infinite numbers (a, b and 2 more)"

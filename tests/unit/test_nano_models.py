@@ -16,7 +16,7 @@ import pytest
 
 from backends.base import LoadOptions, Location, TranscribeOptions
 from backends.catalogue import CANARY_MLX
-from backends.embedded import layouts, packed
+from backends.embedded import layouts
 from speedtest_tui.core.audio.clip import Clip
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,21 +30,21 @@ def archive(tmp_path: Path) -> Path:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "b.safetensors").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "model" / "a.json").write_text("{}")
-    packed.pack(tmp_path / "model", tmp_path / "model.zip")
+    layouts.pack(tmp_path / "model", tmp_path / "model.zip")
     return tmp_path / "model.zip"
 
 
 def test_what_goes_in_comes_out(archive: Path, tmp_path: Path) -> None:
-    assert packed.files(archive) == ("a.json", "b.safetensors")
+    assert layouts.packed_files(archive) == ("a.json", "b.safetensors")
     (tmp_path / "out").mkdir()
-    assert packed.write(archive, tmp_path / "out") == ("a.json", "b.safetensors")
+    assert layouts.unpack(archive, tmp_path / "out") == ("a.json", "b.safetensors")
     for path in (tmp_path / "model").iterdir():
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_the_same_folder_gives_the_same_bytes(archive: Path, tmp_path: Path) -> None:
     os.utime(tmp_path / "model" / "a.json", (1, 1))
-    packed.pack(tmp_path / "model", tmp_path / "again.zip")
+    layouts.pack(tmp_path / "model", tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
 
 
@@ -60,7 +60,7 @@ def test_a_damaged_archive_is_an_error_of_one_line(archive: Path, tmp_path: Path
         archive.write_bytes(data[:-30] if damage == "cut" else b"")
     (tmp_path / "out").mkdir()
     with pytest.raises(OSError, match=re.escape("model.zip of this program is damaged")):
-        packed.write(archive, tmp_path / "out")
+        layouts.unpack(archive, tmp_path / "out")
     assert not (tmp_path / "a.j").exists()
 
 

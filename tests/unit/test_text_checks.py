@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from backends.checks import degenerate, non_english, not_a_number, repetition_loop
+from backends.checks import non_english, not_a_number, repetition_loop
 
 PROSE = (
     "The north wind and the sun were disputing which was the stronger, when a traveller came along wrapped in a warm "
@@ -79,20 +79,6 @@ def test_loops_are_seen(text: str) -> None:
     sentence = repetition_loop(text)
     assert sentence.startswith("the text ")
     assert "\n" not in sentence
-
-
-@pytest.mark.parametrize(
-    "text", ["!" * 8, "!!!!!", "hello !!!!!!!!!!!!", "! ! ! ! ! ! ! ! !", "\ufffd" * 9, "......", "♪♪♪♪♪"]
-)
-def test_marks_instead_of_words(text: str) -> None:
-    assert degenerate(text)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "What?!", "Wait... what...", "...", "Hello!!!", "- - -", "1 2 3", "♪", "aaaaaaaaaaaa"]
-)
-def test_ordinary_marks(text: str) -> None:
-    assert degenerate(text) == ""
 
 
 def test_not_a_number() -> None:

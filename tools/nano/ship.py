@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from backends.embedded import layouts, packed
+from backends.embedded import layouts
 from speedtest_tui.core import disk as atomic
 from speedtest_tui.core.convert.convert import Converted, convert
 from speedtest_tui.core.errors import UserError
@@ -31,7 +31,7 @@ def ship(checkpoint: Path, archive: Path) -> Converted:
         converted = convert(checkpoint, Path(scratch) / "model", "float16")
         without_time(converted.folder / "conversion.json")
         made = Path(scratch) / archive.name
-        packed.pack(converted.folder, made)
+        layouts.pack(converted.folder, made)
         check(made, converted.folder)
         atomic.write_bytes(archive, made.read_bytes())
         archive.chmod(0o644)
@@ -52,7 +52,7 @@ def check(archive: Path, source: Path) -> None:
         limit = f"{LARGEST_BYTES / 1e6:.0f} MB"
         raise UserError(f"{archive.name} would have {size / 1e6:.2f} MB", f"train a smaller model: {limit} may ship")
     with tempfile.TemporaryDirectory() as unpacked:
-        names = packed.write(archive, Path(unpacked))
+        names = layouts.unpack(archive, Path(unpacked))
         same = all((source / name).read_bytes() == (Path(unpacked) / name).read_bytes() for name in names)
     if set(names) != {path.name for path in source.iterdir()} or not same:
         raise UserError(f"{archive.name} came back different", "report it")

@@ -33,7 +33,7 @@ def run(recipe: Recipe, folder: Path, inputs: Inputs, exact: bool) -> Outputs:
 def _parakeet(recipe: Recipe, folder: Path, inputs: Inputs) -> Outputs:
     import mlx.core as mx
 
-    from backends.parakeet.folder import open_folder
+    from backends.parakeet.mlx import open_folder
 
     model = open_folder(folder)
     mel = mx.array(inputs.mel).astype(_dtype(model))

@@ -1,4 +1,4 @@
-"""The layout that transformers reads: a WhisperForConditionalGeneration with its tokenizer and feature extractor."""
+"""The nano Whisper in the layouts of its three readers: transformers, mlx-whisper, and OpenAI's own checkpoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FILES = (
+HF_FILES = (
     "config.json",
     "generation_config.json",
     "model.safetensors",
@@ -23,6 +23,13 @@ FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
 )
+"""What transformers reads: a WhisperForConditionalGeneration with its tokenizer and feature extractor."""
+
+MLX_FILES = ("config.json", "weights.safetensors")
+"""What mlx-whisper reads: MLX's parameter names and array orders."""
+
+OPENAI_FILES = ("nano.en.pt",)
+"""What whisper-mps reads: one file made by torch.save."""
 
 NON_SPEECH = (
     *(1, 2, 7, 8, 9, 10, 14, 25, 26, 27, 28, 29, 31, 58, 59, 60, 61, 62, 63, 90, 91, 92, 93, 357, 366, 438, 532, 685),
@@ -72,7 +79,7 @@ def renamed(name: str) -> str:
     return name
 
 
-def parameters() -> dict[str, NDArray[np.float16]]:
+def hf_parameters() -> dict[str, NDArray[np.float16]]:
     """Return the model with transformers' names, float16. `proj_out` is tied to the embedding and has no entry."""
     return {renamed(name): value for name, value in nano.expand().items()}
 
@@ -175,8 +182,8 @@ def tokenizer_config() -> dict[str, Any]:
     }
 
 
-def write(folder: Path) -> tuple[str, ...]:
-    """Write `FILES` into `folder`, with neither transformers nor torch. Raises OSError, ImportError without lzma."""
+def write_hf(folder: Path) -> tuple[str, ...]:
+    """Write `HF_FILES` into `folder`, with neither transformers nor torch. Raises OSError, ImportError without lzma."""
     from safetensors.numpy import save
 
     documents = {
@@ -189,5 +196,57 @@ def write(folder: Path) -> tuple[str, ...]:
     for name, document in documents.items():
         (folder / name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     (folder / "tokenizer.json").write_text(tokenizer.tokenizer_json(), encoding="utf-8")
-    (folder / "model.safetensors").write_bytes(save(parameters(), metadata={"format": "pt"}))
-    return FILES
+    (folder / "model.safetensors").write_bytes(save(hf_parameters(), metadata={"format": "pt"}))
+    return HF_FILES
+
+
+def mlx_parameters() -> dict[str, NDArray[np.generic]]:
+    """Return the model with the names of mlx_whisper/whisper.py: float16, alignment_heads int32 of shape (4, 2).
+
+    The positions of the encoder are computed by that library. Its convolutions hold (out, width, in), OpenAI's
+    (out, in, width).
+    """
+    import numpy as np
+
+    found: dict[str, NDArray[np.generic]] = {}
+    for name, value in nano.expand().items():
+        if name == nano.POSITIONS:
+            continue
+        if name.endswith(("conv1.weight", "conv2.weight")):
+            found[name] = np.ascontiguousarray(value.transpose(0, 2, 1))
+        else:
+            found[name.replace(".mlp.0.", ".mlp1.").replace(".mlp.2.", ".mlp2.")] = value
+    # Whisper's default where no heads were chosen by hand: all of the upper half of the decoder's layers.
+    sizes = nano.dims()
+    layers = range(sizes["n_text_layer"] // 2, sizes["n_text_layer"])
+    heads = [(layer, head) for layer in layers for head in range(sizes["n_text_head"])]
+    found["alignment_heads"] = np.array(heads, np.int32)
+    return found
+
+
+def write_mlx(folder: Path) -> tuple[str, ...]:
+    """Write `MLX_FILES` into `folder`. Raises OSError."""
+    from safetensors.numpy import save
+
+    # mlx-whisper passes every key on as a model dimension, model_type alone excepted.
+    config = {"model_type": "whisper", **nano.dims()}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    # One key of metadata: safetensors writes several in a different order each time.
+    (folder / "weights.safetensors").write_bytes(save(mlx_parameters(), metadata={"format": "mlx"}))
+    return MLX_FILES
+
+
+def write_openai(folder: Path) -> tuple[str, ...]:
+    """Write `OPENAI_FILES` into `folder`: {"dims": ..., "model_state_dict": float16 tensors}.
+
+    Imports torch, the only layout that does. Raises OSError, ImportError where torch is missing.
+    """
+    import io
+
+    import torch
+
+    state = {name: torch.from_numpy(value) for name, value in nano.expand().items()}
+    checkpoint = io.BytesIO()  # on a full disk torch.save would raise its own RuntimeError, without the reason
+    torch.save({"dims": nano.dims(), "model_state_dict": state}, checkpoint)
+    (folder / OPENAI_FILES[0]).write_bytes(checkpoint.getvalue())
+    return OPENAI_FILES
