@@ -1,7 +1,8 @@
 """canary-mlx: NVIDIA's Canary models on MLX, with NeMo's exact mel spectrogram.
 
 With the prompts that Canary was trained with, `canary` (canary-1b) and `canary2` (flash models and v2); the times of
-words, from the `<|n|>` tokens that models of the canary2 prompt write; and what users may set as `canary-mlx.name=value`.
+words, from the `<|n|>` tokens that models of the canary2 prompt write; and the options that users
+may set.
 """
 
 from __future__ import annotations

@@ -37,6 +37,44 @@ class Writer:
     write: Callable[[Path], tuple[str, ...]]
 
 
+def packed_files(archive: Path) -> tuple[str, ...]:
+    """Return the names of the files that `unpack` makes. Raises OSError, also where the archive is damaged."""
+    with _opened(archive) as opened:
+        names = tuple(sorted(opened.namelist()))
+    if not names or any(Path(name).name != name for name in names):
+        raise _damaged(archive)
+    return names
+
+
+def unpack(archive: Path, folder: Path) -> tuple[str, ...]:
+    """Write the files into `folder`, which exists. Raises OSError, also where the archive is damaged."""
+    names = packed_files(archive)
+    with _opened(archive) as opened:
+        for name in names:
+            (folder / name).write_bytes(opened.read(name))
+    return names
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Make an archive of the files in `folder`, which has no folders in it. Raises OSError."""
+    with ZipFile(archive, "w", ZIP_STORED) as made:
+        for path in sorted(folder.iterdir()):
+            made.writestr(ZipInfo(path.name, LONG_AGO), path.read_bytes())
+
+
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[ZipFile]:
+    try:
+        with ZipFile(archive) as opened:
+            yield opened
+    except BadZipFile as error:
+        raise _damaged(archive) from error
+
+
+def _damaged(archive: Path) -> OSError:
+    return OSError(errno.EIO, f"{archive.name} of this program is damaged and must be installed again", str(archive))
+
+
 def _whisper(files: tuple[str, ...], write: Callable[[Path], tuple[str, ...]]) -> Writer:
     return Writer(nano.SOURCE, lambda: files, write)
 
@@ -82,41 +120,3 @@ def write(layout: str, target: Path) -> tuple[str, ...]:
     Raises ValueError for an unknown layout, OSError, and ImportError where "nano/openai" is asked for without torch.
     """
     return writer(layout).write(target)
-
-
-def packed_files(archive: Path) -> tuple[str, ...]:
-    """Return the names of the files that `unpack` makes. Raises OSError, also where the archive is damaged."""
-    with _opened(archive) as opened:
-        names = tuple(sorted(opened.namelist()))
-    if not names or any(Path(name).name != name for name in names):
-        raise _damaged(archive)
-    return names
-
-
-def unpack(archive: Path, folder: Path) -> tuple[str, ...]:
-    """Write the files into `folder`, which exists. Raises OSError, also where the archive is damaged."""
-    names = packed_files(archive)
-    with _opened(archive) as opened:
-        for name in names:
-            (folder / name).write_bytes(opened.read(name))
-    return names
-
-
-def pack(folder: Path, archive: Path) -> None:
-    """Make an archive of the files in `folder`, which has no folders in it. Raises OSError."""
-    with ZipFile(archive, "w", ZIP_STORED) as made:
-        for path in sorted(folder.iterdir()):
-            made.writestr(ZipInfo(path.name, LONG_AGO), path.read_bytes())
-
-
-@contextlib.contextmanager
-def _opened(archive: Path) -> Iterator[ZipFile]:
-    try:
-        with ZipFile(archive) as opened:
-            yield opened
-    except BadZipFile as error:
-        raise _damaged(archive) from error
-
-
-def _damaged(archive: Path) -> OSError:
-    return OSError(errno.EIO, f"{archive.name} of this program is damaged and must be installed again", str(archive))

@@ -1,4 +1,4 @@
-"""From samples to a mel spectrogram, the library's own or NeMo's, to tokens with parakeet-mlx, and from those to words."""
+"""From samples to a mel spectrogram, the library's own or NeMo's, to tokens, and from those to words."""
 
 from __future__ import annotations
 
