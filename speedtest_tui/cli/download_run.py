@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 from backends.catalogue import SIZES
 from backends.registry import entries
 from speedtest_tui.cli.main import EXIT_CANCELLED, EXIT_FAILED, EXIT_OK, backend_names, complain
+from speedtest_tui.cli.model_table import STYLES
 from speedtest_tui.core.download.queue import Downloads
 from speedtest_tui.core.download.request import (
-    MARKS,
     DownloadRow,
     Patience,
     headline,
     titled,
 )
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.format import moved, pace, share
+from speedtest_tui.core.format import LOOKS, moved, pace, share
 from speedtest_tui.core.jobs.download import Downloaded, Wanted, wanted, with_damaged
 from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.models.survey import survey
@@ -105,19 +105,18 @@ def document(asked: Sequence[Wanted], rows: Sequence[DownloadRow]) -> dict[str, 
 
 
 def _fields(row: DownloadRow) -> dict[str, Any]:
-    problem = row.problem
     return {
         "source": row.request.source,
         "cache": row.request.cache,
         "state": row.state,
         "bytes": row.bytes,
         "total": row.total,
-        "fetched": row.fetched,
+        "received": row.received,
         "path": str(row.path) if row.path else None,
         "revision": row.revision,
         "instead_because": row.request.reason or None,
         "note": row.note,
-        "error": {"kind": problem.kind, "message": problem.what, "hint": problem.todo} if problem else None,
+        "error": {"kind": row.failure, "message": row.advice.what, "hint": row.advice.todo} if row.advice else None,
     }
 
 
@@ -149,13 +148,13 @@ def watch(downloads: Downloads) -> None:
 
 def _tell(index: int, row: DownloadRow, told: dict[int, tuple[str, str, int]]) -> None:
     """Print what has changed since the last time, if it is worth a line."""
-    quarter = int((share(row) or 0) / TELL_SHARE) if row.state == "fetching" else 0
-    state = "fetching" if row.state in ("resolving", "checking") else row.state
+    quarter = int((share(row) or 0) / TELL_SHARE) if row.state == "downloading" else 0
+    state = "downloading" if row.state in ("contacting", "checking") else row.state
     old = told.get(index, ("waiting", "", 0))
     if row.note and row.note != old[1]:
         print(f"{row.request.name}: {row.note}", file=sys.stderr)
-    if state != old[0] and not row.ended and state == "fetching":
-        print(f"{row.request.name}: fetching into {row.request.root}", file=sys.stderr)
+    if state != old[0] and not row.ended and state == "downloading":
+        print(f"{row.request.name}: downloading into {row.request.root}", file=sys.stderr)
     elif quarter > old[2] and not row.ended:
         print(f"{row.request.name}: {moved(row)}, {pace(row)}".rstrip(", "), file=sys.stderr)
     told[index] = (state, row.note, max(quarter, old[2]))
@@ -168,10 +167,10 @@ def _lines(rows: tuple[DownloadRow, ...]) -> Group:
 
     lines = []
     for row in rows:
-        glyph, style = MARKS[row.state]
+        glyph, _, mood = LOOKS[row.state]
         figures = () if row.ended else filter(None, (_bar(row), moved(row), pace(row)))
         words = (titled(row) if row.ended else row.request.name, *figures)
-        lines.append(Text.assemble((glyph, style), "  ", "  ".join(words)))
+        lines.append(Text.assemble((glyph, STYLES[mood]), "  ", "  ".join(words)))
         if not row.ended and row.state != "waiting":
             lines.append(Text(f"   {headline(row)}"))
         if not row.ended and row.note:

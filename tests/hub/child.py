@@ -6,8 +6,9 @@ import json
 import subprocess
 from typing import Any
 
+from speedtest_tui.core import codec
 from speedtest_tui.core.download.queue import CHILD
-from speedtest_tui.core.download.request import Request, to_json
+from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.process import launch as launcher
 
 
@@ -15,7 +16,7 @@ def start(wanted: Request) -> subprocess.Popen[bytes]:
     """Start one and give it its request."""
     process = launcher.launch(CHILD, online=True)
     assert process.stdin
-    process.stdin.write(json.dumps(to_json(wanted)).encode() + b"\n")
+    process.stdin.write(codec.encode(wanted) + b"\n")
     return process
 
 

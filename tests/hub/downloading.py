@@ -15,10 +15,10 @@ import pytest
 from contents import Content
 from server import HubServer
 
-from backends.base import RequiredFile
-from speedtest_tui.core.download.child import Progress
+from backends.base import ModelSpec, RequiredFile
 from speedtest_tui.core.download.failures import Failure, explain
 from speedtest_tui.core.download.request import Patience, Request
+from speedtest_tui.core.download.transfer import Progress
 
 REPOSITORY = "org/model"
 FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
@@ -45,9 +45,10 @@ def add_model(hub: HubServer, data: bytes | Path, name: str = REPOSITORY, **more
     return hub.add_repo(name, files, lfs={"weights.safetensors"})
 
 
-def request(root: Path, source: str = REPOSITORY, **fields: Any) -> Request:
+def request(root: Path, source: str = REPOSITORY, revision: str = "", **fields: Any) -> Request:
     """A request for it that loses patience soon."""
-    return replace(Request("hub", source, "", FILES, "hf", root, patience=HURRIED), **fields)
+    spec = ModelSpec("hub", source, FILES, revision)
+    return replace(Request(spec, "hf", root, patience=HURRIED), **fields)
 
 
 @dataclass
@@ -80,15 +81,15 @@ class Log:
 
 def fetch(wanted: Request, send: Callable[..., None] | None = None) -> Log:
     """Download in this process, as the child does."""
-    from speedtest_tui.core.download.hub import fetch_repository
-    from speedtest_tui.core.download.openai import fetch_checkpoint
+    from speedtest_tui.core.download.hub import download_repository
+    from speedtest_tui.core.download.openai import download_checkpoint
 
     log = Log()
     progress = Progress(send or log.send)
     try:
-        fetched = (fetch_repository if wanted.kind == "hub" else fetch_checkpoint)(wanted, progress)
-        log.path = fetched.path
-        progress.end(path=fetched.path)
+        placed = (download_repository if wanted.is_hub else download_checkpoint)(wanted, progress)
+        log.path = placed.path
+        progress.end(path=placed.path)
     except Exception as error:
         log.failure = explain(error, wanted.source)
     return log

@@ -53,7 +53,7 @@ def test_a_model_is_fetched_and_then_is_complete(
     said = capsys.readouterr()
     assert f"{HF}: done" in said.out
     assert str(folder(root, HF)) in said.out
-    assert f"{HF}: fetching into {root}" in said.err
+    assert f"{HF}: downloading into {root}" in said.err
     assert hub.bytes_sent("flax_model.msgpack") == 0
     hub.forget()
     assert run("--size", "tiny", "--backends", "transformers") == 0
@@ -100,7 +100,7 @@ def test_the_plain_weights_instead_of_the_quantised_ones(
     add_model(hub, safetensors(), PLAIN)
     assert run("--size", "tiny", "--backends", "mlx-whisper") == 0
     said = capsys.readouterr()
-    assert f"{QUANTISED} is not on the hub, or is private; fetching {PLAIN} instead" in said.out
+    assert f"{QUANTISED} is not on the hub, or is private; downloading {PLAIN} instead" in said.out
     assert f"{PLAIN}: done" in said.out
     assert f"{PLAIN}: in place of {QUANTISED}" in said.err
 

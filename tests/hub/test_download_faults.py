@@ -81,7 +81,7 @@ def test_a_cut_download_is_continued_where_it_broke_off(hub: HubServer, here: No
     hub.misbehave(LFS, Cut(after=1_000_000), times=2)
     log = fetch(request(tmp_path))
     assert gets(hub) == [(0, 200), (1_000_000, 206), (2_000_000, 206)]
-    assert log.last["fetched"] == len(DATA) + len(CONFIG)
+    assert log.last["received"] == len(DATA) + len(CONFIG)
 
 
 def test_progress_begins_a_new_count_of_attempts(hub: HubServer, here: None, tmp_path: Path) -> None:
@@ -94,23 +94,23 @@ def test_progress_begins_a_new_count_of_attempts(hub: HubServer, here: None, tmp
 
 REFUSED: dict[str, tuple[str, Misbehaviour, str, str]] = {
     "always cut at once": (LFS, Cut(after=0), "cut", "keeps breaking"),
-    "always stalls": (LFS, Stall(after=0), "stalled", "stopped sending"),
-    "always 500": (LFS, Status(500), "server", "trouble of its own (500)"),
-    "always 429": (LFS, Status(429, retry_after=0), "rate-limited", "asked too often"),
+    "always stalls": (LFS, Stall(after=0), "stalled", "stopped sending data"),
+    "always 500": (LFS, Status(500), "server", "has a problem (status 500)"),
+    "always 429": (LFS, Status(429, retry_after=0), "rate-limited", "too many requests"),
     "401": (
         "*/resolve/*",
         Status(401, message="Invalid credentials in Authorization header"),
         "token",
         "hf auth login",
     ),
-    "403": ("*/resolve/*", Status(403), "forbidden", "may not read"),
+    "403": ("*/resolve/*", Status(403), "forbidden", "no permission to download"),
     "404 of a file": ("*/resolve/*", Status(404, error_code="EntryNotFound"), "not-found", "does not have config.json"),
-    "a page for people": ("/api/models/*", HtmlPage(), "portal", "something else than data"),
-    "a page instead of a file": ("*/resolve/*", HtmlPage(), "portal", "something else than data"),
-    "redirects in a circle": ("*/resolve/*", Redirects(None), "portal", "something else than data"),
+    "a page for people": ("/api/models/*", HtmlPage(), "portal", "something other than a model"),
+    "a page instead of a file": ("*/resolve/*", HtmlPage(), "portal", "something other than a model"),
+    "redirects in a circle": ("*/resolve/*", Redirects(None), "portal", "something other than a model"),
     "wrong bytes": (LFS, Corrupt(at=1_500_000), "wrong-content", "hash is not the published one"),
     "always another length": (LFS, Resized(by=7), "wrong-content", "should have 3,000,000 bytes"),
-    "always fewer bytes": (LFS, Resized(by=-7), "wrong-content", "is offered with 2,999,993"),
+    "always fewer bytes": (LFS, Resized(by=-7), "wrong-content", "the server has 2,999,993"),
     "another name for the same": ("*/resolve/*weights*", ChangedEtag("1" * 64), "wrong-content", "hash"),
 }
 
@@ -183,7 +183,7 @@ def test_a_server_that_cannot_continue_is_begun_again_visibly(
     hub.misbehave(LFS, what)
     log = fetch(request(tmp_path))
     assert log.failure is None
-    assert "starting again" in log.notes or "another part" in log.notes
+    assert "starting again" in log.notes or "wrong part" in log.notes
     assert_complete(tmp_path, DATA, commit)
     assert log.last["bytes"] == log.last["total"]
 

@@ -88,7 +88,7 @@ def test_the_fallback_has_a_partial_of_its_own(hub: HubServer, online: dict[str,
     first, second = job.view.rows
     # Nobody has to do anything about the first one.
     assert (first.state, first.note) == (
-        "skipped", "org/model-q4 is not on the hub, or is private; fetching org/model instead"
+        "skipped", "org/model-q4 is not on the hub, or is private; downloading org/model instead"
     )  # fmt: skip
     assert (second.state, second.backends) == ("done", ("toy",))
     assert (job.view.state, job.view.summary, result(job).ok) == ("done", "1 downloaded", True)

@@ -9,6 +9,7 @@ from downloading import HURRIED, Log, fetch, here, left_over, weights
 from misbehaviour import Corrupt, Cut, HtmlPage, IgnoreRange, Misbehaviour, Stall, Status
 from server import HubServer
 
+from backends.base import ModelSpec
 from speedtest_tui.core.download.openai import ENDPOINT, address
 from speedtest_tui.core.download.request import Request
 
@@ -19,7 +20,7 @@ DATA = weights(2_000_000)
 
 def request(url: str, root: Path, trash: Path | None = None) -> Request:
     """A request for a checkpoint."""
-    return Request("openai", url, "", (), "whisper", root, trash=trash, patience=HURRIED)
+    return Request(ModelSpec("openai", url), "whisper", root, trash=trash, patience=HURRIED)
 
 
 def starts(hub: HubServer) -> list[int]:

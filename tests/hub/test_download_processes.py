@@ -104,7 +104,7 @@ def test_two_of_ours_at_once_fetch_everything_once(hub: HubServer, online: dict[
     second = start(request(root, patience=PATIENT))
     assert second.stdout
     said = b""
-    while b"another program is fetching" not in said:
+    while b"another program is downloading" not in said:
         data = os.read(second.stdout.fileno(), 65536)
         assert data, "the second did not wait"
         said += data

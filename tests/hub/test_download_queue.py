@@ -42,10 +42,10 @@ def test_the_queue_shows_each_step_and_ends_complete(hub: HubServer, online: dic
     first, second = downloads.rows
     assert (first.state, second.state) == ("done", "done")
     assert first.path == folder(root) / "snapshots" / commit
-    assert first.bytes == first.total == first.fetched == len(DATA) + len(CONFIG)
+    assert first.bytes == first.total == first.received == len(DATA) + len(CONFIG)
     assert seen[-1] == downloads.rows
     states = [row[0].state for row in seen]
-    assert states.index("resolving") < states.index("fetching") < states.index("done")
+    assert states.index("contacting") < states.index("downloading") < states.index("done")
     assert_complete(root, DATA, commit)
 
 
@@ -63,7 +63,7 @@ def test_a_cancelled_download_is_continued_by_the_next(hub: HubServer, online: d
     downloads.cancel_all()
     assert downloads.join(30)
     assert [row.state for row in downloads.rows] == ["cancelled", "cancelled"]
-    assert downloads.rows[waiting].fetched == 0
+    assert downloads.rows[waiting].received == 0
     kept = size_of(partial(root, DATA))
     assert kept > 0
     hub.behave()
@@ -93,10 +93,10 @@ def test_a_child_that_is_killed_from_outside_is_told_of(
     assert hub.wait(lambda hub: hub.stalled)
     started[0].kill()
     assert downloads.join(30)
-    problem = downloads.rows[0].problem
-    assert problem is not None
-    assert "was ended by signal 9" in problem.what
-    assert "kept" in problem.todo
+    row = downloads.rows[0]
+    assert row.advice is not None
+    assert "was ended by signal 9" in row.advice.what
+    assert "kept" in row.advice.todo
 
 
 def test_the_plain_model_is_fetched_where_the_hub_has_no_quantised_one(
@@ -109,7 +109,7 @@ def test_the_plain_model_is_fetched_where_the_hub_has_no_quantised_one(
     assert downloads.join(60)
     first, second = downloads.rows
     assert first.state == "failed"
-    assert first.note == "fetching org/model instead"
+    assert first.note == "downloading org/model instead"
     assert second.state == "done"
     assert second.request.reason.startswith("org/model-q4 is not on the hub")
     assert_complete(root, DATA, commit)
@@ -123,9 +123,9 @@ def test_offline_is_the_users_word_for_children_too(
     downloads = Downloads()
     downloads.add(request(tmp_path / "cache"))
     assert downloads.join(30)
-    problem = downloads.rows[0].problem
-    assert problem is not None
-    assert problem.kind == "offline"
+    row = downloads.rows[0]
+    assert row.advice is not None
+    assert row.failure == "offline"
     assert not hub.requests
 
 
@@ -138,7 +138,7 @@ def test_a_proxy_that_refuses(
     downloads = Downloads()
     downloads.add(request(tmp_path / "cache"))
     assert downloads.join(30)
-    problem = downloads.rows[0].problem
-    assert problem is not None
-    assert problem.kind == "proxy"
-    assert "HTTPS_PROXY" in problem.todo
+    row = downloads.rows[0]
+    assert row.advice is not None
+    assert row.failure == "proxy"
+    assert "HTTPS_PROXY" in row.advice.todo

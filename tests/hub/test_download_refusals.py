@@ -98,7 +98,7 @@ def test_a_cache_that_may_not_be_written(
     monkeypatch.setattr(os, "mkdir", refuse)
     log = fetch(request(tmp_path / "cache"))
     assert log.kind == "read-only"
-    assert "may not be written (Read-only file system)" in str(log.failure)
+    assert "is not writable (Read-only file system)" in str(log.failure)
 
 
 def test_a_complete_model_in_a_cache_that_may_only_be_read(

@@ -11,20 +11,19 @@ from typing import Any
 
 import pytest
 
-from backends.base import ModelSpec, RequiredFile
+from backends.base import Advice, ModelSpec, RequiredFile
 from backends.catalogue import MLX_WHISPER, POCKETSPHINX, WHISPER_MPS
+from speedtest_tui.core import codec
 from speedtest_tui.core.download import publish
-from speedtest_tui.core.download import request as describe
-from speedtest_tui.core.download.child import Attempts, Progress
 from speedtest_tui.core.download.failures import Failure, explain, from_status
 from speedtest_tui.core.download.incoming import Content
 from speedtest_tui.core.download.queue import Speed
-from speedtest_tui.core.download.request import DownloadRow, Patience, Problem, Request, from_json, request_for, to_json
+from speedtest_tui.core.download.request import DownloadRow, Patience, Request, headline, request_for
+from speedtest_tui.core.download.transfer import Attempts, Progress
 from speedtest_tui.core.format import moved, pace
 
-REQUEST = Request(
-    "hub", "org/name", "main", (RequiredFile(("a", "b"), "c"),), "hf", Path("/x y/größe"), ("a",), Path("/t")
-)
+SPEC = ModelSpec("hub", "org/name", (RequiredFile(("a", "b"), "c"),), "main")
+REQUEST = Request(SPEC, "hf", Path("/x y/größe"), ("a",), Path("/t"))
 
 
 def quiet() -> Progress:
@@ -33,7 +32,7 @@ def quiet() -> Progress:
 
 
 def test_a_request_survives_its_way_to_the_child() -> None:
-    assert from_json(to_json(REQUEST)) == REQUEST
+    assert codec.decode(Request, codec.encode(REQUEST)) == REQUEST
 
 
 def test_a_models_request(places: Path) -> None:
@@ -84,8 +83,8 @@ def test_the_parents_side_imports_no_http_library() -> None:
 def test_every_error_is_one_sentence_with_something_to_do(error: Exception, kind: str) -> None:
     failure = explain(error, "org/name")
     assert failure.kind == kind
-    assert failure.what
-    assert failure.todo
+    assert failure.advice.what
+    assert failure.advice.todo
     assert "\n" not in str(failure)
 
 
@@ -220,10 +219,10 @@ def test_a_ref_is_written_once_and_whole(tmp_path: Path) -> None:
 
 
 def test_a_row_in_words() -> None:
-    row = DownloadRow(REQUEST, "fetching", 137_000_000, 483_000_000, 1, 120_000_000.0, 37.2, "weights.npz")
-    assert describe.headline(row) == "fetching weights.npz"
+    row = DownloadRow(REQUEST, "downloading", 137_000_000, 483_000_000, 1, 120_000_000.0, 37.2, "weights.npz")
+    assert headline(row) == "downloading weights.npz"
     assert moved(row) == "137 of 483 MB"
     assert pace(row) == "120 MB/s, 37 s left"
-    assert pace(DownloadRow(REQUEST, "fetching", speed=0.0)) == "no data at the moment"
-    failed = DownloadRow(REQUEST, "failed", problem=Problem("cut", "it broke", "try again"))
-    assert describe.headline(failed) == "failed: it broke: try again"
+    assert pace(DownloadRow(REQUEST, "downloading", speed=0.0)) == "no data at the moment"
+    failed = DownloadRow(REQUEST, "failed", failure="cut", advice=Advice("it broke", "try again"))
+    assert headline(failed) == "failed: it broke: try again"

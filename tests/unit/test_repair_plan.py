@@ -72,9 +72,9 @@ def test_a_partial_model_is_resumed_at_its_commit(hf: Path) -> None:
     assert (step.kind, step.download_bytes) == ("resume", len(whole) - 50)
     assert step.what == f"resume the download of org/name ({len(whole) - 50} bytes)"
     assert step.request is not None
-    assert (step.request.revision, step.request.root, step.request.again) == (snapshot.name, hf, ())
+    assert (step.request.spec.revision, step.request.root, step.request.again) == (snapshot.name, hf, ())
     assert step.request.fallback is not None
-    assert step.request.fallback.revision == ""
+    assert step.request.fallback.spec.revision == ""
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "pointer", "hash"])
@@ -233,7 +233,7 @@ def test_a_checkpoint_is_fetched_again_into_the_cache_where_it_lies(places: Path
     assert (step.kind, step.cache, step.root) == ("download", "whisper", cache)
     assert step.replaces == (cache / "tiny.pt",)
     assert step.request is not None
-    assert (step.request.kind, step.request.source, step.request.again) == ("openai", OPENAI.source, ("tiny.pt",))
+    assert (step.request.spec.kind, step.request.source, step.request.again) == ("openai", OPENAI.source, ("tiny.pt",))
 
 
 def test_a_damaged_checkpoint_that_is_whole_elsewhere_is_not_fetched(places: Path) -> None:

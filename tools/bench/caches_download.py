@@ -55,7 +55,7 @@ def by_us(folder: Path, size: int) -> Callable[[], float]:
         load_ballast(folder, size)
 
         def listen(rows: tuple[DownloadRow, ...]) -> None:
-            if rows[0].state == "fetching" and rows[0].file == WEIGHTS:
+            if rows[0].state == "downloading" and rows[0].file == WEIGHTS:
                 marks.setdefault("begin", time.perf_counter())
             if rows[0].state == "done":
                 marks["end"] = time.perf_counter()
@@ -65,7 +65,7 @@ def by_us(folder: Path, size: int) -> Callable[[], float]:
             downloads.add(request(folder / "cache"))
             downloads.join(PATIENCE_S)
             if "end" not in marks:
-                raise RuntimeError(f"the download failed: {downloads.rows[0].problem}")
+                raise RuntimeError(f"the download failed: {downloads.rows[0].advice}")
             return marks["end"] - marks["begin"]
         finally:
             downloads.cancel_all()

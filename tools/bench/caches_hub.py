@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backends.base import RequiredFile
+from backends.base import ModelSpec, RequiredFile
 from speedtest_tui.core.download.request import Request
 
 HUB = Path(__file__).parents[2] / "tests" / "hub"
@@ -92,7 +92,7 @@ def serving(folder: Path, weights: Path) -> Iterator[Any]:
 
 def request(root: Path) -> Request:
     """What asks for that file, into a cache of its own."""
-    return Request("hub", REPOSITORY, "", (RequiredFile((WEIGHTS,)),), "hf", root)
+    return Request(ModelSpec("hub", REPOSITORY, (RequiredFile((WEIGHTS,)),)), "hf", root)
 
 
 def transfers(hub: Any) -> list[Any]:

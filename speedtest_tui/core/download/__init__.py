@@ -1,6 +1,6 @@
-"""Downloads that are continued after whatever ended them, and published in the cache's own layout.
+"""Downloads that are resumed after whatever ended them, and published in the cache's own layout.
 
-The parent's side is `request` (what to fetch, how a row looks) and `queue` (one child process per request). Everything
+The parent's side is `request` (what to download, how a row looks) and `queue` (one child process per request). All
 else runs in that child: `child` -> `hub` or `openai` -> `transfer`. Only the child imports huggingface_hub.
 """
 

@@ -1,75 +1,182 @@
-"""Fetching a model from the Hugging Face hub into a cache, so that huggingface_hub itself then finds it there.
+"""Downloading a model from the Hugging Face hub into a cache, so that huggingface_hub itself then finds it there.
 
-huggingface_hub does what it does well: tokens, endpoints, proxies, repository metadata. The bytes are fetched here, as
-its own transfer throws away what it has when it is interrupted.
+huggingface_hub does what it does well: tokens, endpoints, proxies, repository metadata. The bytes are downloaded here,
+as its own transfer throws away what it has when it is interrupted.
 
 The list of the commit's files is written first (an interrupted download can then say what it lacks), each file becomes
 a blob when its hash is right, and the ref comes last: until then the old model is the model. As after every download of
 a part of a repository, `snapshot_download` refuses offline to hand out a snapshot of whose listed files some are not
-there, unless it is asked for those that are; so the few small ones that no model needs are fetched, too.
+there, unless it is asked for those that are; so the few small ones that no model needs are downloaded, too.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import threading
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from speedtest_tui import __version__
-from speedtest_tui.core.download import listing as space
 from speedtest_tui.core.download import publish
-from speedtest_tui.core.download import publish as locks
-from speedtest_tui.core.download.child import Progress
-from speedtest_tui.core.download.failures import TRY_LATER, Failure
-from speedtest_tui.core.download.listing import COMMIT, Listing, choose, list_repository
-from speedtest_tui.core.download.request import Request
-from speedtest_tui.core.download.transfer import EtagChanged, Wanted, fetch
+from speedtest_tui.core.download.failures import TRY_LATER, Failure, portal, require_room
+from speedtest_tui.core.download.request import Patience, Request
+from speedtest_tui.core.download.transfer import EtagChanged, Placed, Progress, RemoteFile, download, retrying, timeouts
 from speedtest_tui.core.models import manifest
 from speedtest_tui.core.models.hashes import HashJob, hash_files
 from speedtest_tui.core.models.layout import digest_of, is_safe_name, lock_file, repository_folder, shared_blob
 from speedtest_tui.core.models.manifest import ManifestFile
+from speedtest_tui.core.models.wanted import accepted, is_weights, wanted
 
 MOST_CHANGES = 3
-"""How often a file may turn into another while it is being fetched."""
+"""How often a file may turn into another while it is being downloaded."""
+
+ASKING_ATTEMPTS = 3
+"""Before anything has come, somebody waits for the first sign of life: a dead network is told soon."""
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+REST_BYTES, REST_FILES = 8 << 20, 64
+"""Up to this a repository's other files are downloaded with the model, as its snapshot is then complete: offline,
+`snapshot_download` refuses one of whose listed files any is missing, and mlx-whisper asks in that way."""
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """Where a model lies now; `revision` as in CacheState."""
-
-    path: Path
-    revision: str
-
-
-def fetch_repository(request: Request, progress: Progress) -> Fetched:
-    """Fetch what is missing of a model, and what is to be fetched again. Raises Failure, OSError."""
-    progress.state("resolving")
-    revision = request.revision or "main"
+def download_repository(request: Request, progress: Progress) -> Placed:
+    """Download what is missing of a model, and what is to be downloaded again. Raises Failure, OSError."""
+    progress.state("contacting")
+    revision = request.spec.revision or "main"
     if not is_safe_name(revision):
-        raise Failure("unsafe", f"{revision!r} is no revision", "leave it out, or give a branch, tag or commit")
+        raise Failure("unsafe", f"{revision!r} is not a revision", "leave it out, or give a branch, tag or commit")
     listing = list_repository(request, progress)
     model, rest = choose(request, listing, progress)
     repository = Repository(request, listing, progress)
     total = sum(listing.files[name].size for name in (*model, *rest))
     repository.count((*model, *rest))
     progress.begin(sum(repository.counted.values()), total)
-    space.require(total - sum(repository.counted.values()), request.root)
+    require_room(total - sum(repository.counted.values()), request.root)
     ref = None if COMMIT.fullmatch(revision) else revision
     if all(repository.is_published(name) for name in model):
         # Nothing to do but the ref: a cache that may only be read is good enough.
         with contextlib.suppress(OSError):
-            repository.fetch_rest(rest)
+            repository.download_rest(rest)
             repository.finish(ref)
-        return Fetched(repository.snapshot.absolute(), listing.commit)
+        return Placed(repository.snapshot.absolute(), listing.commit)
     repository.write_list()
     for name in model:
-        repository.fetch_file(name)
-    repository.fetch_rest(rest)
+        repository.download_file(name)
+    repository.download_rest(rest)
     repository.finish(ref)
-    return Fetched(repository.snapshot.absolute(), listing.commit)
+    return Placed(repository.snapshot.absolute(), listing.commit)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A repository at one commit.
+
+    files: by name; where `whole` is false, only what could be found out of those that are needed
+    """
+
+    commit: str
+    files: Mapping[str, ManifestFile]
+    whole: bool
+
+
+def list_repository(request: Request, progress: Progress) -> Listing:
+    """Ask the hub. Raises Failure."""
+    from huggingface_hub import HfApi, constants, get_session
+
+    source = request.source
+    patience = replace(request.patience, attempts=min(ASKING_ATTEMPTS, request.patience.attempts))
+    # Without this the client of huggingface_hub would wait for ever for a server that says nothing.
+    get_session().timeout = timeouts(patience)
+    hub = HfApi(endpoint=constants.ENDPOINT)
+    revision = request.spec.revision or None
+    limit = patience.stall_s
+    info = retrying(lambda: hub.model_info(source, revision=revision, timeout=limit), source, patience, progress)
+    commit = info.sha or ""
+    if not COMMIT.fullmatch(commit):
+        raise portal(source)
+    try:
+        return Listing(commit, retrying(lambda: _tree(hub, source, commit), source, patience, progress), True)
+    except Failure as failure:
+        if failure.kind not in ("not-found", "server", "portal", "unexpected"):
+            raise
+    # A mirror may know files and no listings.
+    names = wanted(request.spec, [sibling.rfilename for sibling in info.siblings or ()])
+    files = {name: _asked(source, name, commit, patience, progress) for name in names}
+    return Listing(commit, files, False)
+
+
+def choose(request: Request, listing: Listing, progress: Progress) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names to download: those of the model, and those that make the snapshot whole. Raises Failure."""
+    names = set(listing.files)
+    model = list(wanted(request.spec, names))
+    for file in request.spec.files:
+        if accepted(file, names):
+            continue
+        substitute = _other_layout(file.names, names)
+        if substitute is None:
+            what = f"{request.source} has no {' or '.join(file.names)}"
+            raise Failure("not-found", what, "choose another size or backend: this repository is for something else")
+        model.append(substitute)
+        progress.note(f"it has {substitute} instead of {file.names[0]}: run speedtest-tui repair afterwards")
+    for name in request.again:
+        if name in names and name not in model:
+            model.append(name)
+    rest = sorted(names.difference(model))
+    small = len(rest) <= REST_FILES and sum(listing.files[name].size for name in rest) <= REST_BYTES
+    return tuple(model), tuple(rest) if listing.whole and small else ()
+
+
+def _other_layout(wanted_names: tuple[str, ...], names: set[str]) -> str | None:
+    """The one weights file of the kind that is asked for, under another name."""
+    kinds = {PurePosixPath(name).suffix for name in wanted_names if is_weights(name)}
+    found = [name for name in names if "/" not in name and PurePosixPath(name).suffix in kinds]
+    return found[0] if len(found) == 1 else None
+
+
+def _tree(hub: Any, source: str, commit: str) -> dict[str, ManifestFile]:
+    from huggingface_hub.hf_api import RepoFile
+
+    files = {}
+    for entry in hub.list_repo_tree(source, revision=commit, recursive=True):
+        if isinstance(entry, RepoFile):
+            files[entry.path] = _checked(
+                entry.path,
+                ManifestFile(
+                    entry.lfs.size if entry.lfs else entry.size,
+                    entry.blob_id,
+                    entry.lfs.sha256 if entry.lfs else "",
+                    entry.xet_hash or "",
+                ),
+            )
+    return files
+
+
+def _asked(source: str, name: str, commit: str, patience: Patience, progress: Progress) -> ManifestFile:
+    """What the hub says of one file in answer to HEAD."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+
+    def ask() -> ManifestFile:
+        url = hf_hub_url(source, name, revision=commit, endpoint=constants.ENDPOINT)
+        found = get_hf_file_metadata(url, timeout=patience.stall_s, endpoint=constants.ENDPOINT)
+        if found.size is None or found.etag is None:
+            raise portal(source)
+        large = len(found.etag) == 64
+        return _checked(name, ManifestFile(found.size, found.etag, found.etag if large else ""))
+
+    return retrying(ask, source, patience, progress)
+
+
+def _checked(name: str, file: ManifestFile) -> ManifestFile:
+    """Raises Failure for what must not become a path: the listing is content from elsewhere."""
+    if not is_safe_name(name) or digest_of(file.etag) is None or digest_of(file.blob_id) is None:
+        what = f"the hub lists a file with an invalid name or hash ({name[:60]!r})"
+        raise Failure("unsafe", what, "do not use this repository; nothing of it was downloaded")
+    return file
 
 
 class Repository:
@@ -112,11 +219,11 @@ class Repository:
             self._refuse_links(manifest.path_of(self._folder, self._listing.commit))
             manifest.write(self._folder, self._listing.commit, self._files)
 
-    def fetch_rest(self, names: tuple[str, ...]) -> None:
-        """Fetch files that the model can do without."""
+    def download_rest(self, names: tuple[str, ...]) -> None:
+        """Download files that the model can do without."""
         for name in names:
             try:
-                self.fetch_file(name)
+                self.download_file(name)
             except (Failure, OSError) as error:
                 self._progress.note(f"{name}, which the model does not need, was left out: {error}")
 
@@ -127,15 +234,15 @@ class Repository:
             self._refuse_links(self._folder / "refs" / ref)
             publish.write_ref(self._folder, ref, self._listing.commit)
 
-    def fetch_file(self, name: str) -> None:
-        """Fetch one file unless it is there. Raises Failure, OSError."""
+    def download_file(self, name: str) -> None:
+        """Download one file unless it is there. Raises Failure, OSError."""
         if self.is_published(name):
             return
         self._progress.file(name)
         given_up: list[Path] = []
         for _ in range(MOST_CHANGES):
             try:
-                self._fetch_as(name, self._files[name])
+                self._download_as(name, self._files[name])
                 # Only now: had it been a slip of the server's, the first file would have been continued.
                 for partial in given_up:
                     partial.unlink(missing_ok=True)
@@ -145,14 +252,14 @@ class Repository:
                 self._rename(name, changed)
         raise Failure("server", f"{name} keeps changing on the hub", TRY_LATER)
 
-    def _fetch_as(self, name: str, file: ManifestFile) -> None:
+    def _download_as(self, name: str, file: ManifestFile) -> None:
         blob, pointer = self._blobs / file.etag, self.snapshot / name
         for path in (blob, pointer):
             self._refuse_links(path)
         self._blobs.mkdir(parents=True, exist_ok=True)
         request, trash = self._request, self._request.trash
         lock = lock_file(request.root, request.source, file.etag)
-        with locks.held(lock, lambda: self._partial_bytes(file), name, request.patience, self._progress):
+        with publish.held(lock, lambda: self._partial_bytes(file), name, request.patience, self._progress):
             if self._settled(name, file):
                 self._progress.counted(file.size - self.counted[name])
             else:
@@ -173,15 +280,15 @@ class Repository:
         assert digest is not None
         source = self._request.source
         url = hf_hub_url(source, name, revision=self._listing.commit, endpoint=constants.ENDPOINT)
-        wanted = Wanted(name, url, source, file.size, *digest, file.etag, self._headers)
+        remote = RemoteFile(name, url, source, file.size, *digest, file.etag, self._headers)
         credit = self.counted[name]
-        fetch(wanted, partial, self._client, self._request.patience, self._progress, credit=credit)
+        download(remote, partial, self._client, self._request.patience, self._progress, credit=credit)
 
     def _settled(self, name: str, file: ManifestFile) -> bool:
-        """Whether a file needs no fetching, now that nobody else is at it; one that is to be replaced is hashed."""
+        """Whether a file needs no download, now that nobody else is at it; one that is to be replaced is hashed."""
         blob, pointer = self._blobs / file.etag, self.snapshot / name
         if name in self._request.again:
-            # Somebody else may have mended it since the request was made.
+            # Somebody else may have repaired it since the request was made.
             present = blob if blob.exists() else pointer
             return present.is_file() and self._is_right(present, file)
         if self._has(name, file):
@@ -220,7 +327,7 @@ class Repository:
         self._files[name] = new
         self._progress.grow(new.size - old.size)
         self.counted[name] = 0
-        self._progress.note(f"{name} has changed on the hub: fetching the new one")
+        self._progress.note(f"{name} has changed on the hub: downloading the new one")
 
     def _refuse_links(self, path: Path) -> None:
         """Raises Failure where a folder on the way from the repository to a file leads elsewhere."""

@@ -1,4 +1,4 @@
-"""Fetching a .pt file from OpenAI's servers: never straight to its final name, and verified before it gets that.
+"""Downloading a .pt file from OpenAI's servers: never straight to its final name, and verified before it gets that.
 
 SPEEDTEST_OPENAI_ENDPOINT ("https://mirror.example/path") takes the place of scheme and host, for mirrors and tests.
 """
@@ -11,14 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from speedtest_tui.core import disk
-from speedtest_tui.core.download import listing as space
 from speedtest_tui.core.download import publish
-from speedtest_tui.core.download import publish as locks
-from speedtest_tui.core.download.child import Progress
-from speedtest_tui.core.download.failures import Failure, from_status
-from speedtest_tui.core.download.hub import Fetched
+from speedtest_tui.core.download.failures import Failure, from_status, require_room
 from speedtest_tui.core.download.request import Request
-from speedtest_tui.core.download.transfer import Wanted, fetch, retrying, timeouts
+from speedtest_tui.core.download.transfer import Placed, Progress, RemoteFile, download, retrying, timeouts
 from speedtest_tui.core.models.hashes import HashJob, hash_files
 from speedtest_tui.core.models.layout import digest_of, is_safe_part
 
@@ -31,21 +27,21 @@ def address(url: str) -> str:
     return endpoint + urlsplit(url).path if endpoint else url
 
 
-def fetch_checkpoint(request: Request, progress: Progress) -> Fetched:
-    """Fetch a .pt file unless a good one is there. Raises Failure, OSError."""
+def download_checkpoint(request: Request, progress: Progress) -> Placed:
+    """Download a .pt file unless a good one is there. Raises Failure, OSError."""
     name, sha256 = request.name, request.source.split("/")[-2]
     if not is_safe_part(name) or digest_of(sha256) != ("sha256", sha256):
-        raise Failure("unsafe", f"{request.source} is not the address of a checkpoint", "check the catalogue")
+        raise Failure("unsafe", f"{request.source} is not the address of a checkpoint", "please report this")
     target, partial = request.root / name, request.root / f"{name}.incomplete"
     progress.file(name)
     request.root.mkdir(parents=True, exist_ok=True)
     lock = request.root / f".{name}.lock"
-    with locks.held(lock, lambda: publish.solid_bytes(partial), name, request.patience, progress):
+    with publish.held(lock, lambda: publish.solid_bytes(partial), name, request.patience, progress):
         if _is_right(target, sha256, progress):
             size = target.stat().st_size
             progress.begin(size, size)
-            return Fetched(target.absolute(), sha256[:12])
-        progress.state("resolving")
+            return Placed(target.absolute(), sha256[:12])
+        progress.state("contacting")
         url = address(request.source)
         size_there = _size(url, request, progress)
         # Other programs write straight to the final name: what they left is as good a beginning as ours.
@@ -53,15 +49,15 @@ def fetch_checkpoint(request: Request, progress: Progress) -> Fetched:
             target.replace(partial)
         have = min(publish.solid_bytes(partial), size_there or 0)
         progress.begin(have, size_there)
-        space.require((size_there or 0) - have, request.root)
+        require_room((size_there or 0) - have, request.root)
         from huggingface_hub import get_session
 
-        wanted = Wanted(name, url, url, size_there, "sha256", sha256)
-        fetch(wanted, partial, get_session(), request.patience, progress, credit=have)
+        file = RemoteFile(name, url, url, size_there, "sha256", sha256)
+        download(file, partial, get_session(), request.patience, progress, credit=have)
         publish.discard(target, request.trash)
         partial.replace(target)
         disk.sync_folder(request.root)
-    return Fetched(target.absolute(), sha256[:12])
+    return Placed(target.absolute(), sha256[:12])
 
 
 def _is_right(path: Path, sha256: str, progress: Progress) -> bool:

@@ -17,9 +17,9 @@ from pathlib import Path
 import filelock
 
 from speedtest_tui.core import disk
-from speedtest_tui.core.download.child import Progress
 from speedtest_tui.core.download.failures import Failure
 from speedtest_tui.core.download.request import Patience
+from speedtest_tui.core.download.transfer import Progress
 from speedtest_tui.core.models.layout import first_hop, is_shared_target
 
 NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EXDEV, errno.EMLINK)
@@ -179,7 +179,7 @@ MODE = 0o664
 
 @contextlib.contextmanager
 def held(lock: Path, growing: Callable[[], int], name: str, patience: Patience, progress: Progress) -> Iterator[None]:
-    """Hold a lock, waiting for another holder for as long as what it fetches grows.
+    """Hold a lock, waiting for another holder for as long as what it downloads grows.
 
     growing: bytes that the other has so far
     Raises Failure where it does not grow for `patience.lock_s`, OSError where there can be no lock.
@@ -194,19 +194,19 @@ def held(lock: Path, growing: Callable[[], int], name: str, patience: Patience, 
         except filelock.Timeout:
             if not told:
                 progress.state("waiting")
-                progress.note(f"another program is fetching {name}: waiting for it")
+                progress.note(f"another program is downloading {name}: waiting for it")
                 told = True
             if (now := growing()) != seen:
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since > patience.lock_s:
                 todo = "end that program, or try again later"
-                raise Failure("locked", f"another program holds {name} and does not get on", todo) from None
+                raise Failure("locked", f"another program downloads {name}, but gets no further", todo) from None
         except NotImplementedError:
             # The file system knows no locks; huggingface_hub then takes a file's mere existence for one.
             mine = filelock.SoftFileLock(lock)
     try:
         if told:
-            progress.state("fetching")
+            progress.state("downloading")
         yield
     finally:
         with contextlib.suppress(OSError):

@@ -15,7 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from speedtest_tui.core.download.request import DownloadRow, Problem, Request, to_json
+from backends.base import Advice
+from speedtest_tui.core import codec
+from speedtest_tui.core.download.request import DownloadRow, Request
 from speedtest_tui.core.process import launch as launcher
 from speedtest_tui.core.process.lines import LineSplitter, ProtocolError
 
@@ -25,6 +27,7 @@ CHILD = "speedtest_tui.core.download.child"
 TICK_S = 0.1
 SPEED_WINDOW_S = 5.0
 TAIL_BYTES = 4096
+TRY_AGAIN = "download it again; what was downloaded is kept"
 
 
 class Downloads:
@@ -62,7 +65,7 @@ class Downloads:
             return len(self._rows) - 1
 
     def cancel(self, index: int) -> None:
-        """End one; what it has fetched stays for the next time."""
+        """End one; what it has downloaded stays for the next time."""
         with self._changed:
             self._drop(index)
 
@@ -116,11 +119,11 @@ class Downloads:
         with self._changed:
             old = self._rows[index]
             self._rows[index] = new = replace(old, **fields)
-            if new.problem and not old.problem:
+            if new.advice and not old.advice:
                 self._rows[index] = replace(new, note="")
-                if new.problem.kind == "not-found" and new.request.fallback:
-                    second = replace(new.request.fallback, reason=new.problem.what)
-                    self._rows[index] = replace(new, note=f"fetching {second.name} instead")
+                if new.failure == "not-found" and new.request.fallback:
+                    second = replace(new.request.fallback, reason=new.advice.what)
+                    self._rows[index] = replace(new, note=f"downloading {second.name} instead")
                     self._rows.append(DownloadRow(second, note=f"in place of {new.request.name}: {second.reason}"))
             rows = tuple(self._rows)
         now = time.monotonic()
@@ -135,13 +138,13 @@ class Speed:
     def __init__(self) -> None:
         self._marks: collections.deque[tuple[float, int]] = collections.deque()
 
-    def at(self, now: float, fetched: int) -> float | None:
-        """Take note of the bytes fetched so far; None while there is too little to go by."""
-        self._marks.append((now, fetched))
+    def at(self, now: float, received: int) -> float | None:
+        """Take note of the bytes received so far; None while there is too little to go by."""
+        self._marks.append((now, received))
         while len(self._marks) > 2 and now - self._marks[1][0] > SPEED_WINDOW_S:
             self._marks.popleft()
         since, begun = self._marks[0]
-        return (fetched - begun) / (now - since) if now - since >= 0.5 and fetched else None
+        return (received - begun) / (now - since) if now - since >= 0.5 and received else None
 
 
 class _Run:
@@ -156,24 +159,24 @@ class _Run:
         try:
             process = launcher.launch(CHILD, online=True)
         except OSError as error:
-            self._fail("unexpected", f"no process could be started ({error.strerror})", "free some memory, try again")
+            self._fail("unexpected", f"cannot start a process ({error.strerror})", "free some memory, then try again")
             return
-        self._change(state="resolving", note=self._row.note)
+        self._change(state="contacting", note=self._row.note)
         try:
             assert process.stdin and process.stdout and process.stderr
             # A child that has died already says so at the other end.
             with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(json.dumps(to_json(self._row.request)).encode() + b"\n")
+                process.stdin.write(codec.encode(replace(self._row.request, fallback=None)) + b"\n")
             self._follow(process)
         except ProtocolError as error:
-            self._fail("unexpected", f"the downloading process {error}", "start it again; what was fetched is kept")
+            self._fail("unexpected", f"the download process {error}", TRY_AGAIN)
         finally:
             launcher.end(process)
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream:
                     stream.close()
         if not self._row.ended:
-            self._fail("unexpected", self._last_words(process), "start it again; what was fetched is kept")
+            self._fail("unexpected", self._last_words(process), TRY_AGAIN)
 
     @property
     def _row(self) -> DownloadRow:
@@ -210,7 +213,7 @@ class _Run:
             elif kind == "note":
                 self._change(note=event["text"])
             elif kind == "progress":
-                self._change(**{name: event[name] for name in ("bytes", "total", "fetched", "file")})
+                self._change(**{name: event[name] for name in ("bytes", "total", "received", "file")})
             elif kind == "finished":
                 path, revision = Path(event["path"]), event["revision"]
                 self._change(state="done", path=path, revision=revision, speed=None, eta_s=None)
@@ -223,7 +226,7 @@ class _Run:
         row = self._row
         if row.ended:
             return
-        speed = self._speed.at(time.monotonic(), row.fetched)
+        speed = self._speed.at(time.monotonic(), row.received)
         left = None if row.total is None else max(0, row.total - row.bytes)
         self._change(speed=speed, eta_s=left / speed if left is not None and speed else None)
 
@@ -231,17 +234,17 @@ class _Run:
         self._downloads.change(self._index, **fields)
 
     def _fail(self, kind: str, what: str, todo: str) -> None:
-        self._change(state="failed", problem=Problem(kind, what, todo), speed=None, eta_s=None)
+        self._change(state="failed", failure=kind, advice=Advice(what, todo), speed=None, eta_s=None)
 
     def _last_words(self, process: subprocess.Popen[bytes]) -> str:
         code = process.returncode
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         lines = self._stderr.decode("utf-8", "replace").strip().splitlines()
-        return f"the downloading process {how}" + (f" ({lines[-1][:200]})" if lines else "")
+        return f"the download process {how}" + (f" ({lines[-1][:200]})" if lines else "")
 
 
 def _same(one: Request, other: Request) -> bool:
     def model(request: Request) -> tuple[object, ...]:
-        return request.kind, request.source, request.revision, request.files, request.root
+        return replace(request.spec, fallback=None), request.root
 
     return model(one) == model(other) and set(other.again) <= set(one.again)

@@ -1,22 +1,20 @@
-"""What can be asked for, and how a download looks from outside while it runs. Imports nothing heavy.
-
-A download's row in a few words, the same on every screen and in the command line's progress.
-"""
+"""What can be downloaded, and how a download looks from outside while it runs. Imports nothing heavy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+from urllib.parse import urlsplit
 
-from backends.base import ModelSpec, RequiredFile
+from backends.base import Advice, ModelSpec
 from speedtest_tui.core import locations
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.models.status import CacheName
 
-RowState = Literal["waiting", "resolving", "checking", "fetching", "done", "failed", "cancelled"]
-ENDED = ("done", "failed", "cancelled")
+RowState = Literal["waiting", "contacting", "checking", "downloading", "done", "failed", "cancelled"]
+ENDED: tuple[RowState, ...] = ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -38,19 +36,16 @@ class Patience:
 
 @dataclass(frozen=True)
 class Request:
-    """One model to be fetched into one cache.
+    """One model to be downloaded into one cache.
 
-    kind: "hub" or "openai", as of the ModelSpec
+    spec: of kind "hub" or "openai"; its revision may be a commit, a branch, or "" for main
     root: the cache's folder: what `models--org--name` lies in, or the folder of the .pt files
-    again: names that are to be fetched although they are there, because they are damaged
+    again: names that are to be downloaded although they are there, because they are damaged
     trash: a folder on the cache's file system that gets what `again` replaces; without one it is gone
-    fallback: fetched instead where the hub does not have this one; `reason` then says so in the second row
+    fallback: downloaded instead where the hub does not have this one; `reason` then says so in the second row
     """
 
-    kind: Literal["hub", "openai"]
-    source: str
-    revision: str
-    files: tuple[RequiredFile, ...]
+    spec: ModelSpec
     cache: CacheName
     root: Path
     again: tuple[str, ...] = ()
@@ -60,21 +55,25 @@ class Request:
     reason: str = ""
 
     @property
+    def source(self) -> str:
+        """As in ModelSpec.source."""
+        return self.spec.source
+
+    @property
+    def is_hub(self) -> bool:
+        """Whether it comes from the hub; else from OpenAI's server."""
+        return self.spec.kind == "hub"
+
+    @property
     def name(self) -> str:
         """ "org/name" or "large-v3.pt"."""
-        return self.source if self.kind == "hub" else self.source.rpartition("/")[2]
+        return self.source if self.is_hub else self.source.rpartition("/")[2]
 
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a download failed: a word for programs, what happened, and what to do."""
-
-    kind: str
-    what: str
-    todo: str
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.todo}"
+    @property
+    def host(self) -> str:
+        """Who is asked, as people know it."""
+        endpoint = os.environ.get("HF_ENDPOINT", "") if self.is_hub else self.source
+        return urlsplit(endpoint).netloc or "huggingface.co"
 
 
 @dataclass(frozen=True)
@@ -82,10 +81,11 @@ class DownloadRow:
     """One download at one moment.
 
     bytes, total: of all files that the model needs, those that were already there included; total None until known
-    fetched: bytes that came over the network since this download began
+    received: bytes that came over the network since this download began
     speed: bytes a second over the last few seconds, None where nothing has come yet; eta_s: seconds left at that speed
-    file: the one in hand
+    file: the current one
     note: the last remarkable thing, for people: a retry, a start from zero, whom it waits for
+    failure, advice: why it failed: a word for programs (as in `failures`), and a sentence for people
     path, revision: where it lies once it is done
     """
 
@@ -93,12 +93,13 @@ class DownloadRow:
     state: RowState = "waiting"
     bytes: int = 0
     total: int | None = None
-    fetched: int = 0
+    received: int = 0
     speed: float | None = None
     eta_s: float | None = None
     file: str = ""
     note: str = ""
-    problem: Problem | None = None
+    failure: str = ""
+    advice: Advice | None = None
     path: Path | None = None
     revision: str = ""
 
@@ -107,9 +108,14 @@ class DownloadRow:
         """Whether nothing more will happen to it."""
         return self.state in ENDED
 
+    @property
+    def has_fallback(self) -> bool:
+        """Whether it failed and another one is downloaded in its place."""
+        return self.state == "failed" and self.request.fallback is not None and bool(self.note)
+
 
 def request_for(spec: ModelSpec, to: Literal["hf", "local"] = "hf") -> Request | None:
-    """What fetches a model, or None for models that come from no server.
+    """What downloads a model, or None for models that come from no server.
 
     A .pt file goes where OpenAI's own code looks for it, unless it is to be local.
     """
@@ -120,66 +126,21 @@ def request_for(spec: ModelSpec, to: Literal["hf", "local"] = "hf") -> Request |
     fallback = request_for(spec.fallback, to) if spec.fallback else None
     if fallback:
         fallback = replace(fallback, reason=f"{spec.source} is not on the hub")
-    return Request(
-        "hub" if spec.kind == "hub" else "openai",
-        spec.source,
-        spec.revision,
-        spec.files,
-        cache,
-        roots[cache](),
-        fallback=fallback,
-    )
-
-
-def to_json(request: Request) -> dict[str, Any]:
-    """The fields as JSON takes them; a fallback is the parent's business and never sent."""
-    fields = asdict(replace(request, fallback=None))
-    return {**fields, "root": str(request.root), "trash": str(request.trash) if request.trash else None}
-
-
-def from_json(fields: Mapping[str, Any]) -> Request:
-    """What `to_json` wrote."""
-    return Request(
-        **{
-            **fields,
-            "files": tuple(RequiredFile(tuple(file["names"]), file["sha256"]) for file in fields["files"]),
-            "root": Path(fields["root"]),
-            "again": tuple(fields["again"]),
-            "trash": Path(fields["trash"]) if fields["trash"] else None,
-            "patience": Patience(**fields["patience"]),
-        }
-    )
-
-
-MARKS = {
-    "waiting": ("·", ""),
-    "resolving": ("▶", "cyan"),
-    "checking": ("▶", "cyan"),
-    "fetching": ("▶", "cyan"),
-    "done": ("✓", "green"),
-    "failed": ("✗", "red"),
-    "cancelled": ("–", "yellow"),
-}
-"""Glyph and terminal colour of each state; a word always stands beside them."""
+    return Request(spec, cache, roots[cache](), fallback=fallback)
 
 
 def headline(row: DownloadRow) -> str:
-    """What a row is doing or how it ended: "fetching weights.npz", "failed: ...", "done, 483 MB"."""
-    if row.state == "failed" and row.problem:
-        # Where another is fetched in its place, there is nothing for anybody to do.
-        return f"{row.problem.what}; {row.note}" if has_stand_in(row) else f"failed: {row.problem}"
+    """What a row is doing or how it ended: "downloading weights.npz", "failed: ...", "done, 483 MB"."""
+    if row.state == "failed" and row.advice:
+        # Where another is downloaded in its place, there is nothing for anybody to do.
+        return f"{row.advice.what}; {row.note}" if row.has_fallback else f"failed: {row.advice}"
     if row.state == "done":
-        return f"done, {amount(row.bytes)}" + ("" if row.fetched else ", all of it was there")
+        return f"done, {amount(row.bytes)}" + ("" if row.received else ", nothing had to be downloaded")
     if row.state == "cancelled":
-        return "cancelled; what was fetched is kept" if row.fetched else "cancelled"
-    if row.state == "resolving":
-        return "asking what there is"
+        return "cancelled; what was downloaded is kept" if row.received else "cancelled"
+    if row.state == "contacting":
+        return f"contacting {row.request.host}"
     return f"{row.state} {row.file}".rstrip()
-
-
-def has_stand_in(row: DownloadRow) -> bool:
-    """Whether a failed download has another one in its place."""
-    return row.state == "failed" and row.request.fallback is not None and bool(row.note)
 
 
 def titled(row: DownloadRow) -> str:

@@ -1,14 +1,14 @@
-"""Fetching one file's bytes into its partial file, however often the connection breaks."""
+"""Bringing one file's bytes into its partial file, however often the connection breaks, and saying how far it is."""
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from speedtest_tui.core.download.child import Attempts, Progress
 from speedtest_tui.core.download.failures import TRY_LATER, Failure, explain, from_status, portal, wrong_content
 from speedtest_tui.core.download.incoming import Algorithm, Content, receive
 from speedtest_tui.core.download.request import Patience
@@ -25,9 +25,92 @@ RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 TAIL = re.compile(r"bytes \*/(\d+)")
 
 
+INTERVAL_S = 0.1
+
+
+class Progress:
+    """Counts bytes and passes them on. `send(event, **fields)` is given; see `child` for the events."""
+
+    def __init__(self, send: Callable[..., None]) -> None:
+        self._send = send
+        self._due = 0.0
+        self._total: int | None = None
+        self.bytes = self.received_bytes = 0
+        self._file = ""
+
+    def begin(self, present: int, total: int | None) -> None:
+        """Say what there is to do, in bytes."""
+        self.bytes, self._total = present, total
+        self._report()
+
+    def grow(self, more: int) -> None:
+        """The whole turned out to be larger, or smaller, than was said."""
+        self._total = None if self._total is None else self._total + more
+
+    def file(self, name: str) -> None:
+        """Another file has its turn."""
+        self._file = name
+
+    def state(self, state: str) -> None:
+        """ "contacting", "checking", "downloading" or "waiting"."""
+        self._send("state", state=state, file=self._file)
+
+    def note(self, text: str) -> None:
+        """Something that people should see."""
+        self._send("note", text=text)
+
+    def received(self, count: int) -> None:
+        """Bytes came over the network and are in the file."""
+        self.bytes += count
+        self.received_bytes += count
+        self.tick()
+
+    def counted(self, count: int) -> None:
+        """Bytes that need not come after all, or, below zero, that are lost."""
+        self.bytes += count
+        self.tick()
+
+    def tick(self) -> None:
+        """Report if it is time to."""
+        if time.monotonic() >= self._due:
+            self._report()
+
+    def end(self, **fields: Any) -> None:
+        """The last figures, then the end."""
+        self._report()
+        self._send("finished", **fields)
+
+    def _report(self) -> None:
+        self._due = time.monotonic() + INTERVAL_S
+        self._send("progress", bytes=self.bytes, total=self._total, received=self.received_bytes, file=self._file)
+
+
+class Attempts:
+    """How often something has failed in a row, and how long to wait before the next time."""
+
+    def __init__(self, patience: Patience, progress: Progress, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._patience, self._progress, self._sleep = patience, progress, sleep
+        self._failed = 0
+
+    def progressed(self) -> None:
+        """A byte came: the server is there."""
+        self._failed = 0
+
+    def failed(self, failure: Failure) -> None:
+        """Wait for the next attempt. Raises the failure where there is to be none."""
+        self._failed += 1
+        if not failure.transient or self._failed >= self._patience.attempts:
+            raise failure
+        wait = min(self._patience.first_wait_s * 2 ** (self._failed - 1), self._patience.longest_wait_s)
+        if failure.wait_s is not None:
+            wait = failure.wait_s
+        self._progress.note(f"{failure.advice.what}{f': trying again in {wait:.0f} s' if wait >= 1 else ''}")
+        self._sleep(wait)
+
+
 @dataclass(frozen=True)
-class Wanted:
-    """One file to be fetched.
+class RemoteFile:
+    """One file to be downloaded.
 
     name: for people; `source` is what failures are about: the repository, or the file's own URL
     size: None where nobody says
@@ -44,6 +127,14 @@ class Wanted:
     headers: Mapping[str, str] | None = None
 
 
+@dataclass(frozen=True)
+class Placed:
+    """Where a model lies now; `revision` as in CacheState."""
+
+    path: Path
+    revision: str
+
+
 class EtagChanged(Exception):
     """The server has another file under this name now."""
 
@@ -52,33 +143,33 @@ class EtagChanged(Exception):
         self.etag, self.size = etag, size
 
 
-def fetch(
-    wanted: Wanted, partial: Path, client: httpx2.Client, patience: Patience, progress: Progress, *, credit: int
+def download(
+    file: RemoteFile, partial: Path, client: httpx2.Client, patience: Patience, progress: Progress, *, credit: int
 ) -> None:
     """Return when `partial` holds the whole file, verified and on disk.
 
     credit: bytes of this file that `progress` has counted already
     Raises Failure (what has come is kept, unless it is wrong), EtagChanged (kept too, but counted no more), OSError.
     """
-    with Content(partial, wanted.algorithm, wanted.size) as content:
+    with Content(partial, file.algorithm, file.size) as content:
         if partial.stat().st_size:
             progress.state("checking")
         content.take_up(progress.tick)
         progress.counted(content.length - credit)
-        progress.state("fetching")
+        progress.state("downloading")
         restarted = False
         while True:
-            _fetch_all(wanted, content, client, patience, progress)
-            if content.digest() == wanted.digest and wanted.size in (None, content.length):
+            _download_all(file, content, client, patience, progress)
+            if content.digest() == file.digest and file.size in (None, content.length):
                 content.sync()
                 return
             again = content.continued and not restarted
             _start_over(content, progress)
             if not again:
                 partial.unlink(missing_ok=True)
-                raise wrong_content(wanted.name)
+                raise wrong_content(file.name)
             restarted = True
-            progress.note(f"what there was of {wanted.name} is not right: starting again from its first byte")
+            progress.note(f"the partial {file.name} is damaged: starting again")
 
 
 def timeouts(patience: Patience) -> httpx2.Timeout:
@@ -98,14 +189,16 @@ def retrying(action: Callable[[], Answer], source: str, patience: Patience, prog
             attempts.failed(explain(error, source))
 
 
-def _fetch_all(wanted: Wanted, content: Content, client: httpx2.Client, patience: Patience, progress: Progress) -> None:
+def _download_all(
+    file: RemoteFile, content: Content, client: httpx2.Client, patience: Patience, progress: Progress
+) -> None:
     attempts = Attempts(patience, progress)
     furthest = content.length
-    while wanted.size is None or content.length < wanted.size:
+    while file.size is None or content.length < file.size:
         try:
-            if _attempt(wanted, content, client, patience, progress):
+            if _attempt(file, content, client, patience, progress):
                 return
-            raise Failure("cut", f"{wanted.name} ends too early", TRY_LATER, transient=True)
+            raise Failure("cut", f"{file.name} ended too early", TRY_LATER, transient=True)
         except EtagChanged:
             progress.counted(-content.length)
             raise
@@ -114,21 +207,21 @@ def _fetch_all(wanted: Wanted, content: Content, client: httpx2.Client, patience
             if content.length > furthest:
                 furthest = content.length
                 attempts.progressed()
-            attempts.failed(explain(error, wanted.source))
+            attempts.failed(explain(error, file.source))
 
 
-def _attempt(wanted: Wanted, content: Content, client: httpx2.Client, patience: Patience, progress: Progress) -> bool:
-    """Fetch what is missing in one go. Returns whether that is all there is, as far as the server says."""
-    headers = {**(wanted.headers or {}), "Accept-Encoding": "identity"}
+def _attempt(file: RemoteFile, content: Content, client: httpx2.Client, patience: Patience, progress: Progress) -> bool:
+    """Ask for what is missing in one go. Returns whether that is all there is, as far as the server says."""
+    headers = {**(file.headers or {}), "Accept-Encoding": "identity"}
     if content.length:
         headers["Range"] = f"bytes={content.length}-"
     limits = timeouts(patience)
-    with client.stream("GET", wanted.url, headers=headers, follow_redirects=True, timeout=limits) as reply:
+    with client.stream("GET", file.url, headers=headers, follow_redirects=True, timeout=limits) as reply:
         if reply.status_code == 416 and content.length:
-            return _beyond_the_end(reply, wanted, content, progress)
-        _accept(reply, wanted)
+            return _beyond_the_end(reply, file, content, progress)
+        _accept(reply, file)
         encoded = "Content-Encoding" in reply.headers
-        end = _place(reply, wanted, content, encoded, progress)
+        end = _place(reply, file, content, encoded, progress)
         try:
             for count in receive(reply, patience.stall_s, content):
                 progress.received(count)
@@ -139,26 +232,26 @@ def _attempt(wanted: Wanted, content: Content, client: httpx2.Client, patience: 
     return end is None or content.length >= end
 
 
-def _accept(reply: httpx2.Response, wanted: Wanted) -> None:
+def _accept(reply: httpx2.Response, file: RemoteFile) -> None:
     """Raises Failure for a refusal or a stranger's answer, EtagChanged where it is another file now."""
     hops = (*reply.history, reply)
     if reply.status_code >= 400:
         reply.read()
         if reply.status_code in (401, 403) and reply.url.netloc != hops[0].url.netloc:
             # The address of a large file is only good for a while; the next attempt gets a new one.
-            raise Failure("server", f"{reply.url.host} refuses {wanted.name}", TRY_LATER, transient=True)
-        if wanted.etag:
+            raise Failure("server", f"{reply.url.host} refuses {file.name}", TRY_LATER, transient=True)
+        if file.etag:
             from huggingface_hub import hf_raise_for_status
 
             hf_raise_for_status(reply)
-        raise from_status(reply.status_code, reply.headers, wanted.source)
-    ours = not wanted.etag or any("X-Repo-Commit" in hop.headers for hop in hops)
+        raise from_status(reply.status_code, reply.headers, file.source)
+    ours = not file.etag or any("X-Repo-Commit" in hop.headers for hop in hops)
     if reply.status_code not in (200, 206) or (
-        reply.headers.get("Content-Type", "").startswith("text/html") and not (wanted.etag and ours)
+        reply.headers.get("Content-Type", "").startswith("text/html") and not (file.etag and ours)
     ):
-        raise portal(wanted.source)
+        raise portal(file.source)
     etag, size = _identity(hops)
-    if wanted.etag and digest_of(etag) and etag != wanted.etag:
+    if file.etag and digest_of(etag) and etag != file.etag:
         raise EtagChanged(etag, size)
 
 
@@ -172,34 +265,34 @@ def _identity(hops: Sequence[httpx2.Response]) -> tuple[str, int | None]:
     return "", None
 
 
-def _place(reply: httpx2.Response, wanted: Wanted, content: Content, encoded: bool, progress: Progress) -> int | None:
+def _place(reply: httpx2.Response, file: RemoteFile, content: Content, encoded: bool, progress: Progress) -> int | None:
     """Get ready for the bytes of an answer; returns how many the whole file has. Raises Failure."""
     if content.length and (reply.status_code == 200 or encoded):
         _start_over(content, progress)
-        progress.note(f"the server cannot continue {wanted.name}: starting again from its first byte")
+        progress.note(f"the server cannot resume {file.name}: starting again")
         if reply.status_code == 206:
-            raise Failure("cut", "the server has compressed a part of the file", TRY_LATER, transient=True)
+            raise Failure("cut", "the server compressed a part of the file", TRY_LATER, transient=True)
     length = None if encoded else _length(reply)
     if reply.status_code == 206:
         found = RANGE.fullmatch(reply.headers.get("Content-Range", ""))
         if found is None or int(found[1]) != content.length:
             _start_over(content, progress)
-            what = f"the server sent another part of {wanted.name} than it was asked for"
+            what = f"the server sent the wrong part of {file.name}"
             raise Failure("cut", what, TRY_LATER, transient=True)
         content.continued = content.length > 0
-    if length is not None and wanted.size is not None and length != wanted.size:
-        what = f"{wanted.name} should have {wanted.size:,} bytes and is offered with {length:,}"
+    if length is not None and file.size is not None and length != file.size:
+        what = f"{file.name} should have {file.size:,} bytes, but the server has {length:,}"
         raise Failure("wrong-content", what, TRY_LATER, transient=True)
-    return wanted.size if wanted.size is not None else length
+    return file.size if file.size is not None else length
 
 
-def _beyond_the_end(reply: httpx2.Response, wanted: Wanted, content: Content, progress: Progress) -> bool:
+def _beyond_the_end(reply: httpx2.Response, file: RemoteFile, content: Content, progress: Progress) -> bool:
     """The server has nothing from where we are: the file is complete, or there is more of it than there should be."""
     found = TAIL.fullmatch(reply.headers.get("Content-Range", ""))
-    if found and int(found[1]) == content.length and wanted.size is None:
+    if found and int(found[1]) == content.length and file.size is None:
         return True
     _start_over(content, progress)
-    progress.note(f"what there was of {wanted.name} is too long: starting again from its first byte")
+    progress.note(f"the partial {file.name} is too long: starting again")
     return False
 
 

@@ -10,15 +10,13 @@ a cache that was named (`to`) goes before that.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
-from urllib.parse import urlsplit
 
 from backends.base import Advice
 from speedtest_tui.core.download.queue import Downloads
-from speedtest_tui.core.download.request import DownloadRow, Patience, Request, has_stand_in, request_for
+from speedtest_tui.core.download.request import DownloadRow, Patience, Request, request_for
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.jobs.job import WAIT_S, Job, JobRow, RowState, counted
 from speedtest_tui.core.models.status import CACHE_NAMES, CACHES, FaultKind, ModelReport
@@ -201,28 +199,21 @@ def download_row(row: DownloadRow, backends: tuple[str, ...]) -> JobRow:
     """A download as a row of a job."""
     state: RowState = row.state if row.state in ("waiting", "done", "failed", "cancelled") else "running"
     advice, note = None, row.note
-    if has_stand_in(row) and row.problem:
+    if row.has_fallback and row.advice:
         # Another one is downloaded in its place: there is nothing for anybody to do.
-        state, note = "skipped", f"{row.problem.what}; {row.note}"
-    elif state == "failed" and row.problem:
-        advice = Advice(row.problem.what, row.problem.todo)
+        state, note = "skipped", f"{row.advice.what}; {row.note}"
+    elif state == "failed" and row.advice:
+        advice = row.advice
     elif state == "running":
         note = ", ".join(filter(None, (_doing(row), row.note)))
     elif state == "done":
-        note = row.note or (f"{amount(row.bytes)}, verified" if row.fetched else "all of it was there")
+        note = row.note or (f"{amount(row.bytes)}, verified" if row.received else "all of it was there")
     moving = {"bytes": row.bytes, "total": row.total, "speed": row.speed, "eta_s": row.eta_s}
     return JobRow(row.request.source, row.request.name, state, note, advice, **moving, backends=backends)  # type: ignore[arg-type]
 
 
 def _doing(row: DownloadRow) -> str:
     """What the figures do not say by themselves."""
-    if row.state == "resolving":
-        return f"contacting {_host(row.request)}"
+    if row.state == "contacting":
+        return f"contacting {row.request.host}"
     return f"verifying {row.file}" if row.state == "checking" else ""
-
-
-def _host(request: Request) -> str:
-    """Whom a download asks, as people know it."""
-    if request.kind == "openai":
-        return urlsplit(request.source).netloc
-    return urlsplit(os.environ.get("HF_ENDPOINT", "")).netloc or "huggingface.co"

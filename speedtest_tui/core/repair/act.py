@@ -46,7 +46,7 @@ def prepare_download(step: Step, changes: Changes, tell: Tell, cancelled: thread
             changes.remove(path, step.root)
         elif os.path.lexists(path):
             changes.keep(path, step.root)
-    if step.request.kind == "hub" or not step.path.is_file():
+    if step.request.is_hub or not step.path.is_file():
         return step.request
     with holding(step.lock, cancelled):
         _begin_with(step.path, step.root, changes, tell, cancelled)

@@ -9,7 +9,7 @@ from typing import Literal
 from speedtest_tui.core import disk
 from speedtest_tui.core.background import Background
 from speedtest_tui.core.download.queue import Downloads
-from speedtest_tui.core.download.request import DownloadRow
+from speedtest_tui.core.download.request import DownloadRow, headline
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.repair.act import Superfluous, act, mend_shared, prepare_download, shared_payloads
 from speedtest_tui.core.repair.changes import Changes
@@ -159,7 +159,7 @@ class Application(Background):
 
         def listen(rows: tuple[DownloadRow, ...]) -> None:
             row = rows[-1]
-            note = row.note or (row.state if row.state in ("resolving", "checking") else "")
+            note = row.note or (headline(row) if row.state in ("contacting", "checking") else "")
             self._change(index, bytes=row.bytes, total=row.total, speed=row.speed, eta_s=row.eta_s, message=note)
             if self._cancelled.is_set():
                 downloads.cancel_all()
@@ -174,7 +174,7 @@ class Application(Background):
             mend_shared(step, shared, self._changes)
         for path in step.replaces:
             self._changes.let_go(path)  # a failed download has replaced nothing
-        message = str(last.problem) if last.problem else ""
+        message = str(last.advice or "")
         state: StepState = "done" if last.state == "done" else "cancelled" if last.state == "cancelled" else "failed"
         self._change(index, state=state, bytes=last.bytes, total=last.total, speed=None, eta_s=None, message=message)
 

@@ -114,7 +114,8 @@ def _joined(one: Step, other: Step) -> Step:
     """Two downloads of one model into one cache, with the files that either needs."""
     if one.request is None or other.request is None:
         return one
-    files = tuple(dict.fromkeys((*one.request.files, *other.request.files)))
+    spec = one.request.spec
+    spec = replace(spec, files=tuple(dict.fromkeys((*spec.files, *other.request.spec.files))))
     again = tuple(dict.fromkeys((*one.request.again, *other.request.again)))
     sizes = (one.download_bytes, other.download_bytes)
     return replace(
@@ -122,5 +123,5 @@ def _joined(one: Step, other: Step) -> Step:
         kind="download" if "download" in (one.kind, other.kind) else one.kind,
         replaces=tuple(dict.fromkeys((*one.replaces, *other.replaces))),
         download_bytes=None if None in sizes else max(size or 0 for size in sizes),
-        request=replace(one.request, files=files, again=again),
+        request=replace(one.request, spec=spec, again=again),
     )

@@ -163,8 +163,8 @@ def _download(row: Row, fault: Fault) -> Step | None:
     snapshot = next((one for one in stored.snapshots if layout.is_within(fault.path, one.path)), None)
     if snapshot is None or not layout.is_safe_name(fault.name):
         return None
-    file = RequiredFile((fault.name,))
-    request = Request("hub", stored.name, snapshot.revision, (file,), stored.cache, stored.root, again=(fault.name,))
+    spec = ModelSpec("hub", stored.name, (RequiredFile((fault.name,)),), snapshot.revision)
+    request = Request(spec, stored.cache, stored.root, again=(fault.name,))
     step = _step("download", stored, fault.path, fault.name, "again, although no backend needs it")
     return replace(step, replaces=(fault.path,), download_bytes=None, request=request, optional=True)
 

@@ -114,7 +114,7 @@ def _whole(model: BrokenModel) -> Plan:
     fault, spec, root = model.state.faults[0], model.spec, root_of(model.cache)
     if fault.kind != "broken-link":
         return model.note(f"{model.name}: {fault.detail}", f"make it readable: chmod u+rwX '{fault.path}'")
-    request = _request(model, spec.revision, model.cache, root)
+    request = Request(spec, model.cache, root)
     step = Step("download", fault.path, root, model.cache, spec.source, manner="again in place of a broken link")
     return Plan((replace(step, replaces=(fault.path,), download_bytes=None, request=request),))
 
@@ -175,12 +175,12 @@ def _download(model: BrokenModel, files: Sequence[FileState]) -> Step:
     cache: CacheName = "local" if is_plain else model.cache
     root = locations.local_cache() if is_plain else model.root
     again = () if is_plain else tuple(file.name for file in damaged)
-    request = _request(model, spec.revision, cache, root, again)
+    request = Request(spec, cache, root, again)
     settled = not is_plain and not any(fault.kind == "bad-ref" for fault in state.faults)
     if settled and spec.kind == "hub" and COMMIT.fullmatch(state.revision) and state.revision != spec.revision:
         # The commit that is there, so that what is whole need not be downloaded; if the hub has dropped it, its main.
         asked = replace(request, reason=f"the hub has no commit {state.revision[:12]} any more")
-        request = replace(request, revision=state.revision, fallback=asked)
+        request = replace(request, spec=replace(spec, revision=state.revision), fallback=asked)
     part, manner = ("", "again") if damaged else ("the download", "")
     if is_plain and state.path is not None:
         part, manner = "", f"into the local cache, beside the damaged folder {state.path}"
@@ -200,11 +200,6 @@ def _download(model: BrokenModel, files: Sequence[FileState]) -> Step:
         lock=root / f".{model.name}.lock" if spec.kind == "openai" else None,
         request=request,
     )
-
-
-def _request(model: BrokenModel, revision: str, cache: CacheName, root: Path, again: tuple[str, ...] = ()) -> Request:
-    spec = model.spec
-    return Request("hub" if spec.kind == "hub" else "openai", spec.source, revision, spec.files, cache, root, again)
 
 
 def _bytes_missing(state: CacheState, files: Sequence[FileState], damaged: Sequence[FileState]) -> int | None:

@@ -10,7 +10,7 @@ from backends.base import BackendEntry
 from speedtest_tui.core import format as amounts
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.download.queue import Downloads
-from speedtest_tui.core.download.request import DownloadRow
+from speedtest_tui.core.download.request import DownloadRow, headline
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.download import wanted, with_damaged
 from speedtest_tui.core.jobs.verify import DOING, verify
@@ -163,8 +163,8 @@ def downloading(reports: Sequence[ModelReport]) -> Job:
 def download_row(row: DownloadRow, backends: tuple[str, ...]) -> JobRow:
     """A download as a row: bytes, speed and what is left, or how it ended."""
     state: JobState = row.state if row.state in ("waiting", "done", "failed", "cancelled") else "running"
-    parts = [figures.progress(row) or row.state, row.note]
-    message = str(row.problem) if row.problem else row.note if state == "done" else ""
+    parts = [figures.progress(row) or headline(row), row.note]
+    message = str(row.advice) if row.advice else row.note if state == "done" else ""
     if state == "done":
         message = message or f"{amounts.amount(row.bytes)}, whole and verified"
     said = ", ".join(filter(None, parts))
