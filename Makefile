@@ -1,18 +1,20 @@
 # make run    open the dashboard on the built-in clip (without a terminal: run the same race and print the table)
 # make test   everything that must hold: lint, format, types, layers, tests
+# make bench  measure everything on an idle machine and write the README's figures (BENCH=--short: does it work?)
 # make shape  how large the house is, and which packages import each other
 # make clean  remove the environment and what tools have cached
 #
 # Needs Python 3.11 or newer and nothing else. Written for GNU make 3.81, which macOS ships.
 
 PYTEST_WORKERS ?= 2
+BENCH ?= --write
 
 BIN := .venv/bin
 RUN := .venv/.installed-run
 TEST := .venv/.installed-test
 INPUTS := pyproject.toml constraints.txt Makefile tools/install.sh tools/python.sh
 
-.PHONY: run test shape clean FORCE
+.PHONY: run test bench shape clean FORCE
 # Two installs at once would break each other.
 .NOTPARALLEL:
 
@@ -23,9 +25,13 @@ test: $(TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy tools/bench_*.py tools/bench tools/screenshots.py
+	$(BIN)/mypy tools/*.py tools/bench
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile
+
+# All of them, whatever fails; one after another, or they would measure each other.
+bench: $(TEST)
+	@failed=0; for bench in tools/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench $(BENCH) || failed=1; done; exit $$failed
 
 shape: $(TEST)
 	@$(BIN)/python tools/house_shape.py

@@ -5,24 +5,20 @@
 - download from a hub on this machine, hashed and published / curl; bytes sent twice where it is killed
 - the dashboard on that tree: from its start to states in its table, and key to paint while the caches are looked at
 
-Usage: python tools/bench_caches.py [--only PART] [--quick]. Needs 4 GB in the folder for temporary files, for a while.
+Needs 4 GB in the folder for temporary files, for a while.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench import cache_tree
-from bench.report import Line, machine, print_lines
+from bench import cache_tree, report
+from bench.report import Line
 
 PARTS = ("scan", "hash", "download", "resume", "table", "keys")
 
@@ -44,8 +40,7 @@ class Sizes:
 
 
 FULL = Sizes(cache_tree.REPOSITORIES, cache_tree.FILES, 20, 512 << 20, 10, 512 << 20, 15, 10, 15, 300)
-QUICK = Sizes(20, 20, 3, 64 << 20, 3, 128 << 20, 3, 3, 2, 20)
-"""Shows in a minute or two that everything works; its figures say little."""
+SHORT = Sizes(5, 20, 1, 1 << 20, 1, 1 << 20, 1, 1, 1, 4)
 
 
 def measure(parts: Sequence[str], folder: Path, sizes: Sizes) -> list[Line]:
@@ -77,26 +72,16 @@ def measure(parts: Sequence[str], folder: Path, sizes: Sizes) -> list[Line]:
     return lines
 
 
+def chosen_parts(options: argparse.Namespace) -> list[Line]:
+    with tempfile.TemporaryDirectory(dir=options.folder, prefix="caches-") as folder:
+        return measure(options.only or PARTS, Path(folder), SHORT if options.short else FULL)
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description="What caches cost, against their floors.")
+    parser = report.options(__doc__)
     parser.add_argument("--only", choices=PARTS, action="append", help="measure this part; may be given several times")
-    parser.add_argument("--quick", action="store_true", help="small sizes: whether it works, not how fast it is")
     parser.add_argument("--folder", type=Path, help="where temporary files are made (default: where the system does)")
-    parser.add_argument("--json", action="store_true", help="JSON instead of a table")
-    options = parser.parse_args()
-    # Gigabytes are left behind by a program that is simply ended.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    before = machine()
-    try:
-        with tempfile.TemporaryDirectory(dir=options.folder, prefix="caches-") as folder:
-            lines = measure(options.only or PARTS, Path(folder), QUICK if options.quick else FULL)
-    except (TimeoutError, RuntimeError, OSError, subprocess.SubprocessError) as error:
-        print(f"bench_caches: {error}", file=sys.stderr)
-        return 1
-    if options.json:
-        print(json.dumps({"machine": before, "load_after": os.getloadavg(), "lines": [asdict(line) for line in lines]}))
-        return 0 if all(line.met for line in lines) else 1
-    return print_lines("caches", lines, before)
+    return report.run("caches", parser, chosen_parts)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """How good and how fast the conversion is: parity on every tiny checkpoint, one of 618 M parameters, the mel front end,
 the cost of Canary's tokens.
 
-The large checkpoint (random weights, sizes of parakeet-tdt-0.6b-v2) is made once and kept; making it takes torch and a
-minute. Its conversion, proof included, is compared with reading and writing the same bytes (copied to disk with fsync
+The large checkpoint (random weights, sizes of parakeet-tdt-0.6b-v2) takes a minute to make; `--large`
+keeps it. Its conversion, proof included, is compared with reading and writing the same bytes (copied to disk with fsync
 before and after; the mean counts), and the largest memory of any of its processes with the size of the file.
 """
 
@@ -16,10 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from bench.report import Line, machine, milliseconds, print_lines
+from bench import report
+from bench.report import Line, milliseconds
 
 from backends.nemo_mel import MelSettings, nemo_mel
 from speedtest_tui.core.convert.convert import convert
@@ -31,7 +33,9 @@ FIXTURES = Path(__file__).parents[1] / "tests" / "nemo" / "fixtures"
 MAKER = Path(__file__).parent / "bench" / "big_checkpoint.py"
 COPY_BLOCK = 4 * 2**20
 
+MAKING_S, CONVERTING_S = 1200.0, 600.0
 CLIP_SECONDS, MEL_RUNS = 30, 15
+CANARY_WIDTH, CANARY_LAYERS = 1024, 8  # as wide as that of canary-1b
 TOKENS, SPREAD, DECODING_RUNS = 200, 5, 4
 
 # Runs a conversion in a process of its own, so that its memory can be told from ours.
@@ -47,10 +51,10 @@ print(json.dumps({"seconds": time.monotonic() - began, "peak": max(own, children
 """
 
 
-def parity(folder: Path) -> list[Line]:
+def parity(folder: Path, checkpoints: Sequence[Path]) -> list[Line]:
     """The largest difference of each tiny checkpoint between PyTorch and MLX in float32, encoder and heads apart."""
     lines = []
-    for path in sorted(FIXTURES.glob("*.nemo")):
+    for path in checkpoints:
         encoder, *heads = convert(path, folder / path.stem, "float32").report.stages
         for name, worst in (("encoder", encoder.max_difference), ("heads", max(head.max_difference for head in heads))):
             lines.append(Line(f"parity of {path.stem}, {name}", f"{worst:.1e}", "", worst, 1e-5, form="{:.1e}"))
@@ -78,6 +82,7 @@ def large(source: Path, folder: Path, dtype: str, bits: int) -> list[Line]:
         check=True,
         capture_output=True,
         text=True,
+        timeout=CONVERTING_S,
     )
     found = json.loads(done.stdout)
     shutil.rmtree(folder / "out")
@@ -91,14 +96,14 @@ def large(source: Path, folder: Path, dtype: str, bits: int) -> list[Line]:
     ]
 
 
-def mel() -> list[Line]:
+def mel(runs: int) -> list[Line]:
     """Milliseconds of processor time, all threads together, for each second of sound: the best of some runs."""
     clip = np.random.default_rng(0).standard_normal(16_000 * CLIP_SECONDS, np.float32) / np.float32(10)
     lines = []
     for bins in (80, 128):
         settings = MelSettings(bins=bins)
         taken = []
-        for _ in range(MEL_RUNS):
+        for _ in range(runs):
             began = time.process_time()
             nemo_mel(clip, settings)
             taken.append(time.process_time() - began)
@@ -110,10 +115,10 @@ def mel() -> list[Line]:
     return lines
 
 
-def decoding() -> list[Line]:
+def decoding(runs: int, width: int, layers: int) -> list[Line]:
     """What a token costs behind 200 others, in processor time, against one behind 10: medians of the best of some runs.
 
-    A Canary decoder of random weights, as wide as that of canary-1b, on 8 s of silence.
+    A Canary decoder of random weights, on 8 s of silence.
     """
     import mlx.core as mx
 
@@ -121,11 +126,11 @@ def decoding() -> list[Line]:
 
     best = np.full(TOKENS + SPREAD, np.inf)
     with tempfile.TemporaryDirectory() as name:
-        folder = canary_toy.write(Path(name) / "toy", width=64, decoder_width=1024, layers=8)
+        folder = canary_toy.write(Path(name) / "toy", width=64, decoder_width=width, layers=layers)
         model = open_folder(folder).model
     mx.eval(model.parameters())
     heard = model.encode(mx.zeros((800, 80)))
-    for _ in range(DECODING_RUNS):
+    for _ in range(runs):
         caches = model.caches()
         mx.eval(model.step(mx.array([[1] * 9]), heard, caches))
         for at in range(len(best)):
@@ -136,25 +141,30 @@ def decoding() -> list[Line]:
     return [Line("Canary: token 200 / token 10", milliseconds(late), milliseconds(early), late / early, 1.2)]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--large", type=Path, metavar="FILE", help="where the large checkpoint is or is to be kept")
-    parser.add_argument("--dtype", action="append", choices=("float32", "float16", "bfloat16"), help="of the large one")
-    parser.add_argument("--bits", action="append", type=int, choices=(8, 4), default=[], help="of the large one")
-    options = parser.parse_args()
-    before = machine()
-    lines = mel() + decoding()
+def measure(options: argparse.Namespace) -> list[Line]:
+    runs = 1 if options.short else MEL_RUNS
+    lines = mel(runs) + (decoding(1, 64, 1) if options.short else decoding(DECODING_RUNS, CANARY_WIDTH, CANARY_LAYERS))
     with tempfile.TemporaryDirectory(dir=options.large and options.large.absolute().parent) as name:
         folder = Path(name)
-        lines += parity(folder)
-        if options.large:
-            if not options.large.exists():
-                subprocess.run([sys.executable, str(MAKER), str(options.large)], check=True)
-            for dtype in options.dtype or ("float32", "bfloat16"):
-                lines += large(options.large, folder, dtype, 0)
-            for bits in options.bits:
-                lines += large(options.large, folder, "bfloat16", bits)
-    return print_lines("Converting NeMo checkpoints", lines, before)
+        lines += parity(folder, sorted(FIXTURES.glob("*.nemo"))[: 1 if options.short else None])
+        if options.short:
+            return lines
+        source = options.large or folder / "large.nemo"
+        if not source.exists():
+            subprocess.run([sys.executable, str(MAKER), str(source)], check=True, timeout=MAKING_S)
+        for dtype in options.dtype or ("float32", "bfloat16"):
+            lines += large(source, folder, dtype, 0)
+        for bits in options.bits:
+            lines += large(source, folder, "bfloat16", bits)
+    return lines
+
+
+def main() -> int:
+    parser = report.options(__doc__)
+    parser.add_argument("--large", type=Path, metavar="FILE", help="where the large checkpoint is, or is kept")
+    parser.add_argument("--dtype", action="append", choices=("float32", "float16", "bfloat16"), help="of the large one")
+    parser.add_argument("--bits", action="append", type=int, choices=(8, 4), default=[], help="of the large one")
+    return report.run("converting NeMo checkpoints", parser, measure)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from pathlib import Path
 from statistics import median
 
 import psutil
-from bench.report import Line, machine, milliseconds, print_lines
+from bench import report
+from bench.report import Line, milliseconds
 
 from backends.registry import entries
 from speedtest_tui.core.audio.decode import demo_clip
@@ -183,6 +184,8 @@ def _children_cpu() -> float:
 
 def compare(backend: str, processes: int, runs: int, clip_file: Path) -> Line:
     """Race one backend against its bare script. Raises UserError where either gives no result."""
+    if backend not in BACKENDS:
+        raise UserError(f"no bare script for {backend!r}", f"choose from {', '.join(BACKENDS)}")
     (entry,) = choose([backend], entries())
     found = prepare(entry, "nano", None, threading.Event())
     if not isinstance(found, Entrant):
@@ -233,26 +236,21 @@ def check(row: Row, bare_text: str) -> None:
         raise UserError(f"{row.backend}: engine and bare script heard different words", "they are not comparable")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="The engine's reported median / a bare script's, size nano.")
-    parser.add_argument("--backends", default=",".join(BACKENDS), help="default: %(default)s")
-    parser.add_argument("--processes", type=int, default=4, help="processes of each (default %(default)s)")
-    parser.add_argument("--runs", type=int, default=9, help="runs of each process (default %(default)s)")
-    options = parser.parse_args()
-    before = machine()
-    lines = []
+def measure(options: argparse.Namespace) -> list[Line]:
+    processes, runs = (1, 2) if options.short else (options.processes, options.runs)
     with tempfile.TemporaryDirectory() as folder:
         clip_file = Path(folder) / "clip.f32"
         demo_clip().samples.astype("<f4").tofile(clip_file)
-        for backend in options.backends.split(","):
-            if backend not in BACKENDS:
-                parser.error(f"no bare script for {backend!r}: choose from {', '.join(BACKENDS)}")
-            try:
-                lines.append(compare(backend, options.processes, options.runs, clip_file))
-            except UserError as error:
-                print(f"bench_engine: {error}", file=sys.stderr)
-                return 1
-    return print_lines("engine / bare script, median of one transcription", lines, before)
+        backends = ["pocketsphinx"] if options.short else options.backends.split(",")
+        return [compare(backend, processes, runs, clip_file) for backend in backends]
+
+
+def main() -> int:
+    parser = report.options(__doc__)
+    parser.add_argument("--backends", default=",".join(BACKENDS), help="default: %(default)s")
+    parser.add_argument("--processes", type=int, default=4, help="processes of each (default %(default)s)")
+    parser.add_argument("--runs", type=int, default=9, help="runs of each process (default %(default)s)")
+    return report.run("engine / bare script, median of one transcription", parser, measure)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from bench.report import Line, machine, print_lines
+from bench import report
+from bench.report import Line
 
 from speedtest_tui.core.audio import spool
 from speedtest_tui.core.audio.recorder import Recorder, RecorderState
@@ -42,7 +43,7 @@ JUMP_FRAMES = 4.0
 SETTLE_S = 2.0
 """At the beginning the sound server still fits its resampler to the clock."""
 
-READY_S = 30.0
+READY_S, SHORT_S = 30.0, 3.0
 
 
 def processor_seconds(process: psutil.Process) -> float:
@@ -87,7 +88,7 @@ def measure(seconds: float, folder: Path) -> list[Line]:
     # Two seconds of a full trace: the sound server has then woken up.
     while len(latest[0].trace) < 40:
         if recorder.state.over or time.monotonic() > deadline:
-            sys.exit(f"bench_recorder: the recorder did not start: {recorder.state.reason}")
+            raise RuntimeError(f"the recorder did not start: {recorder.state.reason}")
         recorder.wait(0.05)
     assert recorder.pid
     processes = (psutil.Process(), psutil.Process(recorder.pid))
@@ -129,19 +130,20 @@ def measure(seconds: float, folder: Path) -> list[Line]:
     ]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=600.0, metavar="N")
-    options = parser.parse_args()
+def through_a_sink(options: argparse.Namespace) -> list[Line]:
     # From the tests, which are no package: they and this program need the same room.
     tools: dict[str, Any] = runpy.run_path(str(SOUND_SERVER), run_name="sound_server")
-    load = machine()
     with tools["sound_server"]() as server, tempfile.TemporaryDirectory() as folder:
         os.environ.update(server.environment)
         tone = ["pactl", "load-module", "module-sine", "sink=room", f"frequency={TONE_HZ}"]
-        subprocess.run(tone, check=True, capture_output=True)
-        lines = measure(options.seconds, Path(folder))
-    return print_lines(f"Recording {options.seconds:.0f} s through a null sink", lines, load)
+        subprocess.run(tone, check=True, capture_output=True, timeout=READY_S)
+        return measure(SHORT_S if options.short else options.seconds, Path(folder))
+
+
+def main() -> int:
+    parser = report.options(__doc__)
+    parser.add_argument("--seconds", type=float, default=600.0, metavar="N")
+    return report.run("recording through a null sink", parser, through_a_sink)
 
 
 if __name__ == "__main__":

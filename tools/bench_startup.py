@@ -8,8 +8,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import queue
 import subprocess
 import sys
@@ -20,8 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
+from bench import report
 from bench.hello import GREETING
-from bench.report import Line, machine, milliseconds, print_lines
+from bench.report import Line, in_turns, milliseconds
 from bench.terminal import Terminal
 
 from backends.base import BackendEntry, LoadOptions, Location, ModelSpec, TranscribeOptions
@@ -37,16 +36,6 @@ MARKER = "mlx-whisper"
 
 VERSION_RATIO, READY_SECONDS, FRAME_RATIO = 3.0, 0.15, 1.5
 PATIENCE_S = 30.0
-
-
-def in_turns(repeat: int, *actions: Callable[[], float]) -> list[list[float]]:
-    """Results of each action, called one after another; each round begins with another one."""
-    results: list[list[float]] = [[] for _ in actions]
-    for turn in range(repeat):
-        order = list(range(len(actions)))
-        for index in order[turn % len(order) :] + order[: turn % len(order)]:
-            results[index].append(actions[index]())
-    return results
 
 
 def to_end(*command: str) -> Callable[[], float]:
@@ -149,24 +138,23 @@ def frame_line(repeat: int) -> Line:
     return ratio_line("first frame of the dashboard / of hello", mine, floor, FRAME_RATIO)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Start-up times against their floors.")
-    parser.add_argument("--repeat", type=int, default=20, help="times each (default %(default)s)")
-    parser.add_argument("--only", choices=("version", "ready", "frame"), help="measure one of them")
-    parser.add_argument("--json", action="store_true", help="JSON instead of a table")
-    options = parser.parse_args()
-    before = machine()
+def measure(options: argparse.Namespace) -> list[Line]:
+    repeat = 1 if options.short else options.repeat
     lines = []
     if options.only in (None, "version"):
-        lines.append(version_line(options.repeat))
+        lines.append(version_line(repeat))
     if options.only in (None, "ready"):
-        lines += ready_lines(options.repeat, BUILT_IN)
+        lines += ready_lines(repeat, BUILT_IN)
     if options.only in (None, "frame"):
-        lines.append(frame_line(options.repeat))
-    if options.json:
-        print(json.dumps({"machine": before, "load_after": os.getloadavg(), "lines": [asdict(line) for line in lines]}))
-        return 0 if all(line.met for line in lines) else 1
-    return print_lines("start-up", lines, before)
+        lines.append(frame_line(repeat))
+    return lines
+
+
+def main() -> int:
+    parser = report.options(__doc__)
+    parser.add_argument("--repeat", type=int, default=20, help="times each (default %(default)s)")
+    parser.add_argument("--only", choices=("version", "ready", "frame"), help="measure one of them")
+    return report.run("start-up", parser, measure)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """How the dashboard feels: from key to paint, idle and during a race; what it costs while idle; an hour-long clip.
 
 Each figure is compared with the same figure of the same program when nothing happens, in the same run.
-Usage: python tools/bench_ui.py [--keys N]
 """
 
 from __future__ import annotations
@@ -15,24 +14,32 @@ import wave
 from pathlib import Path
 
 import psutil
-from bench.report import Line, machine, print_lines
+from bench import report
+from bench.report import Line, percentile
 from bench.terminal import Terminal
 
+from speedtest_tui.core.format import LOOKS
+
 PROGRAM = Path(sys.executable).parent / "speedtest-tui"
-PATIENCE_S = 300.0
+DONE, RUNNING = f"{LOOKS['done'].glyph} {LOOKS['done'].word}", LOOKS["running"].glyph
+PATIENCE_S = 60.0
 LATENCY_ABOVE_IDLE_MS = 50.0
 IDLE_SHARE = 0.01
 UI_MB = 120.0
 HOUR_S = 3600
-IDLE_WINDOW_S = 20.0
+IDLE_WINDOW_S, PRESSING_S = 20.0, 10.0
+SHORT = (2, 0.5, 10, 0.5)
 SEED = 1
 
 
-def rest(terminal: Terminal, seconds: float) -> None:
-    """Let the program live on for some time, reading what it draws."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        terminal.drain(left)
+def places(folder: str, settings: str = "") -> dict[str, str]:
+    """An environment that has everything below a folder."""
+    return {
+        "SPEEDTEST_DATA_DIR": folder,
+        "SPEEDTEST_CONFIG_DIR": settings or folder,
+        "SPEEDTEST_MODELS_DIR": f"{folder}/models",
+        "HF_HUB_CACHE": f"{folder}/hub",
+    }
 
 
 def latencies(terminal: Terminal, runs: int, keys: int) -> list[float]:
@@ -42,23 +49,20 @@ def latencies(terminal: Terminal, runs: int, keys: int) -> list[float]:
     for i in range(keys):
         key, shown = ("+", runs + 1) if i % 2 == 0 else ("-", runs)
         found.append(terminal.reply(key, f"runs {shown}", 10.0))
-        rest(terminal, pauses.uniform(0.02, 0.12))  # out of step with the ticks of the bars
+        terminal.rest(pauses.uniform(0.02, 0.12))  # out of step with the ticks of the bars
     return found
-
-
-def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 def key_to_paint(folder: str, keys: int) -> Line:
     """The 99th percentile while all backends import, load and run, against the same before a race."""
-    environment = {"SPEEDTEST_DATA_DIR": folder, "SPEEDTEST_CONFIG_DIR": folder}
-    with Terminal([str(PROGRAM), "--audio", str(speech(folder)), "--backends", "parakeet-mlx"], environment) as idle:
-        idle.wait_for("missing-model", PATIENCE_S)
-        rest(idle, 2.0)
+    environment = places(folder)
+    command = [str(PROGRAM), "--audio", str(speech(folder)), "--size", "small", "--backends", "parakeet-mlx"]
+    with Terminal(command, environment) as idle:
+        idle.wait_for(DONE, PATIENCE_S)  # at once: that model is not there
+        idle.rest(2.0)
         before = latencies(idle, 5, keys)
     with Terminal([str(PROGRAM), "--demo", "--runs", "200"], environment) as racing:
-        racing.wait_for("importing", PATIENCE_S)
+        racing.wait_for(RUNNING, PATIENCE_S)
         during = latencies(racing, 200, keys)
         racing.press("\x03")
     low, high = percentile(before, 0.99) * 1e3, percentile(during, 0.99) * 1e3
@@ -72,19 +76,19 @@ def key_to_paint(folder: str, keys: int) -> Line:
     )
 
 
-def idle_cost(folder: str) -> Line:
+def idle_cost(folder: str, window_s: float) -> Line:
     """Processor share of a dashboard whose race is over."""
-    environment = {"SPEEDTEST_DATA_DIR": folder, "SPEEDTEST_CONFIG_DIR": folder}
+    environment = places(folder)
     with Terminal([str(PROGRAM), "--demo", "--backends", "pocketsphinx", "--runs", "1"], environment) as terminal:
-        terminal.wait_for("only one that finished", PATIENCE_S)
-        rest(terminal, 3.0)
+        terminal.wait_for(DONE, PATIENCE_S)
+        terminal.rest(3.0)
         process = psutil.Process(terminal.process.pid)
         begin = process.cpu_times()
-        rest(terminal, IDLE_WINDOW_S)
+        terminal.rest(window_s)
         end = process.cpu_times()
-    share = (end.user + end.system - begin.user - begin.system) / IDLE_WINDOW_S
+    share = (end.user + end.system - begin.user - begin.system) / window_s
     return Line(
-        what=f"processor while idle, over {IDLE_WINDOW_S:.0f} s",
+        what=f"processor while idle, over {window_s:.0f} s",
         measured=f"{share:.2%} of a core",
         floor="",
         result=share * 100,
@@ -93,28 +97,32 @@ def idle_cost(folder: str) -> Line:
     )
 
 
-def hour_long(folder: str) -> tuple[Line, Line]:
-    """Opening a clip of an hour: memory of the process, and the longest wait for a key meanwhile."""
+def long_clip(folder: str, seconds: int, pressing_s: float) -> tuple[Line, Line]:
+    """Opening a clip of `seconds`: memory of the process, and the longest wait for a key meanwhile."""
     path = Path(folder) / "hour.wav"
     noise = random.Random(SEED).randbytes(32_000)
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        for _ in range(HOUR_S):
+        for _ in range(seconds):
             file.writeframesraw(noise)
     # Of its own: what + and - changed before is remembered.
-    environment = {"SPEEDTEST_DATA_DIR": folder, "SPEEDTEST_CONFIG_DIR": f"{folder}/hour"}
+    environment = {
+        "SPEEDTEST_DATA_DIR": folder,
+        "SPEEDTEST_CONFIG_DIR": f"{folder}/hour",
+        "SPEEDTEST_MODELS_DIR": folder,
+    }
     waits: list[float] = []
     with Terminal([str(PROGRAM), "--audio", str(path), "--backends", "parakeet-mlx"], environment) as terminal:
         process = psutil.Process(terminal.process.pid)
-        terminal.wait_for("language", PATIENCE_S)
+        terminal.wait_for("runs 5", PATIENCE_S)
         peak = 0
         begin = time.monotonic()
-        while time.monotonic() - begin < 10.0:
+        while time.monotonic() - begin < pressing_s:
             waits += latencies(terminal, 5, 2)
             peak = max(peak, process.memory_info().rss)
-    clip_mb = HOUR_S * 16_000 * 4 / 1e6
+    clip_mb = seconds * 16_000 * 4 / 1e6
     memory = Line(
-        what="RSS with an hour-long clip, above the clip itself",
+        what=f"RSS with a clip of {seconds:,} s, above the clip itself",
         measured=f"peak {peak / 1e6:.0f} MB",
         floor=f"clip {clip_mb:.0f} MB",
         result=peak / 1e6 - clip_mb,
@@ -141,18 +149,17 @@ def speech(folder: str) -> Path:
     return path
 
 
+def measure(options: argparse.Namespace) -> list[Line]:
+    keys, idle_s, clip_s, pressing_s = SHORT if options.short else (options.keys, IDLE_WINDOW_S, HOUR_S, PRESSING_S)
+    with tempfile.TemporaryDirectory() as folder:
+        idle = idle_cost(folder, idle_s)
+        return [key_to_paint(folder, keys), idle, *long_clip(folder, clip_s, pressing_s)]
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description="How the dashboard feels while it works.")
+    parser = report.options(__doc__)
     parser.add_argument("--keys", type=int, default=300, help="keys to press in each state (default %(default)s)")
-    options = parser.parse_args()
-    before = machine()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            lines = [key_to_paint(folder, options.keys), idle_cost(folder), *hour_long(folder)]
-    except (TimeoutError, RuntimeError) as error:
-        print(f"bench_ui: {error}", file=sys.stderr)
-        return 1
-    return print_lines("the dashboard at work", lines, before)
+    return report.run("the dashboard at work", parser, measure)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,19 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
-from bench.report import Line, machine, print_lines
+from bench import report
+from bench.report import Line
 from bench.terminal import Terminal
 
 PROGRAM = Path(sys.executable).parent / "speedtest-tui"
 LIMIT_MB = 120.0
 CHILD = "speedtest_tui.core.race.child"
 
+SHORT = ("--runs", "1", "--backends", "pocketsphinx")
 INTERVAL_S = 0.05
 SETTLED_S = 3.0
 """No child for so long after there were some: the race has ended. Between two of them there are no such pauses."""
@@ -32,11 +35,11 @@ def has_children(process: psutil.Process) -> bool:
     return False
 
 
-def peak_during_race(runs: int, patience: float) -> tuple[float, float, int]:
+def peak_during_race(race: Sequence[str], patience: float) -> tuple[float, float, int]:
     """Return (MB before the first child, peak MB until the race ended, samples). Raises TimeoutError, RuntimeError."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        Terminal([str(PROGRAM), "--demo", "--runs", str(runs)], {"SPEEDTEST_DATA_DIR": folder}) as terminal,
+        Terminal([str(PROGRAM), "--demo", *race], {"SPEEDTEST_DATA_DIR": folder}) as terminal,
     ):
         process = psutil.Process(terminal.process.pid)
         first = peak = 0.0
@@ -59,26 +62,26 @@ def peak_during_race(runs: int, patience: float) -> tuple[float, float, int]:
         return first, peak, samples
 
 
+def measure(options: argparse.Namespace) -> list[Line]:
+    race = SHORT if options.short else ("--runs", str(options.runs))
+    first, peak, samples = peak_during_race(race, options.patience)
+    return [
+        Line(
+            what=f"RSS of the UI process, {samples} samples",
+            measured=f"peak {peak:.1f} MB",
+            floor=f"before the race {first:.1f} MB",
+            result=peak,
+            high=LIMIT_MB,
+            form="{:.1f} MB",
+        )
+    ]
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Peak RSS of the dashboard's own process during a demo race.")
+    parser = report.options(__doc__)
     parser.add_argument("--runs", type=int, default=3, help="runs of each backend (default %(default)s)")
     parser.add_argument("--patience", type=float, default=300.0, help="seconds to wait for its end (%(default)s)")
-    options = parser.parse_args()
-    before = machine()
-    try:
-        first, peak, samples = peak_during_race(options.runs, options.patience)
-    except (TimeoutError, RuntimeError) as error:
-        print(f"bench_ui_memory: {error}", file=sys.stderr)
-        return 1
-    line = Line(
-        what=f"RSS of the UI process, {samples} samples",
-        measured=f"peak {peak:.1f} MB",
-        floor=f"before the race {first:.1f} MB",
-        result=peak,
-        high=LIMIT_MB,
-        form="{:.1f} MB",
-    )
-    return print_lines("memory of the dashboard", [line], before)
+    return report.run("memory of the dashboard", parser, measure)
 
 
 if __name__ == "__main__":

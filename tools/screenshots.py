@@ -1,7 +1,6 @@
 """Make the pictures of the README: drive the real application on the demo and save what it shows.
 
 Writes screenshots/*.svg, and *.png and race.gif where a Chromium and Pillow are there to draw them.
-Usage: python tools/screenshots.py [--out FOLDER]
 """
 
 from __future__ import annotations
@@ -153,9 +152,11 @@ def damaged_home(folder: Path, hub: HubServer) -> dict[str, str]:
     return environment
 
 
-async def take(shot: Shot, size: tuple[int, int], studio: Studio, *, demo: bool = True) -> None:
+async def take(
+    shot: Shot, size: tuple[int, int], studio: Studio, *, demo: bool = True, plan: Plan | None = None
+) -> None:
     """Open the dashboard at a size and let a shot be taken of it."""
-    app = SpeedtestApp(Request(Plan(BUILT_IN, runs=3), demo=demo, autostart=demo))
+    app = SpeedtestApp(Request(plan or Plan(BUILT_IN, runs=3), demo=demo, autostart=demo, open_backends=plan is None))
     async with app.run_test(size=size) as pilot:
         await shot(app, pilot, studio)
     app.dashboard.bridge.close()
@@ -186,10 +187,23 @@ def film(frames: list[Path], out: Path, browser: str) -> None:
     pictures[0].save(out, save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True)
 
 
+def short(studio: Studio) -> int:
+    """Whether it works: one backend that needs no weights, one run."""
+    plan = Plan(tuple(entry for entry in BUILT_IN if entry.name == "pocketsphinx"), runs=1)
+    with tempfile.TemporaryDirectory() as home:
+        for name in ("DATA", "CONFIG", "MODELS"):
+            os.environ[f"SPEEDTEST_{name}_DIR"] = f"{home}/{name}"
+        asyncio.run(take(race_at_80x24, (80, 24), studio, plan=plan))
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "screenshots", metavar="FOLDER")
+    parser.add_argument("--short", action="store_true", help="two small SVGs of a race of one backend, no more")
     options = parser.parse_args()
+    if options.short:
+        return short(Studio(options.out))
     with tempfile.TemporaryDirectory() as home:
         # Sessions and settings of whoever runs this are neither shown nor touched.
         os.environ.update(SPEEDTEST_DATA_DIR=f"{home}/data", SPEEDTEST_CONFIG_DIR=f"{home}/config")

@@ -1,10 +1,10 @@
-"""Writes a .nemo with the sizes of parakeet-tdt-0.6b-v2 and random weights: `python big_checkpoint.py OUT.nemo`."""
+"""Write a .nemo with the sizes of parakeet-tdt-0.6b-v2 and random weights: 2.5 GB, and a minute of work."""
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
-import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -18,7 +18,7 @@ DURATIONS = [0, 1, 2, 3, 4]
 MODULES = "nemo.collections.asr.modules."
 
 
-def config() -> dict[str, Any]:
+def config(layers: int) -> dict[str, Any]:
     pieces = [f"piece{number}" for number in range(LABELS)]
     return {
         "target": "nemo.collections.asr.models.rnnt_bpe_models.EncDecRNNTBPEModel",
@@ -29,7 +29,7 @@ def config() -> dict[str, Any]:
         "tokenizer": {"type": "bpe", "model_path": "nemo:tokenizer.model"},
         "model_defaults": {"tdt_durations": DURATIONS},
         "encoder": {
-            "_target_": MODULES + "ConformerEncoder", "feat_in": 128, "n_layers": 24, "d_model": WIDTH,
+            "_target_": MODULES + "ConformerEncoder", "feat_in": 128, "n_layers": layers, "d_model": WIDTH,
             "use_bias": False, "subsampling": "dw_striding", "subsampling_factor": 8,
             "subsampling_conv_channels": 256, "ff_expansion_factor": 4, "n_heads": 8, "xscaling": False,
             "conv_kernel_size": 9, "att_context_size": [-1, -1],
@@ -46,13 +46,13 @@ def config() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write(target: Path) -> None:
+def write(target: Path, layers: int) -> None:
     """Weights are of a size that keeps the activations of 24 layers in bounds."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
     weights: dict[str, Any] = {}
-    for rule in rules_of(recipe_of(config())):
+    for rule in rules_of(recipe_of(config(layers))):
         for source in rule.sources:
             value = torch.randn(rule.shape, generator=generator)
             if source.endswith("running_var"):
@@ -63,7 +63,7 @@ def write(target: Path) -> None:
                 value *= 0.7 / value[0].numel() ** 0.5 if value.dim() > 1 else 0.1
             weights[source] = value
     # YAML is a superset of JSON.
-    texts = {"model_config.yaml": json.dumps(config()).encode(), "tokenizer.model": b"no tokenizer"}
+    texts = {"model_config.yaml": json.dumps(config(layers)).encode(), "tokenizer.model": b"no tokenizer"}
     with tempfile.TemporaryDirectory(dir=target.parent) as folder, tarfile.open(target, "w") as archive:
         for name, content in texts.items():
             info = tarfile.TarInfo(f"./{name}")
@@ -74,4 +74,8 @@ def write(target: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", type=Path, metavar="OUT.nemo")
+    parser.add_argument("--layers", type=int, default=24, help="of the encoder (default %(default)s)")
+    chosen = parser.parse_args()
+    write(chosen.target, chosen.layers)

@@ -77,10 +77,11 @@ def compare(cache: Path, rounds: int) -> tuple[list[float], list[float]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the cache is made; used as it is where it exists")
+    parser.add_argument("--repositories", type=int, default=REPOSITORIES, metavar="N")
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     chosen = parser.parse_args()
     if not chosen.folder.exists():
-        build(chosen.folder)
+        build(chosen.folder, chosen.repositories)
     ours, theirs = compare(chosen.folder, chosen.rounds)
     print(f"scan {min(ours):.3f} s, scan_cache_dir {min(theirs):.3f} s: {min(ours) / min(theirs):.3f} of its time")
     return 0

@@ -12,8 +12,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench_startup import in_turns
-
 from bench.caches_hash import fill
 from bench.caches_hub import (
     PATIENCE_S,
@@ -26,7 +24,7 @@ from bench.caches_hub import (
     serving_apart,
     transfers,
 )
-from bench.report import Line
+from bench.report import Line, in_turns
 from speedtest_tui.core.download.incoming import BUFFER_BYTES
 from speedtest_tui.core.download.queue import Downloads
 from speedtest_tui.core.download.request import DownloadRow

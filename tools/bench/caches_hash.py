@@ -14,9 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from bench_startup import in_turns
-
-from bench.report import Line
+from bench.report import Line, in_turns
 from speedtest_tui.core.models.hashes import HashJob, cores, hash_files
 from speedtest_tui.core.race.statistics import ratio_interval
 

@@ -16,7 +16,7 @@ from speedtest_tui.core.download.request import Request
 
 HUB = Path(__file__).parents[2] / "tests" / "hub"
 REPOSITORY, WEIGHTS = "owner/model", "weights.safetensors"
-PATIENCE_S = 600.0
+PATIENCE_S = 120.0
 
 IN_THE_WAY = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 """Settings of the user that would lead away from the local hub, or give it a secret; also in lower case."""

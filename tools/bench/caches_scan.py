@@ -9,9 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from bench_startup import in_turns
-
-from bench.report import Line, milliseconds
+from bench.report import Line, in_turns, milliseconds
 from speedtest_tui.core.race.statistics import ratio_interval
 
 ONE_SCAN = Path(__file__).with_name("one_scan.py")

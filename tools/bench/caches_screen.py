@@ -8,19 +8,20 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench_ui import LATENCY_ABOVE_IDLE_MS, PATIENCE_S, percentile, rest
+from bench_ui import LATENCY_ABOVE_IDLE_MS, PATIENCE_S
 
 from backends.base import ModelSpec
 from backends.registry import BUILT_IN, create
-from bench.report import Line
+from bench.report import Line, percentile
 from bench.terminal import Terminal
+from speedtest_tui.core.format import LOOKS
 from speedtest_tui.core.models.layout import repository_folder
 from speedtest_tui.core.models.scan import scan
 from speedtest_tui.core.race.statistics import median_interval
 
 PROGRAM = Path(sys.executable).parent / "speedtest-tui"
 SIZE = "tiny"
-FRAME, STATES = "mlx-whisper", "damaged"
+FRAME, STATES = "mlx-whisper", LOOKS["damaged"].word
 """What the first frame shows, and what the table does as soon as states are known: one model is made to be damaged."""
 
 FILLED_S = 1.0
@@ -90,10 +91,10 @@ def keys_line(folder: Path, cache: Path, keys: int) -> Line:
         terminal.reply("c", "1 problem", PATIENCE_S)
         look_s = time.perf_counter() - begin
         terminal.press("l")
-        rest(terminal, 2.0)
+        terminal.rest(2.0)
         # The cursor may be anywhere: rows were put above it as they were found.
         terminal.press(DOWN)
-        rest(terminal, 0.5)
+        terminal.rest(0.5)
         terminal.reply(TOP, rows[0], PATIENCE_S)
         idle = _latencies(terminal, rows, keys)
         scanning = _latencies(terminal, rows, keys, again_s=look_s * 1.2)
@@ -122,7 +123,7 @@ def _latencies(terminal: Terminal, shown: tuple[str, str], keys: int, again_s: f
         if again_s is not None and time.monotonic() >= due:
             terminal.press("r")
             due = time.monotonic() + again_s
-        rest(terminal, pauses.uniform(0.02, 0.12))
+        terminal.rest(pauses.uniform(0.02, 0.12))
         found.append(terminal.reply(UP if number % 2 else DOWN, shown[1 - number % 2], PATIENCE_S))
     return found
 

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -25,6 +26,9 @@ ANSWERS = {
 }
 KEPT = 4096
 """Bytes of output that a marker or a question may be spread over."""
+
+SHOWN = 400
+"""Characters of what was drawn last that an error message quotes."""
 
 
 class Terminal:
@@ -59,7 +63,7 @@ class Terminal:
         while wanted not in self._seen:
             left = self.started + timeout - time.perf_counter()
             if left <= 0 or not self.drain(left):
-                raise TimeoutError(f"{marker!r} did not appear within {timeout:g} s; last: {self._seen[-300:]!r}")
+                raise TimeoutError(f"{marker!r} did not appear within {timeout:g} s; {self.last_words()}")
         return time.perf_counter() - self.started
 
     def reply(self, key: str, marker: str, timeout: float) -> float:
@@ -71,8 +75,21 @@ class Terminal:
         while wanted not in self._seen:
             left = begin + timeout - time.perf_counter()
             if left <= 0 or not self.drain(left):
-                raise TimeoutError(f"{marker!r} did not follow {key!r} within {timeout:g} s")
+                raise TimeoutError(f"{marker!r} did not follow {key!r} within {timeout:g} s; {self.last_words()}")
         return time.perf_counter() - begin
+
+    def last_words(self) -> str:
+        """What was drawn last, as text: for a person who asks why something did not appear."""
+        text = re.sub(rb"\x1b\[[0-9:;<=>?]*[ -/]*[@-~]|[\x00-\x1f\x7f]", b" ", self._seen).decode(errors="replace")
+        text = " ".join("".join(" " if "\u2500" <= letter <= "\u257f" else letter for letter in text).split())
+        state = "the program has ended" if self.process.poll() is not None else "it runs"
+        return f"{state}; last drawn: {text[-SHOWN:] or 'nothing'}"
+
+    def rest(self, seconds: float) -> None:
+        """Let the program live on for some time, reading what it draws."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.drain(left)
 
     def drain(self, timeout: float) -> bool:
         """Read what comes within `timeout` seconds, at most one piece; False where the program has ended."""

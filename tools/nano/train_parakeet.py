@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sentencepiece
 import torch
 from make_speech import load
 from parakeet_config import config
@@ -40,6 +39,8 @@ def tokenizer(texts: list[str]) -> str:
     """Train a SentencePiece BPE model in a folder of its own; NeMo wants vocab.txt beside it."""
     folder = Path(tempfile.mkdtemp())
     (folder / "text.txt").write_text("\n".join(texts))
+    import sentencepiece
+
     sentencepiece.SentencePieceTrainer.Train(
         input=str(folder / "text.txt"), model_prefix=str(folder / "tokenizer"), vocab_size=PIECES, model_type="bpe",
         character_coverage=1.0, hard_vocab_limit=False, normalization_rule_name="identity",

@@ -2,12 +2,12 @@
 
 Needs a throw-away environment: torch 2.13.0, then nemo_toolkit[asr] (3.0.0 here). Nothing of it is a dependency of the
 project; what it makes is committed, so that tests need neither. Weights are random: their words mean nothing.
-Usage: python make_fixtures.py OUT_DIR CLIP.flac [NAME...]
 For each family OUT_DIR gets NAME.nemo (gzip) and NAME.npz; mel.npz holds what NeMo's preprocessor makes of some sounds.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import logging
 import shutil
@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sentencepiece
 import soundfile
 import tiny_configs as tiny
 import torch
-from omegaconf import OmegaConf, open_dict
 
 logging.disable(logging.WARNING)
 
@@ -58,6 +56,8 @@ def tokenizer(folder: Path, sentences: tuple[str, ...], symbols: tuple[str, ...]
     """Train a SentencePiece model without normalisation rules, which would take 240 KB; NeMo wants vocab.txt beside."""
     folder.mkdir(parents=True)
     (folder / "text.txt").write_text("\n".join(sentences))
+    import sentencepiece
+
     sentencepiece.SentencePieceTrainer.Train(
         input=str(folder / "text.txt"), model_prefix=str(folder / "tokenizer"), vocab_size=tiny.LABELS + len(symbols),
         model_type="bpe", character_coverage=1.0, hard_vocab_limit=False, normalization_rule_name="identity",
@@ -181,6 +181,7 @@ def save(model: Any, target: Path) -> None:
 
 def make(name: str, family: Family, out: Path, pcm: np.ndarray) -> None:
     from nemo.collections.asr import models
+    from omegaconf import OmegaConf, open_dict
 
     cls, config, reference = family
     torch.manual_seed(1)
@@ -245,7 +246,8 @@ def mel_reference(out: Path, pcm: np.ndarray) -> None:
     print(f"mel: {(out / 'mel.npz').stat().st_size / 1000:.0f} KB")
 
 
-def main(out: Path, source: Path, wanted: list[str]) -> None:
+def make_all(out: Path, source: Path, wanted: list[str]) -> None:
+    """Make those families, or all where none is named."""
     out.mkdir(parents=True, exist_ok=True)
     pcm = clip(source)
     with tempfile.TemporaryDirectory() as folder:
@@ -272,5 +274,15 @@ def main(out: Path, source: Path, wanted: list[str]) -> None:
         mel_reference(out, pcm)
 
 
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, metavar="OUT_DIR")
+    parser.add_argument("clip", type=Path, metavar="CLIP.flac")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a family, or mel (default: all)")
+    chosen = parser.parse_args()
+    make_all(chosen.out, chosen.clip, chosen.names)
+    return 0
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    sys.exit(main())

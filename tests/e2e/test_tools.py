@@ -1,0 +1,125 @@
+"""Every tool in its shortest form: what nobody starts rots.
+
+A new file under tools/ must be named here. What trains for hours or needs NeMo only prints its help.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+TOOLS = CHECKOUT / "tools"
+TIMEOUT_S = 120
+
+BENCHES = sorted(path.name for path in TOOLS.glob("bench_*.py"))
+
+PROGRAMS = {
+    "bench/big_checkpoint.py": ["{tmp}/big.nemo", "--layers", "1"],
+    "bench/cache_tree.py": ["{tmp}/tree", "--repositories", "3", "--rounds", "1"],
+    "nano/make_clips.py": ["1", "5353", "{tmp}/clips", "--longest", "3"],
+    "nano/make_demo.py": ["--folder", "{tmp}"],
+    "nano/make_speech.py": ["1", "5353", "{tmp}/speech.npz"],
+    "screenshots.py": ["--short", "--out", "{tmp}/pictures"],
+}
+"""What is really done, with its smallest arguments."""
+
+HELP = {
+    "nano/export.py": "needs a checkpoint that train.py took hours to make; test_embedded calls its functions",
+    "nano/hear.py": "test_nano_models lets it transcribe",
+    "nano/ship.py": "writes into the package, from a checkpoint of NeMo's",
+    "nano/train.py": "trains for hours",
+    "nano/train_canary.py": "trains for hours, with NeMo",
+    "nano/train_parakeet.py": "trains for hours, with NeMo",
+    "nemo/make_fixtures.py": "needs NeMo",
+}
+
+SPEAKS = {"nano/make_clips.py", "nano/make_demo.py", "nano/make_speech.py"}
+"""What needs flite and espeak-ng, which are no packages of Python."""
+
+BARE = {"mlx-whisper": "mlx", "transformers": "hf", "whisper-mps": "openai"}
+"""Bare scripts, and the layout of the nano model that each reads; bench_engine's shortest form runs pocketsphinx's."""
+
+MODULES = {
+    "bench/__init__.py", "bench/report.py", "bench/terminal.py", "bench/hello.py", "bench/serve_hub.py",
+    "bench/one_scan.py", "bench/bare_pocketsphinx.py", "bench/caches_download.py", "bench/caches_hash.py",
+    "bench/caches_hub.py", "bench/caches_scan.py", "bench/caches_screen.py",
+    "nano/batches.py", "nano/canary_batches.py", "nano/canary_config.py", "nano/canary_trainer.py",
+    "nano/features.py", "nano/model.py", "nano/parakeet_config.py", "nano/tdt_loss.py", "nano/trainer.py",
+    "nemo/tiny_configs.py",
+}  # fmt: skip
+"""Used by the programs above."""
+
+
+def run(tool: str, *arguments: str, home: Path) -> str:
+    """What a tool printed. Fails where it fails, with the end of what it said."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "SPEEDTEST_"))}
+    environment |= {"HOME": str(home), "SPEEDTEST_MODELS_DIR": str(home / "models"), "HF_HUB_OFFLINE": "1"}
+    environment["PYTHONPATH"] = str(CHECKOUT)
+    done = subprocess.run(
+        [sys.executable, str(TOOLS / tool), *arguments],
+        cwd=home,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done.stdout
+
+
+def test_every_tool_is_named_here() -> None:
+    there = {path.relative_to(TOOLS).as_posix() for path in TOOLS.rglob("*.py")}
+    bare = {f"bench/bare_{name.replace('-', '_')}.py" for name in BARE}
+    assert there == {*BENCHES, *PROGRAMS, *HELP, *MODULES, *bare, "house_shape.py"}
+
+
+@pytest.mark.parametrize("tool", BENCHES)
+def test_benches(tool: str, tmp_path: Path) -> None:
+    if tool == "bench_recorder.py" and not shutil.which("pulseaudio") and not os.environ.get("CI"):
+        pytest.skip("pulseaudio is not installed")
+    assert "load average before" in run(tool, "--short", home=tmp_path)
+
+
+@pytest.mark.parametrize("tool", PROGRAMS)
+def test_programs(tool: str, tmp_path: Path) -> None:
+    if tool in SPEAKS and not (shutil.which("flite") and shutil.which("espeak-ng")):
+        assert "usage" in run(tool, "--help", home=tmp_path)
+        pytest.skip("flite or espeak-ng is not installed: only its help was printed")
+    run(tool, *(part.format(tmp=tmp_path) for part in PROGRAMS[tool]), home=tmp_path)
+    assert any(path.name != "models" for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("tool", HELP)
+def test_help(tool: str, tmp_path: Path) -> None:
+    assert "usage" in run(tool, "--help", home=tmp_path)
+
+
+@pytest.mark.parametrize("backend", BARE)
+def test_bare_scripts(backend: str, tmp_path: Path, unpacked: Callable[[str], Path]) -> None:
+    if importlib.util.find_spec(backend.replace("-", "_")) is None:
+        pytest.skip(f"{backend} is not installed")
+    (tmp_path / "clip.f32").write_bytes(bytes(4 * 16_000))
+    model = unpacked(BARE[backend])
+    if backend == "whisper-mps":
+        (model,) = model.glob("*.pt")
+    script = f"bench/bare_{backend.replace('-', '_')}.py"
+    # Nobody asks it for a run: it imports its library, loads, and ends with its input.
+    run(script, str(model), "clip.f32", home=tmp_path)
+
+
+def test_shape() -> None:
+    if not (CHECKOUT / ".git").exists():
+        pytest.skip("no checkout")
+    done = subprocess.run([sys.executable, TOOLS / "house_shape.py"], capture_output=True, text=True, check=False)
+    assert re.match(r"\d+ modules, \d+ lines; tests \d+ lines\n", done.stdout), done.stderr
