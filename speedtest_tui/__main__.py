@@ -9,7 +9,7 @@ from speedtest_tui import __version__
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    if sys.argv[1:] == ["--version"]:
+    if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"speedtest-tui {__version__}")
         return 0
     from speedtest_tui.cli.main import run

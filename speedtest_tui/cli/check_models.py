@@ -1,79 +1,370 @@
-"""`speedtest-tui check-models`: which models are on this machine, whole, and working.
-
-Imports nothing heavy by itself: the command line asks it for its options at every start.
-"""
+"""`speedtest-tui check-models`: which models are on this machine, whole, and working."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from backends.base import BackendEntry, ModelSpec
 from backends.catalogue import SIZES
+from backends.registry import entries
+from speedtest_tui.cli.arguments import (
+    SIZE_NAMES,
+    Parser,
+    add_backends,
+    add_json,
+    backend_names,
+    check_seconds,
+    describe,
+)
+from speedtest_tui.cli.console import (
+    EXIT_FAILED,
+    EXIT_OK,
+    Column,
+    LiveRow,
+    complain,
+    heading,
+    live_view,
+    print_json,
+    print_table,
+    stdout,
+    toned,
+)
+from speedtest_tui.core import format as figures
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.format import amount, of
+from speedtest_tui.core.models import hashes, problems, wording
+from speedtest_tui.core.models.inventory import CacheUse, Stored
+from speedtest_tui.core.models.locate import NotFound, command, location_of
+from speedtest_tui.core.models.problems import Problem, can_run
+from speedtest_tui.core.models.status import CACHE_NAMES, CACHES, CacheState, Fault, FileState, ModelReport
+from speedtest_tui.core.models.survey import survey
+from speedtest_tui.core.race.plan import choose
 
 if TYPE_CHECKING:
-    from backends.base import BackendEntry
-    from speedtest_tui.core.models.status import ModelReport
+    from rich.text import Text
 
 
-def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add the command and its options to the command line."""
-    parser = commands.add_parser("check-models", help="which models are on this machine, whole and working")
+@dataclass(frozen=True)
+class Sums:
+    """What came of comparing hashes. `unknown` are files of which nothing says what they should be."""
+
+    compared: int
+    wrong: tuple[Fault, ...]
+    unknown: tuple[FileState, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """Everything that was found. `general` is what is wrong in the caches beyond the models asked about."""
+
+    models: tuple[tuple[ModelReport, tuple[Problem, ...]], ...]
+    general: tuple[Problem, ...] = ()
+    uses: tuple[CacheUse, ...] = ()
+    sums: Sums | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that was asked about can be used."""
+        return not any(problem.counts for _, problems in self.models for problem in problems)
+
+
+def add_arguments(parser: Parser) -> None:
+    describe(
+        parser,
+        "Check the downloaded models: where they are, whether they are complete, and what to do where not. "
+        "Exit code 1 while a model asked about cannot be used.",
+        "check-models --size small",
+        "check-models --all --checksum",
+        "check-models --size tiny --backends mlx-whisper --verify",
+    )
     sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument("--size", metavar="SIZE", help=f"model size: {', '.join(SIZES)} (default {SIZES[0]})")
-    sizes.add_argument("--all", action="store_true", help="all sizes, and whatever else lies in the caches")
-    parser.add_argument("--backends", metavar="A,B", help="which implementations; all where left out")
+    sizes.add_argument("--size", metavar="SIZE", help=f"model size: {SIZE_NAMES} (default: {SIZES[0]})")
+    sizes.add_argument("--all", action="store_true", help="all sizes, and everything else in the caches")
+    add_backends(parser)
     parser.add_argument("--checksum", action="store_true", help="compare files with their hashes, offline")
-    parser.add_argument("--verify", action="store_true", help="load each model and transcribe a tone, offline")
+    parser.add_argument("--verify", action="store_true", help="load each model and transcribe a test tone, offline")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds that --verify may go without progress")
-    parser.add_argument("--json", action="store_true", help="JSON on standard output")
-    parser.set_defaults(command=check_models)
+    add_json(parser)
 
 
-def check_models(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print the table and the problems; exit code 1 while anything asked about cannot be used."""
-    from backends.registry import entries
-    from speedtest_tui.cli import model_checks, model_table
-    from speedtest_tui.cli import model_table as model_json
-    from speedtest_tui.cli.main import EXIT_FAILED, EXIT_OK, backend_names
-    from speedtest_tui.core.errors import UserError
-    from speedtest_tui.core.models import problems
-    from speedtest_tui.core.race.plan import choose
-    from speedtest_tui.core.sessions.export import to_json
-
     names = backend_names(options.backends)
     chosen = choose(names, entries())
     if not chosen:
         raise UserError("no backend chosen", "name one with --backends, or leave the option out for all")
-    if options.timeout is not None and not options.timeout > 0:
-        raise UserError(f"a time-out of {options.timeout:g} s", "choose more than 0")
-    reports = _look_up(options, chosen)
+    check_seconds("--timeout", options.timeout)
+    reports = _survey(options, chosen)
     sums = None
     if options.checksum:
-        sums = model_checks.checksum(reports)
-        reports = _look_up(options, chosen)
+        sums = checksum(reports)
+        reports = _survey(options, chosen)
     if options.verify:
-        model_checks.verify(chosen, reports, options.timeout)
-        reports = _look_up(options, chosen)
-    stored, uses = model_checks.scan_caches() if options.all or options.json else ((), ())
+        verify(chosen, reports, options.timeout)
+        reports = _survey(options, chosen)
+    stored, uses = scan_caches() if options.all or options.json else ((), ())
     models = tuple((report, problems.of_report(report, named=names is not None)) for report in reports)
     general = problems.of_caches(stored, uses, reports) if options.all else ()
-    check = model_checks.Check(models, general, uses, sums)
+    check = Check(models, general, uses, sums)
     if options.json:
-        sys.stdout.write(to_json(model_json.to_json(check)))
+        print_json(to_json(check))
     else:
-        model_table.print_check(check)
+        print_check(check)
     return EXIT_OK if check.ok else EXIT_FAILED
 
 
-def _look_up(options: argparse.Namespace, chosen: Sequence[BackendEntry]) -> tuple[ModelReport, ...]:
+def _survey(options: argparse.Namespace, chosen: Sequence[BackendEntry]) -> tuple[ModelReport, ...]:
     """How the models asked about stand now. Raises UserError for a size that no backend knows."""
-    from speedtest_tui.core.errors import UserError
-    from speedtest_tui.core.models.survey import survey
-
     sizes = SIZES if options.all else (options.size or SIZES[0],)
     reports = tuple(survey(chosen, sizes))
     if sizes[0] not in SIZES and not any(report.spec for report in reports):
-        raise UserError(f"no backend has a model of size {sizes[0]!r}", f"choose from {', '.join(SIZES)}")
+        raise UserError(f"no backend has a model of size {sizes[0]!r}", f"choose from {SIZE_NAMES}")
     return reports
+
+
+def checksum(reports: Sequence[ModelReport]) -> Sums:
+    """Compare the models' files with the hashes that they should have."""
+    files = hashes.with_hash(reports)
+    with live_view() as view:
+
+        def show(done: int, total: int) -> None:
+            view.show([LiveRow("running", "comparing hashes", of(done, total), done / total if total else None)])
+
+        wrong = hashes.checksum(reports, show, threading.Event())
+    return Sums(len(files), wrong, hashes.without_hash(reports))
+
+
+def verify(chosen: Sequence[BackendEntry], reports: Sequence[ModelReport], timeout: float | None) -> None:
+    """Load every model that can be, one after another, and remember what came of it."""
+    from speedtest_tui.core.jobs.verify import DOING
+    from speedtest_tui.core.jobs.verify import verify as load
+    from speedtest_tui.core.models.remembered import remember
+    from speedtest_tui.core.race.prepare import find
+
+    cancelled = threading.Event()
+    by_name = {entry.name: entry for entry in chosen}
+    with live_view() as view:
+        for report in reports:
+            spec = spec_that_runs(report)
+            if spec is None:
+                continue
+
+            def show(phase: str, seconds: float, model: str = f"{report.backend} {report.size}") -> None:
+                view.show([LiveRow("running", model, f"{DOING.get(phase, phase)} {figures.ticking(seconds)}")])
+
+            location = find(spec, cancelled)
+            if isinstance(location, NotFound):
+                complain(f"{location.reason}: {location.hint}")
+                continue
+            outcome = load(by_name[report.backend], spec, location, show, cancelled, timeout=timeout)
+            if outcome is not None:
+                remember(report.backend, outcome)
+
+
+def spec_that_runs(report: ModelReport) -> ModelSpec | None:
+    """The model that a race would load: the one asked for, the fallback, or None."""
+    if report.spec is None or report.unavailable or report.location is None:
+        return None
+    if report.spec.kind == "embedded" or location_of(report.spec, report.states) is not None:
+        return report.spec
+    return report.fallback.spec if report.fallback else None
+
+
+def scan_caches() -> tuple[tuple[Stored, ...], tuple[CacheUse, ...]]:
+    """Everything in the caches."""
+    from speedtest_tui.core.models.scan import scan, use
+
+    stored = []
+    with live_view() as view:
+        for row in scan():
+            stored.append(row)
+            view.show([LiveRow("running", "reading the caches", figures.count(len(stored), "model"))])
+    return tuple(stored), use(stored)
+
+
+# For people.
+
+COLUMNS = (
+    Column("backend"),
+    Column("model", rank=4),
+    Column("size"),
+    Column("HF"),
+    Column("local"),
+    Column("whisper"),
+    Column("verified", rank=2),
+    Column("on disk", right=True, rank=3),
+)
+
+
+def print_check(check: Check) -> None:
+    """Print everything on standard output."""
+    rows: list[tuple[Text | str, ...]] = []
+    for report, _ in check.models:
+        rows.append((report.backend, *_cells(report)))
+        if report.fallback is not None and _is_begun(report.fallback):
+            rows.append(("  or else", *_cells(report.fallback)))
+    print_table(COLUMNS, rows)
+    _print_problems(check)
+    for use in check.uses:
+        free = f"{amount(use.free)} free" if use.free is not None else "free space unknown"
+        holds = f"{figures.count(use.rows, 'model')}, {amount(use.bytes)}" if use.exists else "not made yet"
+        print(f"{CACHE_NAMES[use.cache]} cache: {use.root}: {holds}, {free}")
+    if check.sums is not None:
+        print(_sums(check.sums))
+    usable = sum(1 for report, _ in check.models if can_run(report))
+    stdout().print(heading(f"{usable} of {figures.count(len(check.models), 'model')} can be used."))
+
+
+def _cells(report: ModelReport) -> Iterable[Text | str]:
+    yield wording.model_name(report)
+    yield ", ".join(report.sizes)
+    for cache in CACHES:
+        state = report.state(cache)
+        # What is missing of a built-in model is unpacked when it is used: nobody has to download it.
+        built_in = report.spec and report.spec.kind == "embedded" and state.state == "missing"
+        yield toned("✓ built in", "good") if built_in else toned(*wording.long(state))
+    if report.unavailable:
+        yield toned("not installed" if report.unavailable.startswith("not installed") else figures.DASH, "needs-you")
+    else:
+        yield toned(*wording.loads(report))
+    size = sum(state.bytes for _, state in report.states)
+    yield amount(size) if size else figures.DASH
+
+
+def _is_begun(report: ModelReport) -> bool:
+    return any(state.state not in ("missing", "not-applicable") for _, state in report.states)
+
+
+def _print_problems(check: Check) -> None:
+    from rich.text import Text
+
+    console = stdout()
+    found = [*_folded(check), *check.general]
+    console.print(heading("Problems" if found else "No problems found."))
+    for problem in found:
+        mark = toned("✗", "bad") if problem.counts else toned("!", "needs-you")
+        # Not broken into lines: it ends with a command that can be copied.
+        console.print(Text.assemble("  ", mark, f" {problem.detail}: {problem.todo}"), soft_wrap=True)
+    if any(not problem.counts for problem in found):
+        print("  (a problem with ! keeps no model from being used)")
+    print()
+
+
+def _folded(check: Check) -> Iterable[Problem]:
+    """The models' problems; of a backend with several models that are not here, one line for all of them."""
+    absent: dict[str, list[ModelReport]] = {}
+    for report, found in check.models:
+        if any(problem.kind == "missing" and problem.counts for problem in found):
+            absent.setdefault(report.backend, []).append(report)
+    named: set[str] = set()
+    for report, found in check.models:
+        several = absent.get(report.backend, [])
+        for problem in found:
+            if problem.kind != "missing" or not problem.counts or len(several) == 1:
+                yield problem
+            elif report.backend not in named:
+                named.add(report.backend)
+                sizes = ", ".join(missing.size for missing in several)
+                detail = f"{report.backend}: {len(several)} models are not downloaded (sizes {sizes})"
+                download = command("download", f"--size SIZE --backends {report.backend}")
+                yield replace(problem, detail=detail, todo=f"run {download}")
+
+
+def _sums(sums: Sums) -> str:
+    wrong = f"{len(sums.wrong)} damaged" if sums.wrong else "all match"
+    compared = f"{sums.compared} files compared with their hashes: {wrong}." if sums.compared else "No file to compare."
+    unknown = f" {len(sums.unknown)} more have no known hash." if sums.unknown else ""
+    return compared + unknown
+
+
+# For programs.
+
+SCHEMA = 1
+
+
+def to_json(check: Check) -> dict[str, Any]:
+    """The whole check. Bytes are integers, paths absolute."""
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "models": [_model(report, problems) for report, problems in check.models],
+        "caches": [_use(use) for use in check.uses],
+        "problems": [_problem(problem) for problem in check.general],
+    }
+    if check.sums is not None:
+        document["checksums"] = {
+            "compared": check.sums.compared,
+            "wrong": [str(fault.path) for fault in check.sums.wrong],
+            "without_hash": [str(file.path) for file in check.sums.unknown],
+        }
+    return document
+
+
+def _model(report: ModelReport, problems: tuple[Problem, ...]) -> dict[str, Any]:
+    location = report.location
+    return {
+        "backend": report.backend,
+        "size": report.size,
+        "sizes": list(report.sizes),
+        "source": report.spec.source if report.spec else None,
+        "caches": _caches(report),
+        "usable": can_run(report),
+        "unavailable": report.unavailable or None,
+        "location": location
+        and {
+            "path": _text(location.path),
+            "cache": location.cache,
+            "revision": location.revision,
+            "bytes": location.bytes,
+        },
+        "fallback": report.fallback
+        and {
+            "source": report.fallback.spec.source if report.fallback.spec else None,
+            "caches": _caches(report.fallback),
+            "usable": can_run(report.fallback),
+        },
+        "verified": {"ok": report.verified.ok, **asdict(report.verified)} if report.verified else None,
+        "problems": [_problem(problem) for problem in problems],
+    }
+
+
+def _caches(report: ModelReport) -> dict[str, Any]:
+    return {cache: _state(report.state(cache)) for cache in CACHES}
+
+
+def _state(state: CacheState) -> dict[str, Any]:
+    return {
+        "state": state.state,
+        "bytes": state.bytes,
+        "expected_bytes": state.expected_bytes,
+        "path": _text(state.path or state.repository),
+        "detail": state.detail,
+    }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "kind": problem.kind,
+        "model": problem.model,
+        "cache": problem.cache,
+        "path": _text(problem.path),
+        "file": problem.file or None,
+        "detail": problem.detail,
+        "fix": problem.todo,
+        "counts": problem.counts,
+    }
+
+
+def _use(use: CacheUse) -> dict[str, Any]:
+    return {
+        "cache": use.cache, "path": _text(use.root), "exists": use.exists, "bytes": use.bytes, "free_bytes": use.free,
+        "rows": use.rows, "problem": use.problem or None,
+    }  # fmt: skip
+
+
+def _text(path: object) -> str | None:
+    """A path as text that can be encoded: bytes that are no UTF-8 are spelled out."""
+    return None if path is None else str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,131 +1,286 @@
-"""A session's results as a table on a terminal or in plain text.
+"""What the command line prints: one-line errors, tables and notes on standard output, one live view on standard error.
 
-Live progress of a race on standard error: one line a backend on a terminal, nothing where it is no terminal.
-
-Results in the forms that were asked for, to files or to standard output.
+Imports nothing heavy by itself; rich comes with the first table.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
-import time
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Thread
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from speedtest_tui.cli.main import complain
-from speedtest_tui.core import disk as atomic
-from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.race.row import ACTIVE_PHASES, MARKS, Row, headline
-from speedtest_tui.core.race.supervisor import Race
-from speedtest_tui.core.sessions import export
-from speedtest_tui.core.sessions.document import Document, Result
-from speedtest_tui.core.sessions.export import median, relative, weights
+from speedtest_tui.core.format import LOOKS, Mood, amount
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
 
+    from speedtest_tui.core.jobs.job import Job, JobRow
+    from speedtest_tui.core.sessions.document import Document
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CANCELLED = 0, 1, 2, 130
 
 PLAIN_WIDTH = 132
 """Columns where the output is no terminal and so has no width of its own."""
 
-COLUMNS = (
-    "#", "backend", "median ±95 %", "RTFx", "relative", "import", "load", "first", "memory", "WER", "weights",
-)  # fmt: skip
+NOTE_WIDTH = 80
+"""Columns that sentences fill at most."""
 
-MARK = {"ok": "✓", "cancelled": "–"}
-STYLE = {"ok": "green", "cancelled": "yellow"}
+GAP = 2
+COLOURS: dict[Mood, str] = {"good": "green", "now": "cyan", "needs-you": "yellow", "bad": "red", "quiet": ""}
 
 
-def print_results(document: Document) -> None:
-    """Print the table, the transcripts, the remarks and the verdict on standard output."""
-    from rich import box
+def complain(message: str) -> None:
+    """One line on stderr, as all errors are printed."""
+    print(f"speedtest-tui: {' '.join(message.split())}", file=sys.stderr)
+
+
+def end_as_interrupted() -> None:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does: children are ended, and what was reached is kept and printed."""
+    for ended in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ended, signal.default_int_handler)
+
+
+def stdout() -> Console:
+    """Where results are printed."""
     from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, markup=False)
+
+
+def print_json(document: object) -> None:
+    """A result for programs, alone on standard output."""
+    from speedtest_tui.core.codec import document as written
+
+    sys.stdout.write(written(document))
+
+
+def toned(text: str, mood: Mood) -> Text:
+    """Text in the colour of a mood."""
+    from rich.text import Text
+
+    return Text(text, style=COLOURS[mood])
+
+
+def glyph(state: str) -> Text:
+    """A state's glyph in its colour; its word must stand beside it."""
+    look = LOOKS[state]
+    return toned(look.glyph, look.mood)
+
+
+def heading(text: str) -> Text:
+    """A line that stands above others, or sums them up."""
+    from rich.text import Text
+
+    return Text(text, style="bold")
+
+
+def note(text: str, mark: str = "!", mood: Mood = "needs-you", indent: str = "") -> Text:
+    """A remark, broken at words."""
+    lines = textwrap.wrap(
+        f"{mark} {text}", NOTE_WIDTH - len(indent), subsequent_indent="  ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return toned("\n".join(indent + line for line in lines), mood)
+
+
+class Column(NamedTuple):
+    """A table's column. Where the terminal is too narrow for all, those of the highest `rank` are left out first."""
+
+    title: str
+    right: bool = False
+    rank: int = 0
+
+
+def print_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[Text | str]], *, titles: bool = True
+) -> tuple[str, ...]:
+    """Print rows in columns that are as wide as they need to be; returns the titles of those that had no room."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-    clip, plan = document.clip, document.plan
-    console.print(
-        Text(f"{clip.name} · {figures.seconds(clip.seconds)} · size {plan.size} · {plan.runs} runs, {plan.order}")
-    )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in COLUMNS:
-        left = title in ("backend", "relative", "weights")
-        table.add_column(title, justify="left" if left else "right", no_wrap=title != "weights")
-    for result in document.ordered:
-        if result.runs_s:
-            table.add_row(*map(Text, _cells(result)))
-    if table.row_count:
-        console.print(table)
-    for result in document.ordered:
-        mark = Text(f"{MARK.get(result.status, '✗')} ", style=STYLE.get(result.status, "red"))
-        name = Text(f"{result.backend}  ", style="bold")
-        if result.status == "ok":
-            console.print(mark, name, Text(result.text or "(no text)"), sep="")
-        else:
-            console.print(mark, name, Text(result.reason), sep="")
-        if own := figures.measured(result.figures):
-            console.print(Text(f"    {own}", style="dim"))
-        for warning in result.warnings:
-            console.print(Text(f"    ! {warning}", style="yellow"))
-    for remark in (*clip.warnings, *document.notes):
-        console.print(Text(f"! {remark}", style="yellow"))
-    console.print(Text(document.verdict.sentence, style="bold"))
+    if not rows:
+        return ()
+    console = stdout()
+    cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    widths = [
+        max([Text(column.title).cell_len if titles else 0, *(row[index].cell_len for row in cells)])
+        for index, column in enumerate(columns)
+    ]
+    shown = list(range(len(columns)))
+    while sum(widths[index] + GAP for index in shown) - GAP > console.width:
+        last = max(shown, key=lambda index: (columns[index].rank, index))
+        if not columns[last].rank:
+            break
+        shown.remove(last)
+    if titles:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    else:
+        table = Table.grid(padding=(0, GAP))
+    for index in shown:
+        column = columns[index]
+        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=column.right)
+    for row in cells:
+        table.add_row(*(row[index] for index in shown))
+    console.print(table)
+    return tuple(column.title for index, column in enumerate(columns) if index not in shown)
 
 
-def _cells(result: Result) -> tuple[str, ...]:
-    return (
-        str(result.rank or figures.DASH),
-        result.backend,
-        median(result),
-        figures.rtfx(result.rtfx),
-        relative(result),
-        figures.seconds(result.import_s),
-        figures.seconds(result.load_s),
-        figures.seconds(result.first_s),
-        figures.megabytes(result.peak_rss_mb),
-        figures.percent(result.wer),
-        weights(result),
-    )
-
+# The live view.
 
 REFRESH_HZ = 8
+BAR_CELLS = 20
+NAME_CELLS = 48
 
 
-def watch(race: Race) -> None:
-    """Show the race until it ends. Raises KeyboardInterrupt as it comes."""
+@dataclass(frozen=True)
+class LiveRow:
+    """One thing that is being done.
+
+    state: one of LOOKS, "active" for what is being worked on
+    words: what it is doing, and how far it is
+    share: of it that is done, from 0 to 1, where a bar should say so
+    note: the last remarkable thing, in a line of its own
+    step: where standard error is no terminal, a line is printed whenever this (or the note) becomes another text
+    """
+
+    state: str
+    name: str
+    words: str = ""
+    share: float | None = None
+    note: str = ""
+    step: str = ""
+
+
+class LiveView:
+    """Rows on standard error, drawn over themselves on a terminal, else a line for every step worth one."""
+
+    def __init__(self, live: Live | None) -> None:
+        self._live = live
+        self._printed: dict[int, tuple[str, str]] = {}
+
+    def show(self, rows: Sequence[LiveRow]) -> None:
+        if self._live is not None:
+            from rich.console import Group
+
+            self._live.update(Group(*_lines(rows)))
+            return
+        for index, row in enumerate(rows):
+            before = self._printed.get(index, ("", ""))
+            for text, earlier in zip((row.note, row.step), before, strict=True):
+                if text and text != earlier:
+                    print(f"{row.name}: {text}", file=sys.stderr)
+            self._printed[index] = (row.note, row.step)
+
+
+@contextlib.contextmanager
+def live_view() -> Iterator[LiveView]:
+    """The live view; on a terminal nothing of it is left at its end."""
     if not sys.stderr.isatty():
-        while race.is_alive():
-            race.join(0.2)
+        yield LiveView(None)
         return
     from rich.console import Console
     from rich.live import Live
 
     with Live(console=Console(stderr=True, highlight=False), refresh_per_second=REFRESH_HZ, transient=True) as live:
-        while race.is_alive():
-            live.update(_lines(race))
-            race.join(1 / REFRESH_HZ)
+        yield LiveView(live)
 
 
-def _lines(race: Race) -> Table:
-    from rich.table import Table
+def watch(rows: Callable[[], Sequence[LiveRow]], join: Callable[[float], bool]) -> None:
+    """Show what runs in other threads until it has ended. Raises KeyboardInterrupt as it comes.
+
+    join: waits for the end, but no longer than so many seconds; returns whether it has come
+    """
+    with live_view() as view:
+        view.show(rows())
+        while not join(1 / REFRESH_HZ):
+            view.show(rows())
+        view.show(rows())
+
+
+def joined(thread: Thread) -> Callable[[float], bool]:
+    """The `join` of a thread."""
+
+    def join(seconds: float) -> bool:
+        thread.join(seconds)
+        return not thread.is_alive()
+
+    return join
+
+
+def watch_job(job: Job[Any], *, steps: bool = False) -> None:
+    """Start a job and show it until it has ended; Ctrl-C cancels it. Raises what nobody foresaw.
+
+    steps: whether what its rows do is worth lines where standard error is no terminal
+    """
+    from speedtest_tui.core.jobs.job import words
+
+    def live(row: JobRow) -> LiveRow:
+        return LiveRow(row.state, row.title, words(row), row.share, step=_step(row) if steps else "")
+
+    job.start()
+    try:
+        watch(lambda: [live(row) for row in job.view.rows], joined(job))
+    except KeyboardInterrupt:
+        job.cancel()
+        job.join()
+    if job.error is not None:
+        raise job.error
+
+
+def _step(row: JobRow) -> str:
+    """What a job's row is doing, in words that change only with every quarter of it."""
+    if row.state != "running":
+        return ""
+    quarter = int((row.share or 0) * 4)
+    part = f"{25 * quarter} % of {amount(row.total)}" if quarter and row.total else ""
+    return ", ".join(filter(None, (part, row.note))) or LOOKS[row.state].word
+
+
+def line(row: JobRow, end: str = "") -> str:
+    """How a job's row ended."""
+    from speedtest_tui.core.jobs.job import words
+
+    return f"{LOOKS[row.state].glyph} {row.title}: {words(row)}{end}"
+
+
+def _lines(rows: Sequence[LiveRow]) -> list[Text]:
+    """A line for each row, cut off at the terminal's edge, and one below it for its note."""
+    from rich.cells import cell_len
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2), expand=False)
-    for row in race.snapshot.rows:
-        glyph, style = MARKS[row.status or ("active" if row.phase in ACTIVE_PHASES else "waiting")]
-        table.add_row(Text(glyph, style=style), Text(row.backend), Text(headline(row, race.plan.runs)), _clock(row))
-    return table
+    width = max((min(NAME_CELLS, cell_len(row.name)) for row in rows), default=0)
+    lines = []
+    for row in rows:
+        name = row.name + " " * (width - cell_len(row.name))
+        lines.append(Text.assemble(glyph(row.state), "  ", "  ".join(filter(None, (name, _bar(row.share), row.words)))))
+        if row.note:
+            lines.append(Text(f"   {row.note}"))
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
+    return lines
 
 
-def _clock(row: Row) -> str:
-    return figures.seconds(time.monotonic() - row.since) if row.phase in ACTIVE_PHASES else ""
+def _bar(share: float | None) -> str:
+    if share is None:
+        return ""
+    cells = int(share * BAR_CELLS)
+    return "━" * cells + "╌" * (BAR_CELLS - cells)
 
 
-FORMS = {"json": export.to_json, "csv": export.to_csv, "markdown": export.to_markdown}
+# Results in files.
+
+FORMS = ("json", "csv", "markdown")
 
 
 def requested(options: argparse.Namespace) -> dict[str, str]:
@@ -135,7 +290,7 @@ def requested(options: argparse.Namespace) -> dict[str, str]:
     """
     outputs = {form: target for form in FORMS if (target := getattr(options, form))}
     if list(outputs.values()).count("-") > 1:
-        raise UserError("two results for standard output", "give files to all forms but one")
+        raise UserError("only one result can go to standard output", "give the others a file")
     for target in outputs.values():
         if target != "-" and not Path(target).absolute().parent.is_dir():
             raise UserError(f"cannot write {target}", "its folder does not exist")
@@ -147,18 +302,21 @@ def write(outputs: dict[str, str], documents: Sequence[Document]) -> bool:
 
     Returns whether all could be written; what could not is named on stderr.
     """
+    from speedtest_tui.core import codec, disk
+    from speedtest_tui.core.sessions import export
+
     whole = True
     for form, target in outputs.items():
-        render: Any = FORMS[form]
-        if form == "json" and len(documents) > 1:
-            text = render(documents)
+        if form == "json":
+            text = codec.document(documents[0] if len(documents) == 1 else documents)
         else:
+            render = export.to_csv if form == "csv" else export.to_markdown
             text = "\n".join(render(document) for document in documents)
         if target == "-":
             sys.stdout.write(text)
             continue
         try:
-            atomic.write_text(Path(target).absolute(), text)
+            disk.write_text(Path(target).absolute(), text)
         except OSError as error:
             complain(f"{target} could not be written ({error.strerror or error}): choose another file")
             whole = False

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from backends.catalogue import SIZES
 from backends.registry import BUILT_IN
-from speedtest_tui.cli.main import DEMO_RUNS, EXIT_OK, backend_names, complain
+from speedtest_tui.cli.arguments import DEMO_RUNS, backend_names
+from speedtest_tui.cli.console import EXIT_OK, complain
 from speedtest_tui.cli.options import options_from, usable
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.places import is_there

@@ -1,44 +1,45 @@
-"""`speedtest-tui doctor`: what is installed, what is missing, and how to mend it."""
+"""`speedtest-tui doctor`: what is installed, what is missing, and what to do about it."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Sequence
 
-from speedtest_tui.cli.main import EXIT_FAILED, EXIT_OK
+from speedtest_tui.cli.arguments import Parser, add_json, describe
+from speedtest_tui.cli.console import EXIT_FAILED, EXIT_OK, Column, glyph, heading, print_json, print_table, stdout
 from speedtest_tui.core.jobs.doctor import Checkup, examine
-from speedtest_tui.core.sessions.export import to_json
 
 
-def doctor(options: argparse.Namespace) -> int:
+def add_arguments(parser: Parser) -> None:
+    describe(
+        parser,
+        "Check the installation: backends, microphones and folders. Exit code 1 while no backend can run.",
+        "doctor",
+        "doctor --json",
+    )
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
     """Print the check-up; exit code 1 while no backend can run."""
     checkup = examine()
     if options.json:
-        sys.stdout.write(to_json(checkup.to_json()))
+        print_json(checkup.to_json())
     else:
         _print(checkup)
     return EXIT_OK if any(backend.ok for backend in checkup.backends) else EXIT_FAILED
 
 
 def _print(checkup: Checkup) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    console = stdout()
+    print(f"{checkup.program} · Python {checkup.host.python}")
+    print(checkup.host.sentence())
 
-    from speedtest_tui.cli.console import PLAIN_WIDTH
+    def section(title: str, lines: Sequence[tuple[bool, tuple[str, ...]]]) -> None:
+        console.print(heading(f"\n{title}"))
+        columns = [Column("")] * (2 + len(lines[0][1]))
+        print_table(columns, [(" ", glyph("ok" if ok else "failed"), *cells) for ok, cells in lines], titles=False)
 
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-
-    def section(title: str, lines: list[tuple[bool, tuple[str, ...]]]) -> None:
-        console.print(Text(f"\n{title}", style="bold"))
-        table = Table.grid(padding=(0, 2))
-        for good, cells in lines:
-            glyph = Text("✓", style="green") if good else Text("✗", style="red")
-            table.add_row(Text(" "), glyph, *map(Text, cells))
-        console.print(table)
-
-    console.print(Text(f"{checkup.program} · Python {checkup.host.python}"))
-    console.print(Text(checkup.host.sentence()))
     section(
         "Backends",
         [
@@ -50,13 +51,8 @@ def _print(checkup: Checkup) -> None:
     if microphones.problem:
         section("Microphones", [(False, (microphones.problem,))])
     else:
-        section(
-            "Microphones",
-            [
-                (True, (d.name, f"{d.rate / 1000:g} kHz", "default" if d.is_default else ""))
-                for d in microphones.devices
-            ],
-        )
+        found = [(d.name, f"{d.rate / 1000:g} kHz", "default" if d.is_default else "") for d in microphones.devices]
+        section("Microphones", [(True, cells) for cells in found])
     section(
         "Folders",
         [
@@ -68,6 +64,6 @@ def _print(checkup: Checkup) -> None:
         ],
     )
     problems = checkup.problems()
-    console.print(Text("\nTo mend" if problems else "\nNothing to mend.", style="bold"))
+    console.print(heading("\nProblems" if problems else "\nNo problems found."))
     for problem in problems:
-        console.print(Text(f"  {problem}"))
+        print(f"  {problem}")

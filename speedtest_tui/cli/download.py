@@ -1,37 +1,133 @@
-"""`speedtest-tui download`: fetch the models of a size that are missing, continuing what earlier downloads left.
-
-Imports nothing heavy by itself: the command line asks it for its options at every start.
-"""
+"""`speedtest-tui download`: the models of a size that are missing, resumed where earlier downloads stopped."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
-from backends.catalogue import SIZES
+from backends.base import BackendEntry
+from backends.registry import entries
+from speedtest_tui.cli.arguments import (
+    SIZE_NAMES,
+    Parser,
+    add_backends,
+    add_json,
+    add_size,
+    backend_names,
+    check_seconds,
+    describe,
+)
+from speedtest_tui.cli.console import (
+    EXIT_CANCELLED,
+    EXIT_FAILED,
+    EXIT_OK,
+    complain,
+    end_as_interrupted,
+    line,
+    print_json,
+    watch_job,
+)
+from speedtest_tui.core.download.request import DownloadRow, Patience
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.jobs.download import Download, Downloaded
+from speedtest_tui.core.models.status import ModelReport
+from speedtest_tui.core.models.survey import survey
+from speedtest_tui.core.race.plan import choose
 
 DEFAULT_SIZE = "small"
 """The smallest size whose transcripts are worth reading; nano comes with the program."""
 
 
-def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add the command and its options to the command line."""
-    parser = commands.add_parser("download", help="fetch models, continuing what was interrupted")
-    parser.add_argument(
-        "--size", default=DEFAULT_SIZE, metavar="SIZE", help=f"model size: {', '.join(SIZES)} (default %(default)s)"
+def add_arguments(parser: Parser) -> None:
+    describe(
+        parser,
+        "Download the models of a size. What was interrupted is resumed; what is complete is left alone.",
+        "download",
+        "download --size turbo --backends mlx-whisper,whisper-mps",
     )
-    parser.add_argument("--backends", metavar="A,B", help="for which implementations; all installed ones if left out")
+    add_size(parser, default=DEFAULT_SIZE)
+    add_backends(parser)
     parser.add_argument(
         "--to",
         choices=("hf", "local"),
-        help="the Hugging Face cache (for .pt files ~/.cache/whisper), or this program's own (default hf)",
+        help="hf: the Hugging Face cache, ~/.cache/whisper for .pt files; local: this program's own cache "
+        "(default: where a partial download is, else hf)",
     )
-    parser.add_argument("--timeout", type=float, metavar="S", help="seconds without a byte until it reconnects (60)")
-    parser.add_argument("--json", action="store_true", help="JSON on standard output")
-    parser.set_defaults(command=_download)
+    parser.add_argument("--timeout", type=float, metavar="S", help="seconds without data before a retry (default: 60)")
+    add_json(parser)
 
 
-def _download(options: argparse.Namespace) -> int:
-    from speedtest_tui.cli.download_run import download
+def run(options: argparse.Namespace) -> int:
+    """Download. 0: everything asked for is there; 1: something failed; 130: cancelled, and what has arrived is kept."""
+    end_as_interrupted()
+    check_seconds("--timeout", options.timeout)
+    names, size = backend_names(options.backends), options.size or DEFAULT_SIZE
+    reports = _reports(choose(names, entries()), size, named=names is not None)
+    patience = None if options.timeout is None else Patience(stall_s=options.timeout)
+    job = Download(reports, options.to, patience)
+    if not job.wanted:
+        raise UserError(f"no installed backend has a model of size {size!r}", f"choose from {SIZE_NAMES}")
+    watch_job(job, steps=True)
+    if job.result is None:
+        complain(job.view.summary)
+        return EXIT_FAILED
+    if options.json:
+        print_json(document(job.result))
+    else:
+        paths = {row.request.source: row.path for row in job.result.rows if row.path}
+        for row in job.view.rows:
+            print(line(row, f" in {paths[row.key]}" if row.key in paths else ""))
+    if job.result.cancelled:
+        complain("cancelled: the same command resumes it")
+        return EXIT_CANCELLED
+    return EXIT_OK if job.result.ok else EXIT_FAILED
 
-    return download(options)
+
+def _reports(chosen: Sequence[BackendEntry], size: str, *, named: bool) -> list[ModelReport]:
+    """How the models of a size stand for some backends.
+
+    named: they were named one by one, so that one that is not installed counts, too
+    Raises UserError where a named backend has no model of that size.
+    """
+    found = []
+    for report in survey(chosen, (size,)):
+        if report.spec is None and named:
+            raise UserError(f"{report.backend} {report.unavailable}", "choose another size or backend")
+        if report.spec is not None and (named or not report.unavailable):
+            found.append(report)
+    return found
+
+
+def document(result: Downloaded) -> dict[str, Any]:
+    """What happened, for programs. Bytes and seconds throughout."""
+    users = {one.request.source: list(one.backends) for one in result.wanted if one.request}
+    users |= {
+        one.request.fallback.source: list(one.backends) for one in result.wanted if one.request and one.request.fallback
+    }
+    skipped = [
+        {"source": one.source, "backends": list(one.backends), "ok": one.ok, "reason": one.reason}
+        for one in result.wanted
+        if one.request is None
+    ]
+    return {
+        "schema": 1,
+        "downloads": [{"backends": users.get(row.request.source, []), **_fields(row)} for row in result.rows],
+        "skipped": skipped,
+    }
+
+
+def _fields(row: DownloadRow) -> dict[str, Any]:
+    return {
+        "source": row.request.source,
+        "cache": row.request.cache,
+        "state": row.state,
+        "bytes": row.bytes,
+        "total": row.total,
+        "received": row.received,
+        "path": row.path,
+        "revision": row.revision,
+        "instead_because": row.request.reason or None,
+        "note": row.note,
+        "error": {"kind": row.failure, "message": row.advice.what, "hint": row.advice.todo} if row.advice else None,
+    }

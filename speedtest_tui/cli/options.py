@@ -14,8 +14,8 @@ from typing import Any
 from backends.base import BackendEntry, BackendError
 from backends.catalogue import SIZES
 from backends.registry import create, entries
-from speedtest_tui.cli.main import DEMO_RUNS, backend_names
-from speedtest_tui.core.errors import UserError
+from speedtest_tui.cli.arguments import DEMO_RUNS, backend_names
+from speedtest_tui.core.errors import UserError, unknown
 from speedtest_tui.core.models.sizes import model_of, size_from
 from speedtest_tui.core.race.plan import DEFAULT_WARMUP, Plan, choose
 from speedtest_tui.core.race.watch import DEFAULT_STALL_S
@@ -116,7 +116,7 @@ def options_from(
     merged = {backend: dict(options) for backend, options in settings.items() if backend in known}
     for backend, name, value in map(_parsed, texts or ()):
         if backend not in known:
-            raise UserError(f"no backend is called {backend!r}", f"choose from {', '.join(known)}")
+            raise unknown("backend", backend, known)
         merged.setdefault(backend, {})[name] = value
     for backend, options in merged.items():
         _check(known[backend], tuple(options.items()))

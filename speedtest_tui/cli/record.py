@@ -1,23 +1,38 @@
-"""`speedtest-tui record`: a recording into a file, stopped by Enter, Ctrl-C, a time or a silence."""
+"""`speedtest-tui record`: a recording into a file, stopped by Enter, Ctrl-C, a time or a silence.
+
+`speedtest-tui devices`: the microphones that can be recorded from.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import io
-import math
 import os
 import select
 import signal
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from speedtest_tui.cli.main import EXIT_CANCELLED, EXIT_FAILED, EXIT_OK, complain
-from speedtest_tui.core import disk as atomic
+from speedtest_tui.cli.arguments import Parser, add_json, check_seconds, describe
+from speedtest_tui.cli.console import (
+    EXIT_CANCELLED,
+    EXIT_FAILED,
+    EXIT_OK,
+    Column,
+    LiveRow,
+    complain,
+    live_view,
+    print_json,
+    print_table,
+)
+from speedtest_tui.core import disk
 from speedtest_tui.core.audio.clip import MIN_SECONDS
+from speedtest_tui.core.audio.devices import scan_devices
 from speedtest_tui.core.audio.diagnosis import Finding, diagnose
 from speedtest_tui.core.audio.recorder import DEFAULT_MAX_S, Recorder, RecorderState
 from speedtest_tui.core.audio.recording import Recording, leftovers
@@ -29,11 +44,57 @@ if TYPE_CHECKING:
 
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 
-METER_CELLS = 30
 METER_FLOOR_DB = -60.0
 
 
-def record(options: argparse.Namespace) -> int:
+class Devices:
+    """The command `devices`."""
+
+    @staticmethod
+    def add_arguments(parser: Parser) -> None:
+        describe(parser, "List the microphones, the default one first.", "devices", "devices --json")
+        add_json(parser)
+
+    @staticmethod
+    def run(options: argparse.Namespace) -> int:
+        """Exit code 1 where there is none."""
+        report = scan_devices()
+        if options.json:
+            print_json({"schema": 1, **asdict(report)})
+        elif report.devices:
+            columns = (
+                Column("no.", right=True),
+                Column("name"),
+                Column("rate", right=True),
+                Column("channels", rank=1),
+            )
+            rows = [
+                (str(one.index), one.name, f"{one.rate / 1000:g} kHz", f"{one.channels} ch", one.host_api,
+                 "default" if one.is_default else "")
+                for one in report.devices
+            ]  # fmt: skip
+            print_table((*columns, Column("system", rank=2), Column("")), rows)
+        else:
+            complain(f"{report.problem}: {report.fix}")
+        return EXIT_OK if report.devices else EXIT_FAILED
+
+
+def add_arguments(parser: Parser) -> None:
+    describe(
+        parser,
+        "Record from a microphone into a file. Enter or Ctrl-C stops and keeps the recording.",
+        "record talk.wav",
+        "record talk.flac --silence-stop 2 --device usb",
+    )
+    parser.add_argument("out", type=Path, metavar="OUT.wav", help="a .wav or .flac file, 16 kHz mono")
+    parser.add_argument("--seconds", type=float, metavar="N", help="stop after N seconds")
+    parser.add_argument("--device", metavar="NAME", help="name, part of a name or number; see `speedtest-tui devices`")
+    parser.add_argument("--silence-stop", type=float, metavar="S", help="stop after S seconds of silence")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    parser.add_argument("--recover", action="store_true", help="save an unsaved recording of a killed program instead")
+
+
+def run(options: argparse.Namespace) -> int:
     """Record and write. 0: done; 1: it broke off, or nothing but zeros came; 130: ended by SIGTERM or SIGHUP.
 
     Whatever the code, what was recorded has been written, or else the message says where it is.
@@ -41,9 +102,8 @@ def record(options: argparse.Namespace) -> int:
     target = _target(options.out, force=options.force)
     if options.recover:
         return _recover(target)
-    for option, value in (("--seconds", options.seconds), ("--silence-stop", options.silence_stop)):
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise UserError(f"{option} {value:g}", "give a number of seconds above 0")
+    check_seconds("--seconds", options.seconds)
+    check_seconds("--silence-stop", options.silence_stop)
     stop = threading.Event()
     cancelled: list[int] = []
 
@@ -63,18 +123,19 @@ def record(options: argparse.Namespace) -> int:
     except UserError:
         if not stop.is_set():
             raise
-        complain("cancelled: nothing had been recorded yet")
+        complain("cancelled: nothing was recorded")
         return EXIT_CANCELLED
     finally:
         recorder.close()
     if stop.is_set() and recording.seconds < MIN_SECONDS:
         recording.discard()
-        complain("cancelled: nothing had been recorded yet")
+        complain("cancelled: nothing was recorded")
         return EXIT_CANCELLED
     findings = _keep(recording, target)
     for earlier in leftovers():
         complain(
-            f"an earlier recording of {earlier.seconds:.1f} s was left behind: get it by `record OUT.wav --recover`"
+            f"there is an unsaved recording of {earlier.seconds:.1f} s: "
+            "get it with `speedtest-tui record OUT.wav --recover`"
         )
         break
     failed = recorder.state.how == "lost" or any(finding.kind == "digital-silence" for finding in findings)
@@ -85,11 +146,11 @@ def _target(out: Path, *, force: bool) -> Path:
     """Where to write. Raises UserError for what can be known to fail before anybody has spoken."""
     target = out.absolute()
     if target.suffix.lower() not in FORMATS:
-        raise UserError(f"{out} is neither .wav nor .flac", "give the file one of these endings")
+        raise UserError(f"{out} is neither .wav nor .flac", "choose a name that ends in one of them")
     if not target.parent.is_dir():
         raise UserError(f"cannot write {out}", "its folder does not exist")
     if not os.access(target.parent, os.W_OK):
-        raise UserError(f"cannot write {out}", "its folder may not be written")
+        raise UserError(f"cannot write {out}", "its folder is write-protected")
     if target.is_dir():
         raise UserError(f"{out} is a folder", "name a file")
     if target.exists() and not force:
@@ -98,50 +159,43 @@ def _target(out: Path, *, force: bool) -> Path:
 
 
 def _recover(target: Path) -> int:
-    """Write the newest recording that a killed program left."""
+    """Write the newest unsaved recording of a killed program."""
     found = leftovers()
     if not found:
-        raise UserError("no recording was left behind", "record without --recover")
+        raise UserError("there is no unsaved recording", "record without --recover")
     _keep(found[0], target)
     return EXIT_OK
 
 
 def _watch(recorder: Recorder, stop: threading.Event) -> None:
     """Show the level until it is over or somebody stops it."""
-    live = sys.stderr.isatty()
     keyboard = sys.stdin.isatty()
-    if live:
+    if sys.stderr.isatty():
         print("recording: Enter or Ctrl-C stops and keeps it", file=sys.stderr)
-    while not stop.is_set() and not recorder.wait(0.1):
-        if live:
-            sys.stderr.write(f"\r{_meter(recorder.state)}\x1b[K")
-            sys.stderr.flush()
-        if keyboard and select.select([sys.stdin], [], [], 0)[0]:
-            sys.stdin.readline()
-            break
-    if live:
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
+    with live_view() as view:
+        while not stop.is_set() and not recorder.wait(0.1):
+            view.show([_meter(recorder.state)])
+            if keyboard and select.select([sys.stdin], [], [], 0)[0]:
+                sys.stdin.readline()
+                break
 
 
-def _meter(state: RecorderState) -> str:
-    """One line for a terminal of 80 columns, plain ASCII."""
+def _meter(state: RecorderState) -> LiveRow:
     if state.phase != "recording":
-        return f"opening {state.device or 'the microphone'} ..."
+        return LiveRow("waiting", f"opening {state.device or 'the microphone'}")
     share = min(1.0, max(0.0, 1 - state.rms_db / METER_FLOOR_DB))
-    bar = "#" * round(share * METER_CELLS)
     clipped = f"  {state.clipped} clipped" if state.clipped else ""
-    return f"REC {state.seconds:6.1f} s [{bar:<{METER_CELLS}}] {state.rms_db:4.0f} dB{clipped}  {state.device[:16]}"
+    return LiveRow("active", f"REC {state.seconds:6.1f} s", f"{state.rms_db:4.0f} dB{clipped}  {state.device}", share)
 
 
 def _keep(recording: Recording, target: Path) -> tuple[Finding, ...]:
-    """Write a recording, say what it is, and only then let go of its spool. Raises UserError."""
+    """Write a recording, print what it is, and only then discard its spool. Raises UserError."""
     clip = recording.clip(target.name)
     try:
-        atomic.write_bytes(target, encoded(clip, FORMATS[target.suffix.lower()]))
+        disk.write_bytes(target, encoded(clip, FORMATS[target.suffix.lower()]))
     except OSError as error:
         # The spool stays, and after this process's end it is a leftover.
-        todo = "make room, then get it by `speedtest-tui record OUT.wav --recover`"
+        todo = "free some space, then get it with `speedtest-tui record OUT.wav --recover`"
         raise UserError(f"{target} cannot be written ({error.strerror or error})", todo) from None
     findings = diagnose(clip, recording.facts)
     with contextlib.suppress(OSError):

@@ -1,61 +1,393 @@
-"""`speedtest-tui repair`: mend what the caches hold; without --apply only say how.
-
-Imports nothing heavy by itself: the command line asks it for its options at every start.
-"""
+"""`speedtest-tui repair`: print a plan, or carry it out and check again."""
 
 from __future__ import annotations
 
 import argparse
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from backends.base import BackendEntry
 from backends.catalogue import SIZES
+from backends.registry import entries
+from speedtest_tui.cli import trash
+from speedtest_tui.cli.arguments import (
+    SIZE_NAMES,
+    Parser,
+    add_backends,
+    add_json,
+    backend_names,
+    check_seconds,
+    describe,
+)
+from speedtest_tui.cli.check_models import checksum, scan_caches
+from speedtest_tui.cli.console import (
+    EXIT_CANCELLED,
+    EXIT_FAILED,
+    EXIT_OK,
+    LiveRow,
+    complain,
+    end_as_interrupted,
+    joined,
+    live_view,
+    print_json,
+    watch,
+)
+from speedtest_tui.core import disk, locations
+from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.format import LOOKS, amount, count
+from speedtest_tui.core.jobs.verify import loading
+from speedtest_tui.core.models.duplicates import duplicates
+from speedtest_tui.core.models.hashes import hash_files
+from speedtest_tui.core.models.inventory import CacheUse, Duplicate, Stored
+from speedtest_tui.core.models.status import CACHE_NAMES, ModelReport
+from speedtest_tui.core.models.survey import survey
+from speedtest_tui.core.race.plan import choose
+from speedtest_tui.core.repair.apply import Application, Progress, StepRow
+from speedtest_tui.core.repair.copying import plan_copy
+from speedtest_tui.core.repair.plan import plan
+from speedtest_tui.core.repair.recheck import Aftercare, Check
+from speedtest_tui.core.repair.step import DOWNLOADS, Note, Plan, Step, bytes_to_download
+
+MANY = 3
+"""Missing models from which on they are one line."""
 
 
-def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add the command and its options to the command line."""
-    parser = commands.add_parser("repair", help="mend damaged, partial and misplaced models; first the plan")
+@dataclass(frozen=True)
+class Scope:
+    """What was asked about.
+
+    whole: also rows of the caches that are no backend's model
+    merge, symlinks, tidy: which of the steps that are only offered otherwise
+    """
+
+    chosen: tuple[BackendEntry, ...]
+    sizes: tuple[str, ...]
+    whole: bool
+    merge: bool = False
+    symlinks: bool = False
+    tidy: bool = False
+
+
+@dataclass(frozen=True)
+class Findings:
+    """One look at all of it."""
+
+    plan: Plan
+    reports: tuple[ModelReport, ...]
+    stored: tuple[Stored, ...]
+    uses: tuple[CacheUse, ...]
+
+
+def add_arguments(parser: Parser) -> None:
+    describe(
+        parser,
+        "Repair damaged, partial and misplaced models. Without --apply the plan is printed and nothing changes; "
+        "with it nothing is deleted: replaced files go to the trash, and --undo brings them back.",
+        "repair --size small",
+        "repair --all --checksum --apply",
+        "repair --undo",
+    )
     scope = parser.add_mutually_exclusive_group()
-    scope.add_argument("--size", metavar="SIZE", help=f"model size: {', '.join(SIZES)} (all where left out)")
-    scope.add_argument("--all", action="store_true", help="also what no backend asks for")
-    parser.add_argument("--backends", metavar="A,B", help="which implementations; all where left out")
+    scope.add_argument("--size", metavar="SIZE", help=f"model size: {SIZE_NAMES} (default: all)")
+    scope.add_argument("--all", action="store_true", help="also models that no backend uses")
+    add_backends(parser)
     parser.add_argument("--checksum", action="store_true", help="first compare files with their hashes, offline")
     parser.add_argument("--apply", action="store_true", help="carry the plan out")
     parser.add_argument("--verify", action="store_true", help="with --apply: load the repaired models afterwards")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds that --verify may go without progress")
-    parser.add_argument("--merge-duplicates", action="store_true", help="let equal files take their space once")
-    parser.add_argument("--symlinks", action="store_true", help="with --merge-duplicates: by links across disks")
-    parser.add_argument("--tidy", action="store_true", help="also move what does not belong there to the trash")
+    parser.add_argument("--merge-duplicates", action="store_true", help="store equal files once")
+    parser.add_argument("--symlinks", action="store_true", help="with --merge-duplicates: across disks, by links")
+    parser.add_argument("--tidy", action="store_true", help="also move files that do not belong there to the trash")
     tasks = parser.add_mutually_exclusive_group()
     tasks.add_argument("--copy", metavar="SOURCE", help="copy a model to another cache: a repository or .pt file")
     tasks.add_argument("--move", metavar="SOURCE", help="move a model to another cache")
-    tasks.add_argument("--undo", nargs="?", const="", metavar="ID", help="take a repair back, the last one by itself")
-    tasks.add_argument("--trash", action="store_true", help="list what repairs have kept, and how large it is")
-    tasks.add_argument("--empty-trash", action="store_true", help="delete what repairs have kept, for good")
-    parser.add_argument("--to", choices=("local", "hf", "whisper"), help="where to with --copy and --move")
-    parser.add_argument("--json", action="store_true", help="JSON on standard output")
-    parser.set_defaults(command=_repair)
+    tasks.add_argument("--undo", nargs="?", const="", metavar="ID", help="undo a repair (default: the last one)")
+    tasks.add_argument("--trash", action="store_true", help="list what repairs have replaced, and its size")
+    tasks.add_argument("--empty-trash", action="store_true", help="delete what repairs have replaced, for good")
+    parser.add_argument("--to", choices=("local", "hf", "whisper"), help="the cache that --copy or --move goes to")
+    add_json(parser)
 
 
-def _repair(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """Print the plan, or carry it out. 0 where nothing is left to do, 1 where something is, 130 when cancelled."""
     _refuse_contradictions(options)
-    from speedtest_tui.cli import repair_run
-    from speedtest_tui.cli import trash as repair_trash
-
     if options.trash or options.empty_trash or options.undo is not None:
-        return repair_trash.run(options)
-    return repair_run.repair(options)
+        return trash.run(options)
+    end_as_interrupted()  # the step in hand is ended cleanly
+    scope = _scope(options)
+    if options.checksum:
+        checksum(tuple(survey(scope.chosen, scope.sizes)))
+    found = look(scope)
+    if options.copy or options.move:
+        step = plan_copy(options.copy or options.move, options.to, found.stored, move=bool(options.move))
+        found = replace(found, plan=Plan((step,)))
+    steps = found.plan.chosen
+    if not options.apply:
+        _print(options, found, None)
+        return EXIT_FAILED if steps else EXIT_OK
+    progress = _apply(options, scope, found) if steps else Progress((), "done")
+    _print(options, found, progress)
+    if progress.state == "cancelled":
+        complain("cancelled: the same command resumes it")
+        return EXIT_CANCELLED
+    whole = progress.state == "done" and all(check.ok for check in progress.checks)
+    return EXIT_OK if whole else EXIT_FAILED
 
 
 def _refuse_contradictions(options: argparse.Namespace) -> None:
     """Raises UserError for options that mean nothing together."""
     if bool(options.copy or options.move) != bool(options.to):
-        raise UserError(
-            "--copy and --move need --to, and it needs one of them", "give both, as in --copy NAME --to local"
-        )
+        raise UserError("--to and --copy or --move need each other", "give both, as in --copy NAME --to local")
     if options.verify and not options.apply:
-        raise UserError("--verify without --apply", "add --apply; `speedtest-tui check-models --verify` only checks")
+        raise UserError("--verify needs --apply", "add it, or verify with `speedtest-tui check-models --verify`")
     if options.symlinks and not options.merge_duplicates:
-        raise UserError("--symlinks without --merge-duplicates", "add --merge-duplicates")
-    if options.timeout is not None and not 0 < options.timeout < float("inf"):
-        raise UserError(f"a time-out of {options.timeout:g} s", "choose more than 0")
+        raise UserError("--symlinks needs --merge-duplicates", "add it")
+    check_seconds("--timeout", options.timeout)
+
+
+def _scope(options: argparse.Namespace) -> Scope:
+    chosen = choose(backend_names(options.backends), entries())
+    if not chosen:
+        raise UserError("no backend chosen", "name one with --backends, or leave the option out for all")
+    sizes = (options.size,) if options.size else SIZES
+    return Scope(
+        chosen,
+        sizes,
+        options.all or bool(options.copy or options.move),
+        options.merge_duplicates,
+        options.symlinks,
+        options.tidy,
+    )
+
+
+def look(scope: Scope) -> Findings:
+    """Look at the models and at the caches; with --merge-duplicates files of equal size are hashed.
+
+    Raises UserError for a size that no backend knows.
+    """
+    reports = tuple(survey(scope.chosen, scope.sizes))
+    if scope.sizes[0] not in SIZES and not any(report.spec for report in reports):
+        raise UserError(f"no backend has a model of size {scope.sizes[0]!r}", f"choose from {SIZE_NAMES}")
+    stored, uses = scan_caches()
+    rows = stored if scope.whole else tuple(row for row in stored if row.name in _names(reports))
+    # Rows that are not asked about may still have files that repair others.
+    found = plan(reports, rows, _duplicates(scope, stored), symlinks=scope.symlinks, sources=stored)
+    steps = tuple(replace(step, optional=False) if _is_asked_for(step, scope) else step for step in found.steps)
+    return Findings(replace(found, steps=steps), reports, stored, uses)
+
+
+def _names(reports: Sequence[ModelReport]) -> set[str]:
+    """What the rows of the models are called in a scan."""
+    specs = [one.spec for report in reports for one in (report, report.fallback) if one and one.spec]
+    return {spec.source if spec.kind != "openai" else spec.source.rpartition("/")[2] for spec in specs}
+
+
+def _is_asked_for(step: Step, scope: Scope) -> bool:
+    """Whether an option chooses a step that is otherwise only offered."""
+    return (scope.merge and step.kind == "merge") or (scope.tidy and step.kind == "trash")
+
+
+def _duplicates(scope: Scope, stored: Sequence[Stored]) -> tuple[Duplicate, ...]:
+    if not scope.merge:
+        return ()
+    with live_view() as view:
+
+        def show(done: int, total: int) -> None:
+            share = done / total if total else None
+            view.show([LiveRow("running", "comparing files", figures.of(done, total), share)])
+
+        return duplicates(stored, hash_files, show, threading.Event())
+
+
+def _apply(options: argparse.Namespace, scope: Scope, found: Findings) -> Progress:
+    again = replace(scope, merge=False)
+    replan = None if options.copy or options.move else lambda: look(again).plan.chosen
+    aftercare = Aftercare(found.reports, loading(scope.chosen, options.timeout) if options.verify else None)
+    application = Application(found.plan.chosen, replan=replan, aftercare=aftercare)
+    application.start()
+    try:
+        _watch(application)
+    except KeyboardInterrupt:
+        application.cancel()
+        application.join()
+    return application.snapshot
+
+
+def _watch(application: Application) -> None:
+    watch(lambda: _live(application.snapshot), joined(application))
+
+
+def _live(progress: Progress) -> list[LiveRow]:
+    rows = [
+        LiveRow(row.state, row.step.what, _words(row), figures.share(row), step=_step_line(row))
+        for row in progress.rows
+    ]
+    return [*rows, LiveRow("running", progress.message)] if progress.message else rows
+
+
+def _words(row: StepRow) -> str:
+    return figures.progress(row) or row.message if row.state == "running" else row.message
+
+
+def _step_line(row: StepRow) -> str:
+    return "running" if row.state == "running" and row.step.kind in DOWNLOADS else ""
+
+
+def _print(options: argparse.Namespace, found: Findings, progress: Progress | None) -> None:
+    if options.json:
+        print_json(document(found.plan, found.uses, progress))
+    elif progress is None:
+        print_plan(found.plan, found.uses)
+    else:
+        print_outcome(found.plan, progress)
+
+
+def print_plan(plan: Plan, uses: Sequence[CacheUse]) -> None:
+    """Print what would be done, what is only offered and what no step repairs."""
+    steps = plan.chosen
+    for number, step in enumerate(steps, 1):
+        print(f"{number:>3}  {_sentence(step)}")
+    for step in plan.offered:
+        print(f"  ?  {_sentence(step)}")
+    _print_notes(plan.notes)
+    if not steps:
+        print(_nothing(plan))
+    else:
+        print(
+            f"{count(len(steps), 'step')}, {_to_download(steps)}; nothing is deleted: replaced files go to the trash."
+        )
+        print("`speedtest-tui repair --apply`, with the same options, does it.")
+    if plan.offered:
+        print("Steps with ? are optional: --tidy moves things to the trash, --merge-duplicates merges equal files.")
+    for line in _space(steps, uses):
+        print(line)
+
+
+def _sentence(step: Step) -> str:
+    return f"{CACHE_NAMES[step.cache]:<7}  {step.what[:1].upper()}{step.what[1:]}."
+
+
+def _print_notes(notes: Sequence[Note]) -> None:
+    """Each with what to do; many models that are not here at all are one line."""
+    missing = [note for note in notes if note.cache is None]
+    for note in notes:
+        if note.cache is not None or len(missing) < MANY:
+            print(f"  !  {CACHE_NAMES[note.cache] if note.cache else '':<7}  {note.advice}")
+    if len(missing) >= MANY:
+        print(f"  !           {len(missing)} models are not downloaded: run speedtest-tui download")
+
+
+def _nothing(plan: Plan) -> str:
+    """A model that is not here needs no repair; what a person has to see to does."""
+    unrepaired = any(note.cache is not None for note in plan.notes)
+    return "Nothing here can be repaired automatically." if unrepaired else "No problems found."
+
+
+def _to_download(steps: Sequence[Step]) -> str:
+    known, is_all = bytes_to_download(steps)
+    if not known and is_all:
+        return "nothing to download"
+    return f"{amount(known)} to download" if is_all else f"{amount(known)} to download, and some of unknown size"
+
+
+def _space(steps: Sequence[Step], uses: Sequence[CacheUse]) -> list[str]:
+    """How much room there is where the steps need it, and whether it is enough."""
+    lines = []
+    for use in uses:
+        here = [step for step in steps if step.cache == use.cache]
+        if not here or use.free is None:
+            continue
+        needed = bytes_to_download(here)[0]
+        short = f": {amount(needed - use.free)} too little" if needed > use.free else ""
+        problem = f" ({use.problem})" if use.problem else ""
+        lines.append(f"{use.root}{problem}: {amount(use.free)} free{short}")
+    return lines
+
+
+def _ended(row: StepRow) -> str:
+    return f"{LOOKS[row.state].glyph} {row.step.what}" + (f": {row.message}" if row.message else "")
+
+
+def print_outcome(plan: Plan, progress: Progress) -> None:
+    """Print what came of each step, how the models stand now, and how to take it back."""
+    for row in progress.rows:
+        print(_ended(row))
+    for check in progress.checks:
+        print(_checked(check))
+    _print_notes(plan.notes)
+    if not progress.rows:
+        print(_nothing(plan))
+        return
+    if progress.message:
+        print(progress.message)
+    failed = len(progress.failed)
+    print(f"{count(len(progress.rows) - failed, 'step')} done" + (f", {failed} not." if failed else "."))
+    if progress.entry:
+        print(f"What was replaced is kept; `speedtest-tui repair --undo {progress.entry}` brings it back.")
+
+
+def _checked(check: Check) -> str:
+    mark = LOOKS["done" if check.ok else "failed"].glyph
+    said = f"{mark} {check.backend}: {check.model} is {check.state.state.replace('-', ' ')}"
+    if check.state.state != "complete" and check.state.detail:
+        said += f": {check.state.detail}"
+    if check.verified is not None:
+        said += f" and {check.verified.message}"
+    return said
+
+
+def document(plan: Plan, uses: Sequence[CacheUse], progress: Progress | None) -> dict[str, Any]:
+    """All of it for programs."""
+    known, is_all = bytes_to_download(plan.chosen)
+    return {
+        "schema": 2,
+        "plan": [_step(step) for step in plan.chosen],
+        "offered": [_step(step) for step in plan.offered],
+        "notes": [
+            {"model": n.model, "cache": n.cache, "what": n.advice.what, "todo": n.advice.todo} for n in plan.notes
+        ],
+        "download_bytes": known if is_all else None,
+        "caches": [
+            {"cache": use.cache, "path": str(use.root), "free": use.free, "problem": use.problem} for use in uses
+        ],
+        "trash_free": disk.free(locations.trash_folder()),
+        "applied": None if progress is None else _applied(progress),
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "kind": step.kind,
+        "what": step.what,
+        "model": step.model,
+        "cache": step.cache,
+        "path": str(step.path),
+        "target": str(step.target) if step.target else None,
+        "download_bytes": step.download_bytes,
+        "free_bytes": step.free_bytes,
+    }
+
+
+def _applied(progress: Progress) -> dict[str, Any]:
+    return {
+        "state": progress.state,
+        "undo": progress.entry or None,
+        "message": progress.message,
+        "steps": [{**_step(row.step), "state": row.state, "message": row.message} for row in progress.rows],
+        "models": [
+            {
+                "backend": check.backend,
+                "size": check.size,
+                "source": check.model,
+                "cache": check.cache,
+                "state": check.state.state,
+                "detail": check.state.detail,
+                "loads": check.verified.ok if check.verified else None,
+                "message": check.verified.message if check.verified else "",
+            }
+            for check in progress.checks
+        ],
+    }

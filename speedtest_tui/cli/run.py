@@ -3,26 +3,70 @@
 from __future__ import annotations
 
 import argparse
-import signal
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from speedtest_tui.cli.console import print_results, requested, watch, write
-from speedtest_tui.cli.main import EXIT_CANCELLED, EXIT_FAILED, EXIT_OK, complain
+from speedtest_tui.cli.arguments import Parser, add_clip, add_forms, add_race, describe
+from speedtest_tui.cli.console import (
+    EXIT_CANCELLED,
+    EXIT_FAILED,
+    EXIT_OK,
+    Column,
+    LiveRow,
+    complain,
+    end_as_interrupted,
+    glyph,
+    heading,
+    joined,
+    note,
+    print_table,
+    requested,
+    stdout,
+    watch,
+    write,
+)
 from speedtest_tui.cli.options import plan_from, reference_text
+from speedtest_tui.core import format as figures
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.decode import demo_clip, load_clip
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.race import Keeper
 from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, headline
 from speedtest_tui.core.race.supervisor import Race
 from speedtest_tui.core.sessions.document import Document, Result
+from speedtest_tui.core.sessions.export import median, relative, weights
 
 
-def run_races(options: argparse.Namespace) -> int:
+def add_arguments(parser: Parser) -> None:
+    describe(
+        parser,
+        "Race backends on audio files, one race for each, and print the results.",
+        "run --demo",
+        "run talk.wav --size small --backends mlx-whisper,parakeet-mlx",
+        "run talk.wav --reference @talk.txt --json result.json",
+    )
+    add_clip(parser, "audio")
+    add_race(parser)
+    parser.add_argument("--warmup", type=int, metavar="N", help="transcriptions before the timed runs (default: 1)")
+    parser.add_argument(
+        "--order", choices=("interleaved", "sequential"), default="interleaved",
+        help="interleaved: one run of each in turn; sequential: one backend after another (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--language", metavar="CODE", help="language of the clip, e.g. en (default: detect it)")
+    parser.add_argument("--reference", metavar="TEXT|@FILE", help="the correct text, for the word error rate")
+    parser.add_argument("--timeout", type=float, metavar="S", help="seconds that a backend may go without progress")
+    add_forms(parser)
+    parser.add_argument("--no-save", action="store_true", help="do not save the session")
+
+
+def run(options: argparse.Namespace) -> int:
     """One race for each clip. 0 where every backend was ok and all was written, 1 where not, 130 when cancelled."""
-    if options.demo == bool(options.audio):
-        raise UserError("no clip to run on" if not options.demo else "both --demo and a file", "give one of the two")
+    if options.demo and options.audio:
+        raise UserError("both --demo and a file", "give one of the two")
+    if not options.demo and not options.audio:
+        raise UserError("nothing to transcribe", "name an audio file, or use --demo")
     plan = plan_from(options)
     reference = reference_text(options.reference)
     outputs = requested(options)
@@ -31,9 +75,7 @@ def run_races(options: argparse.Namespace) -> int:
         clips: Sequence[Clip] = [replace(demo, reference=reference or demo.reference)]
     else:
         clips = [load_clip(path, reference=reference) for path in options.audio]
-    for ended in (signal.SIGTERM, signal.SIGHUP):
-        # As Ctrl-C: children are ended and what was measured is kept.
-        signal.signal(ended, signal.default_int_handler)
+    end_as_interrupted()
     documents = []
     for clip in clips:
         finished = _race(plan, clip, save=not options.no_save)
@@ -55,12 +97,12 @@ def _asked(options: argparse.Namespace, result: Result) -> bool:
 
 
 def _race(plan: Plan, clip: Clip, *, save: bool) -> Document:
-    """Run one race to its end, or to Ctrl-C, and keep it."""
+    """Run one race to its end, or to Ctrl-C, and save it."""
     keep = Keeper(plan, clip, save=save)
     race = Race(plan, clip)
     race.start()
     try:
-        watch(race)
+        watch(lambda: [_live(row, plan.runs) for row in race.snapshot.rows], joined(race))
     except KeyboardInterrupt:
         race.cancel()
     race.join()
@@ -68,3 +110,70 @@ def _race(plan: Plan, clip: Clip, *, save: bool) -> Document:
     if kept.problem:
         complain(f"{kept.problem}: use --json to keep the result")
     return kept.document
+
+
+def _live(row: Row, runs: int) -> LiveRow:
+    active = row.phase in ACTIVE_PHASES
+    clock = f"  {figures.seconds(time.monotonic() - row.since)}" if active else ""
+    state = row.status or ("active" if active else "waiting")
+    return LiveRow(state, row.backend, headline(row, runs) + clock)
+
+
+COLUMNS = (
+    Column("#", right=True),
+    Column("backend"),
+    Column("median ±95 %", right=True),
+    Column("RTFx", right=True),
+    Column("WER", right=True),
+    Column("relative", rank=1),
+    Column("memory", right=True, rank=2),
+    Column("load", right=True, rank=3),
+    Column("first", right=True, rank=4),
+    Column("import", right=True, rank=5),
+    Column("weights", rank=6),
+)
+
+
+def print_results(document: Document) -> None:
+    """Print the table, the transcripts, the remarks and the verdict on standard output."""
+    from rich.text import Text
+
+    console = stdout()
+    clip, plan = document.clip, document.plan
+    facts = (
+        clip.name,
+        figures.seconds(clip.seconds),
+        f"size {plan.size}",
+        f"{figures.count(plan.runs, 'run')}, {plan.order}",
+    )
+    console.print(Text(" · ".join(facts)))
+    left_out = print_table(COLUMNS, [_cells(result) for result in document.ordered if result.runs_s])
+    for result in document.ordered:
+        name = Text(f" {result.backend}  ", style="bold")
+        words = result.text or "(no text)" if result.status == "ok" else result.reason
+        console.print(glyph(result.status), name, Text(words), sep="")
+        if own := figures.measured(result.figures):
+            console.print(Text(f"    {own}", style="dim"))
+        if "weights" in left_out and result.runs_s:
+            console.print(Text(f"    {weights(result)}", style="dim"))
+        for warning in result.warnings:
+            console.print(note(warning, indent="    "))
+    for remark in (*clip.warnings, *document.notes):
+        console.print(note(remark))
+    console.print(heading(document.verdict.sentence))
+
+
+def _cells(result: Result) -> tuple[str, ...]:
+    return (
+        str(result.rank or figures.DASH),
+        result.backend,
+        median(result),
+        figures.rtfx(result.rtfx),
+        figures.percent(result.wer),
+        relative(result),
+        figures.megabytes(result.peak_rss_mb),
+        figures.seconds(result.load_s),
+        figures.seconds(result.first_s),
+        figures.seconds(result.import_s),
+        weights(result),
+    )

@@ -10,8 +10,9 @@ import shlex
 import socket
 import sys
 
+from speedtest_tui.cli.arguments import Parser, add_clip, add_race, describe
+from speedtest_tui.cli.console import EXIT_OK, complain
 from speedtest_tui.cli.dashboard import check_clip, request
-from speedtest_tui.cli.main import EXIT_OK, complain
 from speedtest_tui.core.errors import UserError
 
 LOOPBACK = "127.0.0.1"
@@ -22,7 +23,17 @@ WARNING = (
 )
 
 
-def serve(options: argparse.Namespace) -> int:
+def add_arguments(parser: Parser) -> None:
+    describe(parser, "Open the dashboard in a browser.", "serve --demo", "serve --host 0.0.0.0 --port 8080")
+    parser.add_argument("--host", default=LOOPBACK, help="address to listen on (default: %(default)s, this machine)")
+    parser.add_argument(
+        "--port", type=int, default=8000, metavar="N", help="port, 0 for any that is free (default: %(default)s)"
+    )
+    add_clip(parser.add_mutually_exclusive_group(), "--audio")
+    add_race(parser)
+
+
+def run(options: argparse.Namespace) -> int:
     """Check everything that a dashboard would complain about, then serve until interrupted."""
     check_clip(options)
     request(options)
@@ -34,7 +45,7 @@ def serve(options: argparse.Namespace) -> int:
     address = url(listening)
     if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
         complain(WARNING.format(address=address))
-    _say_problems_in_one_line()
+    _log_in_one_line()
     DashboardServer(command(options), options.host).run(listening, address)
     return EXIT_OK
 
@@ -84,13 +95,13 @@ def url(listening: socket.socket) -> str:
 
 
 class _OneLine(logging.Handler):
-    """Says what a library logs in the program's own form."""
+    """Prints what a library logs in the program's own form."""
 
     def emit(self, record: logging.LogRecord) -> None:
         complain(record.getMessage())
 
 
-def _say_problems_in_one_line() -> None:
+def _log_in_one_line() -> None:
     for name in ("textual-serve", "aiohttp.server"):
         logger = logging.getLogger(name)
         logger.handlers = [_OneLine(logging.WARNING)]

@@ -1,24 +1,32 @@
-"""`speedtest-tui sessions`: the finished races on disk.
-
-Two sessions next to each other, as a table on a terminal or in plain text.
-"""
+"""`speedtest-tui sessions`: the finished races on disk, one of them, or two next to each other."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from speedtest_tui.cli import console as outputs
-from speedtest_tui.cli.console import PLAIN_WIDTH, print_results
-from speedtest_tui.cli.main import EXIT_FAILED, EXIT_OK, complain
+from speedtest_tui.cli.arguments import Parser, add_forms, add_json, describe
+from speedtest_tui.cli.console import (
+    EXIT_FAILED,
+    EXIT_OK,
+    Column,
+    complain,
+    heading,
+    note,
+    print_json,
+    print_table,
+    requested,
+    stdout,
+    toned,
+    write,
+)
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.sessions import store
 from speedtest_tui.core.sessions.compare import (
     BackendChange,
-    Change,
     Comparison,
     TextChange,
     age,
@@ -26,15 +34,58 @@ from speedtest_tui.core.sessions.compare import (
     factor_words,
     previous_of,
 )
-from speedtest_tui.core.sessions.export import to_json
 from speedtest_tui.core.sessions.store import Session
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 
-def list_sessions(options: argparse.Namespace) -> int:
-    """Print all sessions, the newest first. A damaged one is named on stderr and makes the exit code 1."""
+def add_arguments(parser: Parser) -> None:
+    describe(
+        parser,
+        "List, show, compare and export finished races.",
+        "sessions list",
+        "sessions show last",
+        "sessions compare last",
+    )
+    actions = parser.add_subparsers(required=True, title="actions", metavar="ACTION", parser_class=Parser)
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], description: str, *examples: str) -> Parser:
+        action = actions.add_parser(name, help=description[0].lower() + description[1:-1])
+        describe(action, description, *examples)
+        action.set_defaults(action=run)
+        return action
+
+    listing = add("list", _list, "List all sessions, the newest first.", "sessions list --json")
+    add_json(listing)
+    showing = add("show", _show, "Show the results of one session.", "sessions show last", "sessions show 20261120")
+    showing.add_argument("name", help='its name, the beginning of it, or "last"')
+    add_json(showing)
+    comparing = add(
+        "compare", _compare, "Show what became faster, slower or different between two sessions.",
+        "sessions compare last", "sessions compare 20261120 last",
+    )  # fmt: skip
+    comparing.add_argument("name", metavar="A", help="one session, named as for `show`")
+    comparing.add_argument(
+        "other", metavar="B", nargs="?", help="another (default: the previous one on the same clip or plan)"
+    )
+    add_json(comparing)
+    exporting = add(
+        "export", _export, "Write one session as JSON, CSV or Markdown (default: Markdown on standard output).",
+        "sessions export last --csv result.csv",
+    )  # fmt: skip
+    exporting.add_argument("name", help="a session, named as for `show`")
+    add_forms(exporting)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out the action."""
+    code: int = options.action(options)
+    return code
+
+
+def _list(options: argparse.Namespace) -> int:
+    """Print all sessions. A damaged one is named on stderr and makes the exit code 1."""
     found = list(store.sessions())
     whole = [session for session in found if isinstance(session, store.Session)]
     damaged = [session for session in found if isinstance(session, store.DamagedSession)]
@@ -47,7 +98,7 @@ def list_sessions(options: argparse.Namespace) -> int:
             }
             for session in whole
         ]
-        sys.stdout.write(to_json({"schema": 1, "sessions": lines, "damaged": [d.name for d in damaged]}))
+        print_json({"schema": 1, "sessions": lines, "damaged": [d.name for d in damaged]})
     elif whole:
         _print(whole)
     elif not damaged:
@@ -57,44 +108,47 @@ def list_sessions(options: argparse.Namespace) -> int:
     return EXIT_FAILED if damaged else EXIT_OK
 
 
-def _print(sessions: list[store.Session]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from speedtest_tui.cli.console import PLAIN_WIDTH
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("session", "started", "clip", "length", "size", "result"):
-        table.add_column(title, no_wrap=title != "result", justify="right" if title == "length" else "left")
-    for session in sessions:
-        document = session.document
-        started = document.begun
-        cells = (
-            session.name,
-            f"{started:%Y-%m-%d %H:%M}",
-            document.clip.name,
-            figures.seconds(document.clip.seconds),
-            document.plan.size,
-            ("cancelled · " if document.state == "cancelled" else "") + document.verdict.sentence,
-        )
-        table.add_row(*map(Text, cells))
-    Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False).print(table)
+def _print(sessions: Sequence[Session]) -> None:
+    columns = (
+        Column("session"), Column("started", rank=3), Column("clip"), Column("length", right=True, rank=2),
+        Column("size", rank=1), Column("fastest"), Column("RTFx", right=True), Column("WER", right=True),
+    )  # fmt: skip
+    print_table(columns, [_line(session) for session in sessions])
 
 
-def show_session(options: argparse.Namespace) -> int:
+def _line(session: Session) -> tuple[str, ...]:
+    document = session.document
+    ranked = [result for result in document.ordered if result.rank]
+    best = ranked[0] if ranked else None
+    tied = len(ranked) > 1 and not document.verdict.significant
+    return (
+        session.name,
+        f"{document.begun:%Y-%m-%d %H:%M}",
+        document.clip.name,
+        figures.seconds(document.clip.seconds),
+        document.plan.size,
+        (best.backend if best else figures.DASH)
+        + (" (tied)" if tied else "")
+        + (", cancelled" if document.state == "cancelled" else ""),
+        figures.rtfx(best.rtfx if best else None),
+        figures.percent(best.wer if best else None),
+    )
+
+
+def _show(options: argparse.Namespace) -> int:
     """Print one session as `run` printed it, or its JSON."""
+    from speedtest_tui.cli.run import print_results
+
     session = store.find(options.name)
     if options.json:
-        sys.stdout.write(to_json(session.document))
+        print_json(session.document)
     else:
         print_results(session.document)
         print(f"Saved in {session.folder}")
     return EXIT_OK
 
 
-def compare_sessions(options: argparse.Namespace) -> int:
+def _compare(options: argparse.Namespace) -> int:
     """Print what changed between two sessions; the one that began earlier is "before", however they are given."""
     one = store.find(options.name)
     other = store.find(options.other) if options.other else previous_of(one, store.sessions())
@@ -105,31 +159,27 @@ def compare_sessions(options: argparse.Namespace) -> int:
     before, after = sorted((one, other), key=age)
     comparison = compare(before.document, after.document)
     if options.json:
-        sys.stdout.write(to_json({"schema": 1, "before": before.name, "after": after.name, **asdict(comparison)}))
+        print_json({"schema": 1, "before": before.name, "after": after.name, **asdict(comparison)})
     else:
         print_comparison(comparison, before, after)
     return EXIT_OK
 
 
-def export_session(options: argparse.Namespace) -> int:
+def _export(options: argparse.Namespace) -> int:
     """Write one session in the forms asked for; as Markdown on standard output where none is."""
-    forms = outputs.requested(options) or {"markdown": "-"}
-    return EXIT_OK if outputs.write(forms, [store.find(options.name).document]) else EXIT_FAILED
+    forms = requested(options) or {"markdown": "-"}
+    return EXIT_OK if write(forms, [store.find(options.name).document]) else EXIT_FAILED
 
 
-FACTOR = "factor\n(95 %)"
-COLUMNS = ("backend", "change", FACTOR, "median", "WER", "text")
-
-MARKS: dict[Change, tuple[str, str]] = {
-    "faster": ("↑", "green"),
-    "slower": ("↓", "red"),
-    "same": ("=", ""),
-    "unclear": ("?", "yellow"),
-    "new": ("+", "cyan"),
-    "gone": ("–", "yellow"),
-    "failed": ("✗", "red"),
-}
-"""Glyph and colour of each change; its word stands beside them."""
+COLUMNS = (
+    Column("backend"),
+    Column("change"),
+    Column("factor", right=True),
+    Column("(95 %)", rank=2),
+    Column("median"),
+    Column("WER"),
+    Column("text", rank=1),
+)
 
 TEXTS: dict[TextChange | None, str] = {
     "same": "same",
@@ -141,34 +191,22 @@ TEXTS: dict[TextChange | None, str] = {
 
 def print_comparison(comparison: Comparison, before: Session, after: Session) -> None:
     """Print both sessions' names, the table, what else differs and the headline on standard output."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    console = stdout()
     for title, session in (("before", before), ("after", after)):
-        console.print(Text(f"{title:6}  {_label(session)}"))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        print(f"{title:6}  {_label(session)}")
     errors_known = any(row.wer_before is not None or row.wer_after is not None for row in comparison.backends)
-    columns = [column for column in COLUMNS if column != "WER" or errors_known]
-    for title in columns:
-        table.add_column(title, no_wrap=title != FACTOR)
-    for row in comparison.backends:
-        glyph, style = MARKS[row.change]
-        cells = {"backend": Text(row.backend), "change": Text(f"{glyph} {row.change}", style), **_cells(row)}
-        table.add_row(*(cells[title] for title in columns))
-    if table.row_count:
-        console.print(table)
+    shown = [index for index, column in enumerate(COLUMNS) if column.title != "WER" or errors_known]
+    rows = [_cells(row) for row in comparison.backends]
+    print_table([COLUMNS[index] for index in shown], [[row[index] for index in shown] for row in rows])
     for difference in comparison.differences:
-        console.print(Text(f"! {difference.sentence}", style="yellow"))
-    for row in comparison.backends:
-        for sentence in (row.detail, *(difference.sentence for difference in row.differences)):
+        console.print(note(difference.sentence))
+    for change in comparison.backends:
+        for sentence in (change.detail, *(difference.sentence for difference in change.differences)):
             if sentence:
-                console.print(Text(f"! {row.backend}: {sentence}", style="yellow"))
+                console.print(note(f"{change.backend}: {sentence}"))
     for remark in comparison.remarks:
-        console.print(Text(f"! {remark}", style="yellow"))
-    console.print(Text(comparison.headline, style="bold"))
+        console.print(note(remark))
+    console.print(heading(comparison.headline))
 
 
 def _label(session: Session) -> str:
@@ -180,21 +218,23 @@ def _label(session: Session) -> str:
         f"{started:%Y-%m-%d %H:%M}",
         f"{clip.name}, {figures.seconds(clip.seconds)}",
         f"size {document.plan.size}",
-        f"{document.plan.runs} runs",
+        figures.count(document.plan.runs, "run"),
     )
     return " · ".join(facts)
 
 
-def _cells(row: BackendChange) -> dict[str, Text]:
-    from rich.text import Text
-
-    cells = (
-        factor_words(row.factor) if row.factor else figures.DASH,
+def _cells(row: BackendChange) -> tuple[Text | str, ...]:
+    glyph, word, mood = figures.LOOKS[row.change]
+    factor, _, interval = factor_words(row.factor).partition(" ") if row.factor else (figures.DASH, "", "")
+    return (
+        row.backend,
+        toned(f"{glyph} {word}", mood),
+        factor,
+        interval,
         _step(figures.seconds(row.before_s), figures.seconds(row.after_s)),
         _step(figures.percent(row.wer_before), figures.percent(row.wer_after)),
         TEXTS[row.text],
     )
-    return dict(zip(COLUMNS[2:], map(Text, cells), strict=True))
 
 
 def _step(before: str, after: str) -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import sys
 from typing import Any
 
-from speedtest_tui.cli.main import EXIT_FAILED, EXIT_OK, complain
+from speedtest_tui.cli.console import EXIT_FAILED, EXIT_OK, complain, print_json
 from speedtest_tui.core import disk, locations
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.repair import trash
 from speedtest_tui.core.repair.undo import Undone, find, undo
-from speedtest_tui.core.sessions.export import to_json
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,7 +24,7 @@ def _undo(name: str, json: bool) -> int:
     entry = find(name)
     done = undo(entry)
     if json:
-        sys.stdout.write(to_json({"schema": 1, "entry": entry.id, **_undone(done)}))
+        print_json({"schema": 1, "entry": entry.id, **_undone(done)})
     else:
         print(f"{entry.what}: {len(done.reverted)} changes taken back")
         if done.id:
@@ -60,7 +58,7 @@ def _list(json: bool) -> int:
             }
             for entry in entries
         ]
-        sys.stdout.write(to_json({"schema": 1, "entries": lines}))
+        print_json({"schema": 1, "entries": lines})
         return EXIT_OK
     for entry in entries:
         started = datetime.datetime.fromisoformat(entry.started).astimezone()
@@ -80,7 +78,7 @@ def _empty(json: bool) -> int:
     freed = trash.empty()
     left = trash.entries()
     if json:
-        sys.stdout.write(to_json({"schema": 1, "freed": freed, "left": [entry.id for entry in left]}))
+        print_json({"schema": 1, "freed": freed, "left": [entry.id for entry in left]})
     else:
         print(f"{amount(freed)} freed.")
     for entry in left:

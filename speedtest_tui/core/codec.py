@@ -23,6 +23,14 @@ def encode(value: object, *, indent: int | None = None) -> bytes:
     return json.dumps(plain(value), indent=indent, allow_nan=False).encode()
 
 
+def document(value: object) -> str:
+    """A value as JSON for people and their programs: indented, in UTF-8, with an end of line.
+
+    What no encoding has, the lone surrogates of a path that is no UTF-8, becomes question marks.
+    """
+    return json.dumps(plain(value), ensure_ascii=False, indent=2).encode("utf-8", "replace").decode() + "\n"
+
+
 def plain(value: object) -> Any:
     """A value as what JSON has: objects, arrays, strings, numbers, true, false and null."""
     import msgspec

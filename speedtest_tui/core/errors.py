@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from backends.base import Advice
 
 
@@ -23,3 +25,21 @@ class UserError(Exception):
     @property
     def todo(self) -> str:
         return self.advice.todo
+
+
+def alike(word: str, known: Iterable[str]) -> str:
+    """The known names that a misspelt one may mean: "tiny", "mlx-whisper or whisper-mps", or an empty string."""
+    from difflib import get_close_matches
+
+    known = list(known)
+    near = get_close_matches(word, known, n=2, cutoff=0.65)
+    return " or ".join(sorted(near, key=known.index))
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that nothing has: what was meant, perhaps, or all there are."""
+    known = list(known)
+    near = alike(name, known)
+    return UserError(
+        f"no {what} is called {name!r}", f"did you mean {near}?" if near else f"choose from {', '.join(known)}"
+    )

@@ -53,6 +53,7 @@ LOOKS: dict[str, Look] = {
     "same": Look("=", "same", "quiet"),
     "new": Look("+", "new", "quiet"),
     "gone": Look("−", "gone", "quiet"),
+    "unclear": Look("?", "unclear", "needs-you"),
 }
 """Every state that is shown anywhere, once."""
 
@@ -110,6 +111,11 @@ def measured(own: Mapping[str, float]) -> str:
 def percent(share: float | None) -> str:
     """ "11 %" from a share of 1."""
     return DASH if share is None else f"{share * 100:.0f} %"
+
+
+def count(number: int, noun: str) -> str:
+    """ "1 run", "5 runs"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 UNITS = (("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000))

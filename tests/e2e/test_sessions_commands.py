@@ -60,7 +60,7 @@ def test_compare(kept: Path, names: tuple[str, ...]) -> None:
     assert lines[1].startswith(f"after   {SECOND} · ")
     rows = {line.split()[0]: " ".join(line.split()) for line in lines[2:] if line.strip()}
     assert rows["a"] == "a = same 1.00× (0.95 to 1.05) 0.200 s → 0.200 s 0 % → 0 % same"
-    assert rows["b"].startswith("b ↓ slower 3.00× (2.73 to 3.10) 0.100 s → 0.300 s 0 % → 50 % other words")
+    assert rows["b"].startswith("b ▼ slower 3.00× (2.73 to 3.10) 0.100 s → 0.300 s 0 % → 50 % other words")
     assert rows["c"] == "c ✗ failed – – – –"
     assert "! c: failed: out of memory" in lines
     assert lines[-1] == "slower: b 3.00× (2.73 to 3.10); failed: c; same: a; 1 text changed"
@@ -113,7 +113,7 @@ def test_export_in_all_forms_at_once(kept: Path) -> None:
 
 def test_export_that_cannot_be_written(kept: Path) -> None:
     assert "its folder does not exist" in refused(command("export", FIRST, "--csv", kept / "no" / "r.csv"))
-    assert "give files to all forms but one" in refused(command("export", FIRST, "--csv", "-", "--json", "-"))
+    assert "give the others a file" in refused(command("export", FIRST, "--csv", "-", "--json", "-"))
     assert "no session is called 'nix'" in refused(command("export", "nix"))
     (kept / "folder").mkdir()
     done = command("export", FIRST, "--csv", kept / "folder", "--json", kept / "r.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 from collections.abc import Callable
@@ -19,14 +18,12 @@ from repos import MLX, Kit
 from server import HubServer
 from test_repair import WEIGHTS
 
-from speedtest_tui.cli import repair, repair_print
-from speedtest_tui.cli.main import Parser
+from speedtest_tui.cli import repair
+from speedtest_tui.cli.main import build_parser
 from speedtest_tui.core import locations
-from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models import builtin as materialise
 from speedtest_tui.core.models.examine import examine
 from speedtest_tui.core.repair import trash
-from speedtest_tui.core.repair.apply import Application
 
 Run = Callable[..., tuple[int, str]]
 Ask = Callable[..., tuple[int, dict[str, Any]]]
@@ -36,11 +33,9 @@ Ask = Callable[..., tuple[int, dict[str, Any]]]
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command, in this process: its exit code, and what it printed on standard output."""
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process has handlers of its own
-    parser = Parser()
-    repair.add_parser(parser.add_subparsers(parser_class=Parser))
 
     def run(*arguments: str) -> tuple[int, str]:
-        options: argparse.Namespace = parser.parse_args(["repair", *arguments])
+        options = build_parser().parse_args(["repair", *arguments])
         code = options.command(options)
         return code, capsys.readouterr().out
 
@@ -194,36 +189,14 @@ def test_interrupted_it_ends_with_130_and_goes_on_the_next_time(
 ) -> None:
     hub.misbehave("*weights.safetensors", Stall(400_000), times=1)
 
-    def interrupted(_: Application) -> None:
+    def interrupted(*_: object) -> None:
         assert hub.wait(lambda server: server.stalled)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(repair_print, "watch", interrupted)
-    assert run("--size", "tiny", "--backends", "mlx-whisper", "--apply")[0] == 130
+    with monkeypatch.context() as patch:
+        patch.setattr(repair, "watch", interrupted)
+        assert run("--size", "tiny", "--backends", "mlx-whisper", "--apply")[0] == 130
     hub.release()
     assert damaged.read_bytes() != WEIGHTS
-    monkeypatch.setattr(repair_print, "watch", lambda application: application.join())
     assert run("--size", "tiny", "--backends", "mlx-whisper", "--apply")[0] == 0
     assert damaged.read_bytes() == WEIGHTS
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("--copy", "a/b"), "--to"),
-        (("--to", "hf"), "--to"),
-        (("--verify",), "--apply"),
-        (("--symlinks",), "--merge-duplicates"),
-        (("--timeout", "0"), "more than 0"),
-        (("--size", "gigantic"), "choose from"),
-        (("--backends", "nobody"), "nobody"),
-        (("--copy", "a/b", "--to", "hf"), "no cache but hf has a/b"),
-        (("--undo", "never"), "no repair is called never"),
-        (("--undo",), "nothing to undo"),
-        (("--undo", "--trash"), "not allowed"),
-    ],
-)
-def test_wrong_usage_is_one_line(places: Path, run: Run, arguments: tuple[str, ...], words: str) -> None:
-    with pytest.raises(UserError, match=words) as error:
-        run(*arguments)
-    assert "\n" not in str(error.value)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 from checkpoints import checkpoint
 
-from speedtest_tui.cli import convert
+from speedtest_tui.cli.main import build_parser
 from speedtest_tui.core.errors import UserError
 
 pytest.importorskip("torch")
@@ -17,9 +16,7 @@ pytest.importorskip("mlx.core")
 
 
 def run(*arguments: str | Path) -> int:
-    parser = argparse.ArgumentParser()
-    convert.add_parser(parser.add_subparsers())
-    options = parser.parse_args(["convert", *map(str, arguments)])
+    options = build_parser().parse_args(["convert", *map(str, arguments)])
     code: int = options.command(options)
     return code
 

@@ -9,7 +9,7 @@ from typing import Any
 import states
 from documents import as_json
 
-from speedtest_tui.core.sessions.export import to_json
+from speedtest_tui.core import codec
 
 NEWEST = datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)
 
@@ -25,7 +25,7 @@ def write_session(root: Path, hours_ago: int, *, cancelled: bool = False, clip: 
     document |= {"started": started.isoformat(timespec="seconds"), **facts}
     folder = root / "sessions" / folder_name(hours_ago)
     folder.mkdir(parents=True)
-    (folder / "session.json").write_text(to_json(document), encoding="utf-8")
+    (folder / "session.json").write_text(codec.document(document), encoding="utf-8")
     if clip:
         (folder / "clip.flac").write_bytes(b"fLaC")
     return folder

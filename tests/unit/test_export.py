@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from documents import build, clip, failed_row, good_row
 
+from speedtest_tui.core import codec
 from speedtest_tui.core.sessions import export
 
 AWKWARD = 'a | b, "c"; <b>d</b> `e` *f* [g](h)\n\n- i\t\\j 音 😀'
@@ -41,7 +42,7 @@ def table(markdown: str) -> list[list[str]]:
 
 
 def test_json_has_every_key_of_the_design() -> None:
-    document = json.loads(export.to_json(build()))
+    document = json.loads(codec.document(build()))
     assert {"schema", "clip", "host", "plan", "results", "verdict"} <= set(document)
     assert {"name", "seconds", "sha256"} <= set(document["clip"])
     assert {"fastest", "significant", "sentence"} <= set(document["verdict"])
@@ -108,7 +109,7 @@ def test_markdown_says_what_was_measured_and_where() -> None:
         assert words in markdown
 
 
-@pytest.mark.parametrize("render", [export.to_json, export.to_csv, export.to_markdown])
+@pytest.mark.parametrize("render", [codec.document, export.to_csv, export.to_markdown])
 def test_half_a_surrogate_pair_can_be_written(render: Any) -> None:
     """A path that is no UTF-8 has them; a file or a terminal takes no such character."""
     text = render(build(good_row("a", (0.1, 0.2), "half \udcff"), of=clip("clip\udcff.wav")))
@@ -126,4 +127,4 @@ def test_json_is_strict() -> None:
     """NaN is no JSON: other programs refuse the whole file for it."""
     document = build(good_row("a", (0.1, 0.2)))
     assert not any(math.isnan(run) for run in document.results[0].runs_s)
-    json.loads(export.to_json(document), parse_constant=pytest.fail)
+    json.loads(codec.document(document), parse_constant=pytest.fail)

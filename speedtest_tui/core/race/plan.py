@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backends.base import BackendEntry
 from backends.catalogue import SIZES
 from backends.registry import create, default_backends
-from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.errors import UserError, unknown
 from speedtest_tui.core.race.schedule import Order
 from speedtest_tui.core.race.watch import DEFAULT_STALL_S
 from speedtest_tui.core.settings import DEFAULT_RUNS, MAX_RUNS
@@ -64,7 +64,7 @@ def choose(
     known = {entry.name: entry for entry in entries}
     for name in names:
         if name not in known:
-            raise UserError(f"no backend is called {name!r}", f"choose from {', '.join(known)}")
+            raise unknown("backend", name, known)
     return tuple(known[name] for name in dict.fromkeys(names))
 
 

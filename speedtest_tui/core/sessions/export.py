@@ -1,10 +1,9 @@
-"""Sessions in the formats people paste and programs read: JSON, CSV, Markdown."""
+"""Sessions in the formats people paste and programs read: CSV and Markdown. JSON is the document itself."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.codec import plain
@@ -15,11 +14,6 @@ CSV_COLUMNS = (
     "first_s", "runs_s", "peak_rss_mb", "peak_device_mb", "wer", "device", "source", "revision", "dtype", "bits",
     "parameters", "text", "error", "warnings",
 )  # fmt: skip
-
-
-def to_json(value: object) -> str:
-    """A document, or anything else of plain values and frozen dataclasses."""
-    return _writable(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
 
 
 def to_csv(document: Document) -> str:
@@ -49,7 +43,7 @@ def to_markdown(document: Document) -> str:
     lines = [
         f"**{_cell(document.verdict.sentence)}**",
         "",
-        f"{_cell(clip.name)}, {figures.seconds(clip.seconds)} · size {plan.size} · {plan.runs} runs, "
+        f"{_cell(clip.name)}, {figures.seconds(clip.seconds)} · size {plan.size} · {figures.count(plan.runs, 'run')}, "
         f"{plan.order} · {_cell(host.chip)}, {host.cores} cores, {host.memory_bytes / 2**30:.0f} GB, "
         f"{_cell(host.system)} · {document.program}",
         "",

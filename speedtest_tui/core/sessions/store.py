@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from speedtest_tui.core import codec
 from speedtest_tui.core import disk as atomic
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.codec import Damaged, decode
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.sessions.document import SCHEMA, Document
-from speedtest_tui.core.sessions.export import to_json
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def save(document: Document, clip: Clip) -> Path:
         try:
             with atomic.new_folder(target) as folder:
                 soundfile.write(folder / "clip.flac", clip.samples, 16_000, "PCM_24", format="FLAC")
-                (folder / "session.json").write_text(to_json(document), encoding="utf-8")
+                (folder / "session.json").write_text(codec.document(document), encoding="utf-8")
         except FileExistsError:
             continue  # another process took the name meanwhile
         return target
@@ -68,11 +67,11 @@ def read(folder: Path) -> Session | DamagedSession:
     except OSError as error:
         return DamagedSession(folder.name, folder, f"session.json cannot be read ({error.strerror})")
     try:
-        schema = decode(_Schema, content).schema
+        schema = codec.decode(_Schema, content).schema
         if schema != SCHEMA:
             return DamagedSession(folder.name, folder, f"it has schema {schema}, this version reads {SCHEMA}")
-        return Session(folder.name, folder, decode(Document, content))
-    except Damaged as damage:
+        return Session(folder.name, folder, codec.decode(Document, content))
+    except codec.Damaged as damage:
         return DamagedSession(folder.name, folder, f"session.json {damage}")
 
 
