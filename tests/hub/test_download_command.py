@@ -95,7 +95,7 @@ def test_the_plain_weights_instead_of_the_quantised_ones(
     said = capsys.readouterr()
     assert f"{QUANTISED} is not on the hub, or is private; downloading {PLAIN} instead" in said.out
     assert f"✓ {PLAIN}: " in said.out
-    assert f"{PLAIN}: in place of {QUANTISED}" in said.err
+    assert f"in place of {QUANTISED}" in said.err
 
 
 def test_a_failure_says_what_to_do(
