@@ -73,7 +73,8 @@ def _all(reports: Iterable[ModelReport]) -> Iterator[BrokenModel]:
         while one is not None:
             if one.spec is not None:
                 for cache, state in one.states:
-                    yield BrokenModel(one.spec, cache, state, download)
+                    ready = one.fallback is not None and one.fallback.usable
+                    yield BrokenModel(one.spec, cache, state, download, ready)
             one = one.fallback
 
 

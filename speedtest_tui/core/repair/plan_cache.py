@@ -61,9 +61,15 @@ def _fix(row: Row, fault: Fault) -> Step | Note | None:
         return _clear_partial(stored, fault.path, fault.detail, fault.bytes)
     if fault.kind == "stale-lock":
         return replace(_step("clear-lock", stored, fault.path, f"the unused lock {fault.path.name}"), lock=fault.path)
-    if fault.kind in DAMAGE and fault.name and stored.layout == "hub" and stored.kind == "model":
+    if (
+        fault.kind in DAMAGE
+        and fault.name
+        and not _is_list(fault.path)
+        and stored.layout == "hub"
+        and stored.kind == "model"
+    ):
         return _download(row, fault)
-    if fault.kind == "unreadable" and not _is_ours_to_move(fault.path):
+    if fault.kind == "unreadable" and not _is_list(fault.path):
         return _note(stored, fault.detail, f"make it readable: chmod u+rwX '{fault.path}'")
     if fault.kind == "missing-file" and (row.downloaded or stored.partials):
         return None
@@ -80,8 +86,8 @@ def _note(stored: Stored, what: str, todo: str) -> Note:
     return Note(stored.name, stored.cache, Advice(what, todo))
 
 
-def _is_ours_to_move(path: Path) -> bool:
-    """Whether what cannot be read is a damaged list of files, without which everything works."""
+def _is_list(path: Path) -> bool:
+    """Whether it is a commit's list of files, without which everything works."""
     return path.parent.name == "trees"
 
 

@@ -6,27 +6,24 @@ name than the backend reads get that name where their header says that they are 
 
 from __future__ import annotations
 
-import json
 import re
 import stat
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from backends.base import Advice, ModelSpec
 from speedtest_tui.core import locations
 from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.models import builtin, layout, manifest, remembered
 from speedtest_tui.core.models.inventory import Stored, StoredFile
+from speedtest_tui.core.models.other_layout import MLX_WEIGHTS, find_other_layout
 from speedtest_tui.core.models.places import root_of
 from speedtest_tui.core.models.status import CACHE_NAMES, CacheName, CacheState, FileState
-from speedtest_tui.core.models.structure import SAFETENSORS_HEADER_MAX, problem
+from speedtest_tui.core.models.structure import problem
 from speedtest_tui.core.repair.locks import lock_of
 from speedtest_tui.core.repair.step import Note, Plan, Step, StepKind
 
-MLX_WEIGHTS = "weights.safetensors"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -35,12 +32,14 @@ class BrokenModel:
     """A model in one cache that is not as it should be.
 
     download: the command that downloads the model
+    fallback_ready: whether its fallback can be loaded
     """
 
     spec: ModelSpec
     cache: CacheName
     state: CacheState
     download: str
+    fallback_ready: bool = False
 
     @property
     def root(self) -> Path:
@@ -84,7 +83,7 @@ def plan_fix(model: BrokenModel, stored: Sequence[Stored]) -> Plan:
         if file.fault is None:
             continue
         if file.fault.kind == "wrong-layout":
-            found = _adopt(model, file)
+            found = _adopt(model)
             steps += found.steps
             notes += found.notes
         elif file.fault.kind == "unreadable" and _may_not_be_read(file.path):
@@ -95,7 +94,7 @@ def plan_fix(model: BrokenModel, stored: Sequence[Stored]) -> Plan:
         else:
             to_download.append(file)
     if state.state == "wrong-layout" and not steps and not notes:
-        found = _adopt(model, None)
+        found = _adopt(model)
         steps += found.steps
         notes += found.notes
     if to_download or not (steps or notes):
@@ -141,30 +140,15 @@ def _place(source: Path) -> str:
     return str(source.parent)
 
 
-def _adopt(model: BrokenModel, file: FileState | None) -> Plan:
+def _adopt(model: BrokenModel) -> Plan:
     """A link by the name that the backend reads, where the weights are what it means by that name."""
-    folder, spec = model.state.path, model.spec
-    if folder is None:
-        return Plan()
-    wanted = next((one.names for one in spec.files if MLX_WEIGHTS in one.names), None)
-    present = _other_weights(folder, file, wanted or ())
-    if wanted is None or present is None:
-        return model.note(f"{model.name}: {model.state.detail}", model.download)
-    if problem := fits_mlx_whisper(present):
-        other = spec.fallback.source if spec.fallback else ""
-        todo = f"download {other} instead: {model.download}" if other else "choose another size for mlx-whisper"
-        return model.note(f"mlx-whisper cannot read {present.name} of {model.name}: it {problem}", todo)
-    step = model.step("adopt", folder / MLX_WEIGHTS, MLX_WEIGHTS, f"to {present.name}, which mlx-whisper can read")
-    return Plan((replace(step, target=present),))
-
-
-def _other_weights(folder: Path, file: FileState | None, wanted: Sequence[str]) -> Path | None:
-    """The weights that are there under a name that is not wanted."""
-    named = [file.fault.path] if file is not None and file.fault else []
-    for path in (*named, folder / "model.safetensors", *sorted(folder.glob("*.safetensors"))):
-        if path.suffix == ".safetensors" and path.name not in wanted and path.is_file():
-            return path
-    return None
+    other = find_other_layout(model.spec, model.state)
+    if advice := other.advice(model.spec, model.state, model.download, fallback_ready=model.fallback_ready):
+        return Plan((), (Note(model.spec.source, model.cache, advice),))
+    assert other.present is not None
+    manner = f"to {other.present.name}, which mlx-whisper can read"
+    step = model.step("adopt", other.present.with_name(MLX_WEIGHTS), MLX_WEIGHTS, manner)
+    return Plan((replace(step, target=other.present),))
 
 
 def _download(model: BrokenModel, files: Sequence[FileState]) -> Step:
@@ -223,39 +207,6 @@ def _may_not_be_read(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
         return False
-
-
-MLX_NAMES = ("encoder.conv1.weight", "decoder.token_embedding.weight", "encoder.blocks.0.mlp1.weight")
-"""Tensors of every Whisper that mlx-whisper 0.4 reads; OpenAI's own file has `mlp.0`, transformers has `layers`."""
-CONVOLUTION_WIDTH = 3
-"""Of Whisper's first layer: MLX stores it in the middle, PyTorch at the end."""
-
-
-def fits_mlx_whisper(weights: Path) -> str:
-    """Why mlx-whisper could not read these weights, as the end of a sentence; "" where it can."""
-    try:
-        header = _header(weights)
-    except (OSError, ValueError, struct.error):
-        return "cannot be read as safetensors"
-    if any(name.startswith("model.encoder.layers.") for name in header):
-        return "has its weights under transformers' names"
-    if missing := [name for name in MLX_NAMES if name not in header]:
-        return f"has no {missing[0]}: it is not Whisper as MLX keeps it"
-    shape = header[MLX_NAMES[0]].get("shape", [])
-    if len(shape) != 3 or shape[1] != CONVOLUTION_WIDTH:
-        return "has its weights in PyTorch's order"
-    return ""
-
-
-def _header(path: Path) -> dict[str, dict[str, Any]]:
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        if length > SAFETENSORS_HEADER_MAX:
-            raise ValueError("longer than any header")
-        header = json.loads(file.read(length))
-    if not isinstance(header, dict):
-        raise ValueError("no header")
-    return {name: entry for name, entry in header.items() if isinstance(entry, dict)}
 
 
 def blob_of(file: FileState, repository: Path) -> Path | None:
