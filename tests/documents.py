@@ -14,6 +14,7 @@ from backends.base import BackendEntry, Loaded, Location, ModelSpec, Segment, Tr
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.codec import encode, typed
 from speedtest_tui.core.host import Host
+from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot, Row, RowError
 from speedtest_tui.core.race.verdict import judge, rank, verdict
@@ -55,7 +56,7 @@ def build(*rows: Row, of: Clip | None = None, started: datetime.datetime = START
     of = of or clip()
     rows = rows or (good_row("a", (0.2, 0.25, 0.3)), good_row("b", (0.1, 0.1, 0.12)), failed_row("c"))
     ranked = rank([judge(row, of, None) for row in rows])
-    plan = Plan(tuple(BackendEntry(row.backend, f"m:{row.backend}") for row in rows), "tiny", runs=3)
+    plan = Plan(candidates([BackendEntry(row.backend, f"m:{row.backend}") for row in rows], "tiny"), runs=3)
     snapshot = RaceSnapshot(ranked, state, verdict=verdict(ranked), notes=("ran on a test",))
     return document.build(snapshot, plan, of, HOST, started)
 

@@ -14,6 +14,7 @@ import psutil
 
 from backends.base import BackendEntry
 from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot, Row
 from speedtest_tui.core.race.supervisor import Race
@@ -39,7 +40,7 @@ def entry(toy: type) -> BackendEntry:
 
 def plan(*toys: type, runs: int = 2, stall_s: float = 30.0, **rest: Any) -> Plan:
     """A plan for toys; no stall is expected unless a test asks for one."""
-    return Plan(tuple(map(entry, toys)), runs=runs, stall_s=stall_s, **rest)
+    return Plan(candidates(map(entry, toys)), runs=runs, stall_s=stall_s, **rest)
 
 
 def finish(race: Race) -> RaceSnapshot:

@@ -31,8 +31,9 @@ from bench.report import Line, milliseconds
 from backends.registry import entries
 from speedtest_tui.core.audio.decode import demo_clip
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.models.sizes import candidates, choose
 from speedtest_tui.core.process.launch import OFFLINE_ENVIRONMENT
-from speedtest_tui.core.race.plan import Plan, choose
+from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.prepare import Entrant, prepare
 from speedtest_tui.core.race.row import RaceSnapshot, Row
 from speedtest_tui.core.race.statistics import ratio_interval
@@ -186,8 +187,8 @@ def compare(backend: str, processes: int, runs: int, clip_file: Path) -> Line:
     """Race one backend against its bare script. Raises UserError where either gives no result."""
     if backend not in BACKENDS:
         raise UserError(f"no bare script for {backend!r}", f"choose from {', '.join(BACKENDS)}")
-    (entry,) = choose([backend], entries())
-    found = prepare(entry, "nano", None, threading.Event())
+    asked = candidates(choose([backend], entries()))
+    found = prepare(asked[0], None, threading.Event())
     if not isinstance(found, Entrant):
         raise UserError(f"{backend} cannot start", found.error.message)
     path = found.location.path
@@ -197,7 +198,7 @@ def compare(backend: str, processes: int, runs: int, clip_file: Path) -> Line:
         # Of two equal processes the one that was started first is some per cent slower on the machines seen so far.
         turns = Turns(lambda: BareScript(backend, model, clip_file), bare_first=index % 2 == 0)
         try:
-            race = Race(Plan((entry,), runs=runs), demo_clip(), turns)
+            race = Race(Plan(asked, runs=runs), demo_clip(), turns)
             race.start()
             race.join()
         finally:

@@ -18,6 +18,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from backends.registry import BUILT_IN
+from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.ui.app import SpeedtestApp
@@ -156,7 +157,8 @@ async def take(
     shot: Shot, size: tuple[int, int], studio: Studio, *, demo: bool = True, plan: Plan | None = None
 ) -> None:
     """Open the dashboard at a size and let a shot be taken of it."""
-    app = SpeedtestApp(Request(plan or Plan(BUILT_IN, runs=3), demo=demo, autostart=demo, open_backends=plan is None))
+    default = Plan(candidates(BUILT_IN), runs=3)
+    app = SpeedtestApp(Request(plan or default, demo=demo, autostart=demo, open_backends=plan is None))
     async with app.run_test(size=size) as pilot:
         await shot(app, pilot, studio)
     app.dashboard.bridge.close()
@@ -189,7 +191,7 @@ def film(frames: list[Path], out: Path, browser: str) -> None:
 
 def short(studio: Studio) -> int:
     """Whether it works: one backend that needs no weights, one run."""
-    plan = Plan(tuple(entry for entry in BUILT_IN if entry.name == "pocketsphinx"), runs=1)
+    plan = Plan(candidates(entry for entry in BUILT_IN if entry.name == "pocketsphinx"), runs=1)
     with tempfile.TemporaryDirectory() as home:
         for name in ("DATA", "CONFIG", "MODELS"):
             os.environ[f"SPEEDTEST_{name}_DIR"] = f"{home}/{name}"

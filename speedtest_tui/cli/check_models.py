@@ -8,15 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from backends.base import BackendEntry, ModelSpec
+from backends.base import Advice, BackendEntry, ModelSpec
 from backends.catalogue import SIZES
-from backends.registry import entries
 from speedtest_tui.cli.arguments import (
     SIZE_NAMES,
     Parser,
     add_backends,
     add_json,
-    backend_names,
     check_seconds,
     describe,
 )
@@ -33,16 +31,14 @@ from speedtest_tui.cli.console import (
     stdout,
     toned,
 )
+from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import amount, of
-from speedtest_tui.core.models import hashes, problems, wording
+from speedtest_tui.core.models import hashes, wording
+from speedtest_tui.core.models.inspect import command, inspect_models, location_of
 from speedtest_tui.core.models.inventory import CacheUse, Stored
-from speedtest_tui.core.models.locate import NotFound, command, location_of
-from speedtest_tui.core.models.problems import Problem, can_run
 from speedtest_tui.core.models.status import CACHE_NAMES, CACHES, CacheState, Fault, FileState, ModelReport
-from speedtest_tui.core.models.survey import survey
-from speedtest_tui.core.race.plan import choose
+from speedtest_tui.core.models.wording import Problem, can_run
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -92,38 +88,30 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the table and the problems; exit code 1 while anything asked about cannot be used."""
-    names = backend_names(options.backends)
-    chosen = choose(names, entries())
-    if not chosen:
-        raise UserError("no backend chosen", "name one with --backends, or leave the option out for all")
+    """Print the table and the problems; exit code 1 while anything asked about cannot be used.
+
+    Raises UserError for a size or backend that is none.
+    """
     check_seconds("--timeout", options.timeout)
-    reports = _survey(options, chosen)
+    asked = asked_for(options, SIZES if options.all else (options.size or SIZES[0],))
+    reports = tuple(inspect_models(asked))
     sums = None
     if options.checksum:
         sums = checksum(reports)
-        reports = _survey(options, chosen)
+        reports = tuple(inspect_models(asked))
     if options.verify:
-        verify(chosen, reports, options.timeout)
-        reports = _survey(options, chosen)
+        verify(tuple(one.entry for one in asked), reports, options.timeout)
+        reports = tuple(inspect_models(asked))
     stored, uses = scan_caches() if options.all or options.json else ((), ())
-    models = tuple((report, problems.of_report(report, named=names is not None)) for report in reports)
-    general = problems.of_caches(stored, uses, reports) if options.all else ()
+    named = options.backends is not None
+    models = tuple((report, wording.of_report(report, named=named)) for report in reports)
+    general = wording.of_caches(stored, uses, reports) if options.all else ()
     check = Check(models, general, uses, sums)
     if options.json:
         print_json(to_json(check))
     else:
         print_check(check)
     return EXIT_OK if check.ok else EXIT_FAILED
-
-
-def _survey(options: argparse.Namespace, chosen: Sequence[BackendEntry]) -> tuple[ModelReport, ...]:
-    """How the models asked about stand now. Raises UserError for a size that no backend knows."""
-    sizes = SIZES if options.all else (options.size or SIZES[0],)
-    reports = tuple(survey(chosen, sizes))
-    if sizes[0] not in SIZES and not any(report.spec for report in reports):
-        raise UserError(f"no backend has a model of size {sizes[0]!r}", f"choose from {SIZE_NAMES}")
-    return reports
 
 
 def checksum(reports: Sequence[ModelReport]) -> Sums:
@@ -142,8 +130,8 @@ def verify(chosen: Sequence[BackendEntry], reports: Sequence[ModelReport], timeo
     """Load every model that can be, one after another, and remember what came of it."""
     from speedtest_tui.core.jobs.verify import DOING
     from speedtest_tui.core.jobs.verify import verify as load
+    from speedtest_tui.core.models.inspect import find
     from speedtest_tui.core.models.remembered import remember
-    from speedtest_tui.core.race.prepare import find
 
     cancelled = threading.Event()
     by_name = {entry.name: entry for entry in chosen}
@@ -157,10 +145,11 @@ def verify(chosen: Sequence[BackendEntry], reports: Sequence[ModelReport], timeo
                 view.show([LiveRow("running", model, f"{DOING.get(phase, phase)} {figures.ticking(seconds)}")])
 
             location = find(spec, cancelled)
-            if isinstance(location, NotFound):
-                complain(f"{location.reason}: {location.hint}")
+            if isinstance(location, Advice):
+                complain(str(location))
                 continue
-            outcome = load(by_name[report.backend], spec, location, show, cancelled, timeout=timeout)
+            entry = by_name[report.backend]
+            outcome = load(entry, spec, location, show, cancelled, timeout=timeout, chosen=report.options)
             if outcome is not None:
                 remember(report.backend, outcome)
 
@@ -228,7 +217,7 @@ def _cells(report: ModelReport) -> Iterable[Text | str]:
         built_in = report.spec and report.spec.kind == "embedded" and state.state == "missing"
         yield toned("✓ built in", "good") if built_in else toned(*wording.long(state))
     if report.unavailable:
-        yield toned("not installed" if report.unavailable.startswith("not installed") else figures.DASH, "needs-you")
+        yield toned("not installed" if report.unavailable.kind == "not-installed" else figures.DASH, "needs-you")
     else:
         yield toned(*wording.loads(report))
     size = sum(state.bytes for _, state in report.states)
@@ -248,7 +237,7 @@ def _print_problems(check: Check) -> None:
     for problem in found:
         mark = toned("✗", "bad") if problem.counts else toned("!", "needs-you")
         # Not broken into lines: it ends with a command that can be copied.
-        console.print(Text.assemble("  ", mark, f" {problem.detail}: {problem.todo}"), soft_wrap=True)
+        console.print(Text.assemble("  ", mark, f" {problem.advice}"), soft_wrap=True)
     if any(not problem.counts for problem in found):
         print("  (a problem with ! keeps no model from being used)")
     print()
@@ -271,7 +260,7 @@ def _folded(check: Check) -> Iterable[Problem]:
                 sizes = ", ".join(missing.size for missing in several)
                 detail = f"{report.backend}: {len(several)} models are not downloaded (sizes {sizes})"
                 download = command("download", f"--size SIZE --backends {report.backend}")
-                yield replace(problem, detail=detail, todo=f"run {download}")
+                yield replace(problem, advice=Advice(detail, f"run {download}"))
 
 
 def _sums(sums: Sums) -> str:
@@ -312,7 +301,7 @@ def _model(report: ModelReport, problems: tuple[Problem, ...]) -> dict[str, Any]
         "source": report.spec.source if report.spec else None,
         "caches": _caches(report),
         "usable": can_run(report),
-        "unavailable": report.unavailable or None,
+        "unavailable": str(report.unavailable.advice) if report.unavailable else None,
         "location": location
         and {
             "path": _text(location.path),
@@ -352,8 +341,8 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "cache": problem.cache,
         "path": _text(problem.path),
         "file": problem.file or None,
-        "detail": problem.detail,
-        "fix": problem.todo,
+        "detail": problem.advice.what,
+        "fix": problem.advice.todo,
         "counts": problem.counts,
     }
 

@@ -9,12 +9,10 @@ from dataclasses import replace
 
 from backends.catalogue import SIZES
 from backends.registry import BUILT_IN
-from speedtest_tui.cli.arguments import DEMO_RUNS, backend_names
 from speedtest_tui.cli.console import EXIT_OK, complain
-from speedtest_tui.cli.options import options_from, usable
+from speedtest_tui.cli.options import known_for, options_from, plan_from, usable
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.models.places import is_there
-from speedtest_tui.core.race.plan import Plan, choose
+from speedtest_tui.core.models.sizes import is_there
 from speedtest_tui.core.settings import Settings, load
 from speedtest_tui.ui.workers import web
 from speedtest_tui.ui.workers.request import Request
@@ -58,33 +56,18 @@ def request(options: argparse.Namespace) -> Request:
     """
     reading = usable(load(), BUILT_IN)
     settings = Settings() if options.demo else reading.settings
-    names = backend_names(options.backends)
-    if names is None and settings.backends:
-        names = list(settings.backends)
-        if not {entry.name for entry in BUILT_IN}.issuperset(names):
-            names = None  # a package may be gone or not yet known: all are offered
+    # What was remembered may be gone by now, and a package that is not yet known may bring it: all are offered then.
+    if not {entry.name for entry in BUILT_IN}.issuperset(settings.backends):
+        settings = replace(settings, backends=())
+    if settings.size not in SIZES and not is_there(settings.size):
+        settings = replace(settings, size=SIZES[0])
     return Request(
-        plan=_plan(options, settings, names),
+        plan=plan_from(options, settings, at_once=True),
         audio=options.audio,
         demo=options.demo,
         autostart=bool(options.demo or options.audio),
-        open_backends=names is None,
+        open_backends=options.backends is None and not settings.backends,
         ascii_only=options.ascii or reading.settings.ascii,
         reading=reading,
+        options=options_from(options.option, settings.options, known_for(options)),
     )
-
-
-def _plan(options: argparse.Namespace, settings: Settings, names: list[str] | None) -> Plan:
-    """The plan, without asking installed packages for backends unless a name makes it necessary: that takes time."""
-    known = {entry.name for entry in BUILT_IN}
-    if options.size not in (None, *SIZES) or not known.issuperset(names or ()):
-        from speedtest_tui.cli.options import plan_from
-
-        return plan_from(options, settings.options)
-    runs = DEMO_RUNS if options.demo else settings.runs
-    chosen = options_from(options.option, settings.options, BUILT_IN)
-    plan = Plan(choose(names, BUILT_IN), runs=runs, language=settings.language or None, options=chosen)
-    if settings.size in SIZES or is_there(settings.size):
-        plan = replace(plan, size=settings.size)
-    given = {"size": options.size, "runs": options.runs}
-    return replace(plan, **{name: value for name, value in given.items() if value is not None})

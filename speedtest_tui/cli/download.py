@@ -6,15 +6,12 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from backends.base import BackendEntry
-from backends.registry import entries
 from speedtest_tui.cli.arguments import (
     SIZE_NAMES,
     Parser,
     add_backends,
     add_json,
     add_size,
-    backend_names,
     check_seconds,
     describe,
 )
@@ -28,12 +25,13 @@ from speedtest_tui.cli.console import (
     print_json,
     watch_job,
 )
+from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core.download.request import DownloadRow, Patience
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.download import Download, Downloaded
+from speedtest_tui.core.models.inspect import inspect_models
+from speedtest_tui.core.models.sizes import Candidate
 from speedtest_tui.core.models.status import ModelReport
-from speedtest_tui.core.models.survey import survey
-from speedtest_tui.core.race.plan import choose
 
 DEFAULT_SIZE = "small"
 """The smallest size whose transcripts are worth reading; nano comes with the program."""
@@ -62,8 +60,8 @@ def run(options: argparse.Namespace) -> int:
     """Download. 0: everything asked for is there; 1: something failed; 130: cancelled, and what has arrived is kept."""
     end_as_interrupted()
     check_seconds("--timeout", options.timeout)
-    names, size = backend_names(options.backends), options.size or DEFAULT_SIZE
-    reports = _reports(choose(names, entries()), size, named=names is not None)
+    size = options.size or DEFAULT_SIZE
+    reports = _reports(asked_for(options, (size,)), named=options.backends is not None)
     patience = None if options.timeout is None else Patience(stall_s=options.timeout)
     job = Download(reports, options.to, patience)
     if not job.wanted:
@@ -84,16 +82,16 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_OK if job.result.ok else EXIT_FAILED
 
 
-def _reports(chosen: Sequence[BackendEntry], size: str, *, named: bool) -> list[ModelReport]:
-    """How the models of a size stand for some backends.
+def _reports(asked: Sequence[Candidate], *, named: bool) -> list[ModelReport]:
+    """How the models stand that were asked for.
 
     named: they were named one by one, so that one that is not installed counts, too
     Raises UserError where a named backend has no model of that size.
     """
     found = []
-    for report in survey(chosen, (size,)):
-        if report.spec is None and named:
-            raise UserError(f"{report.backend} {report.unavailable}", "choose another size or backend")
+    for report in inspect_models(asked):
+        if report.spec is None and report.unavailable and named:
+            raise UserError(report.unavailable.sentence(report.backend), report.unavailable.advice.todo)
         if report.spec is not None and (named or not report.unavailable):
             found.append(report)
     return found

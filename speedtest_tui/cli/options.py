@@ -1,6 +1,8 @@
-"""From options to a plan: what `run` and the dashboard ask for in the same words.
+"""From what is typed to what is meant: the models that a command is about, and the plan of a race.
 
-Options of single backends: from `--option parakeet-mlx.beam=4` and the settings' [options] to what races get.
+`run`, the dashboard, `check-models`, `download` and `repair` understand --size and --backends alike, because all of
+them ask here. Options of single backends: from `--option parakeet-mlx.beam=4` and the settings' [options] to what
+races get.
 """
 
 from __future__ import annotations
@@ -11,52 +13,70 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from backends import registry
 from backends.base import BackendEntry, BackendError
 from backends.catalogue import SIZES
-from backends.registry import create, entries
 from speedtest_tui.cli.arguments import DEMO_RUNS, backend_names
 from speedtest_tui.core.errors import UserError, unknown
-from speedtest_tui.core.models.sizes import model_of, size_from
-from speedtest_tui.core.race.plan import DEFAULT_WARMUP, Plan, choose
+from speedtest_tui.core.models.sizes import Candidate, Option, candidates, choose, resolve
+from speedtest_tui.core.race.plan import DEFAULT_WARMUP, Plan
 from speedtest_tui.core.race.watch import DEFAULT_STALL_S
-from speedtest_tui.core.settings import DEFAULT_RUNS, Reading
+from speedtest_tui.core.settings import Reading, Settings
 
 
-def plan_from(options: argparse.Namespace, settings: Mapping[str, Mapping[str, str]] | None = None) -> Plan:
-    """Build the plan; `settings` are options of backends that --option may replace.
+def asked_for(
+    options: argparse.Namespace, sizes: Sequence[str], set_to: Sequence[Option] = ()
+) -> tuple[Candidate, ...]:
+    """What --backends and `sizes`, as they were typed, mean: every backend with its models, resolved.
 
-    Raises UserError for a size or backend that nobody knows, and for counts out of range.
+    Without --backends those that have no model of any of the sizes are left out: nobody asked for these.
+    Raises UserError for a backend or a size that is none.
     """
-    size = size_from(options.size or SIZES[0])
-    known = entries()
-    chosen = choose(backend_names(options.backends), known, size)
-    if size not in SIZES and not any(_knows(entry.reference, size) for entry in chosen):
-        known_sizes = f"choose from {', '.join(SIZES)}, or name a model's folder"
-        raise UserError(f"no backend has a model of size {size!r}", known_sizes)
+    names = backend_names(options.backends)
+    found = resolve(sizes, choose(names, registry.entries()), set_to)
+    if names is not None:
+        return found
+    useful = {one.backend for one in found if not one.lacks_model}
+    return tuple(one for one in found if one.backend in useful)
+
+
+def plan_from(options: argparse.Namespace, settings: Settings | None = None, *, at_once: bool = False) -> Plan:
+    """The plan of a race: what is typed, else the settings, else the defaults.
+
+    at_once: ask neither installed packages for backends nor backends for models, unless a name makes it necessary. That
+    takes time before the first frame; the plan's candidates are resolved when they race
+    Raises UserError for a size, backend or option that nobody knows, and for counts out of range.
+    """
+    settings = settings or Settings()
+    if options.backends is None and settings.backends:
+        options = argparse.Namespace(**{**vars(options), "backends": ",".join(settings.backends)})
+    size = options.size or settings.size
+    known = known_for(options) if at_once else registry.entries()
+    set_to = options_from(options.option, settings.options, known)
+    if at_once and known is registry.BUILT_IN and options.size in (None, *SIZES):
+        chosen = candidates(choose(backend_names(options.backends), known), size, set_to)
+    else:
+        chosen = asked_for(options, (size,), set_to)
 
     def given(name: str, default: Any) -> Any:
         value = getattr(options, name, None)
         return default if value is None else value
 
     return Plan(
-        backends=chosen,
-        size=size,
-        runs=given("runs", DEMO_RUNS if options.demo else DEFAULT_RUNS),
+        chosen,
+        runs=given("runs", DEMO_RUNS if options.demo else settings.runs),
         warmup=given("warmup", DEFAULT_WARMUP),
         order=given("order", "interleaved"),
-        language=_language(given("language", None)),
+        language=_language(given("language", settings.language or None)),
         stall_s=given("timeout", DEFAULT_STALL_S),
-        options=options_from(options.option, settings or {}, known),
     )
 
 
-def _knows(reference: str, size: str) -> bool:
-    from backends.base import BackendError
-
-    try:
-        return model_of(create(reference), size) is not None
-    except BackendError:
-        return False
+def known_for(options: argparse.Namespace) -> tuple[BackendEntry, ...]:
+    """The built-in backends, or all that there are where an option names another one."""
+    names = {*(backend_names(options.backends) or ()), *(_parsed(text)[0] for text in options.option or ())}
+    built_in = registry.BUILT_IN
+    return built_in if names <= {entry.name for entry in built_in} else registry.entries()
 
 
 def _language(code: str | None) -> str | None:
@@ -84,9 +104,6 @@ def reference_text(option: str | None) -> str | None:
         raise UserError("the reference text is empty", "write what is said in the clip, or leave --reference out")
     return text.strip()
 
-
-Option = tuple[str, str, str]
-"""Backend, name and value."""
 
 FORM = "write it as BACKEND.NAME=VALUE, such as parakeet-mlx.beam=4"
 
@@ -142,7 +159,7 @@ def _check(entry: BackendEntry, chosen: Sequence[tuple[str, str]]) -> None:
     if not chosen:
         return
     try:
-        backend: Any = create(entry.reference)
+        backend: Any = registry.create(entry.reference)
         check = getattr(backend, "check_options", None)
         if check is None:
             raise UserError(f"{entry.name} has no options to set", "leave its options out")

@@ -8,16 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backends.base import BackendEntry
 from backends.catalogue import SIZES
-from backends.registry import entries
 from speedtest_tui.cli import trash
 from speedtest_tui.cli.arguments import (
     SIZE_NAMES,
     Parser,
     add_backends,
     add_json,
-    backend_names,
     check_seconds,
     describe,
 )
@@ -34,6 +31,7 @@ from speedtest_tui.cli.console import (
     print_json,
     watch,
 )
+from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core import disk, locations
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
@@ -41,10 +39,10 @@ from speedtest_tui.core.format import LOOKS, amount, count
 from speedtest_tui.core.jobs.verify import loading
 from speedtest_tui.core.models.duplicates import duplicates
 from speedtest_tui.core.models.hashes import hash_files
+from speedtest_tui.core.models.inspect import inspect_models
 from speedtest_tui.core.models.inventory import CacheUse, Duplicate, Stored
+from speedtest_tui.core.models.sizes import Candidate
 from speedtest_tui.core.models.status import CACHE_NAMES, ModelReport
-from speedtest_tui.core.models.survey import survey
-from speedtest_tui.core.race.plan import choose
 from speedtest_tui.core.repair.apply import Application, Progress, StepRow
 from speedtest_tui.core.repair.copying import plan_copy
 from speedtest_tui.core.repair.plan import plan
@@ -63,8 +61,7 @@ class Scope:
     merge, symlinks, tidy: which of the steps that are only offered otherwise
     """
 
-    chosen: tuple[BackendEntry, ...]
-    sizes: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
     whole: bool
     merge: bool = False
     symlinks: bool = False
@@ -119,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
     end_as_interrupted()  # the step in hand is ended cleanly
     scope = _scope(options)
     if options.checksum:
-        checksum(tuple(survey(scope.chosen, scope.sizes)))
+        checksum(tuple(inspect_models(scope.candidates)))
     found = look(scope)
     if options.copy or options.move:
         step = plan_copy(options.copy or options.move, options.to, found.stored, move=bool(options.move))
@@ -149,13 +146,8 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
 
 
 def _scope(options: argparse.Namespace) -> Scope:
-    chosen = choose(backend_names(options.backends), entries())
-    if not chosen:
-        raise UserError("no backend chosen", "name one with --backends, or leave the option out for all")
-    sizes = (options.size,) if options.size else SIZES
     return Scope(
-        chosen,
-        sizes,
+        asked_for(options, (options.size,) if options.size else SIZES),
         options.all or bool(options.copy or options.move),
         options.merge_duplicates,
         options.symlinks,
@@ -164,13 +156,8 @@ def _scope(options: argparse.Namespace) -> Scope:
 
 
 def look(scope: Scope) -> Findings:
-    """Look at the models and at the caches; with --merge-duplicates files of equal size are hashed.
-
-    Raises UserError for a size that no backend knows.
-    """
-    reports = tuple(survey(scope.chosen, scope.sizes))
-    if scope.sizes[0] not in SIZES and not any(report.spec for report in reports):
-        raise UserError(f"no backend has a model of size {scope.sizes[0]!r}", f"choose from {SIZE_NAMES}")
+    """Inspect the models and the caches; with --merge-duplicates files of equal size are hashed."""
+    reports = tuple(inspect_models(scope.candidates))
     stored, uses = scan_caches()
     rows = stored if scope.whole else tuple(row for row in stored if row.name in _names(reports))
     # Rows that are not asked about may still have files that repair others.
@@ -205,7 +192,8 @@ def _duplicates(scope: Scope, stored: Sequence[Stored]) -> tuple[Duplicate, ...]
 def _apply(options: argparse.Namespace, scope: Scope, found: Findings) -> Progress:
     again = replace(scope, merge=False)
     replan = None if options.copy or options.move else lambda: look(again).plan.chosen
-    aftercare = Aftercare(found.reports, loading(scope.chosen, options.timeout) if options.verify else None)
+    entries = tuple(one.entry for one in scope.candidates)
+    aftercare = Aftercare(found.reports, loading(entries, options.timeout) if options.verify else None)
     application = Application(found.plan.chosen, replan=replan, aftercare=aftercare)
     application.start()
     try:

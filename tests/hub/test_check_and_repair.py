@@ -14,10 +14,10 @@ from server import HubServer
 
 from backends.base import BackendEntry, ModelSpec
 from speedtest_tui.core import locations
-from speedtest_tui.core.models import problems
+from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.hashes import checksum
+from speedtest_tui.core.models.inspect import inspect_model
 from speedtest_tui.core.models.scan import scan
-from speedtest_tui.core.models.survey import report
 from speedtest_tui.core.repair.apply import Application
 from speedtest_tui.core.repair.plan import plan
 from speedtest_tui.core.repair.step import Plan, Step
@@ -77,15 +77,15 @@ def secret(made: HubCache) -> Path:
 
 def found(specs: tuple[ModelSpec, ...]) -> list[str]:
     """What `check-models --all` says, but that a model is nowhere."""
-    reports = [report(ENTRY, spec, ("tiny",)) for spec in specs]
+    reports = [inspect_model(ENTRY, spec, ("tiny",)) for spec in specs]
     checksum(reports, lambda *_: None, Event())
-    reports = [report(ENTRY, spec, ("tiny",)) for spec in specs]
-    said = [one for each in reports for one in problems.of_report(each, named=True) if one.kind != "missing"]
-    return [f"{one.kind}: {one.detail}" for one in (*said, *problems.of_caches(list(scan()), (), reports))]
+    reports = [inspect_model(ENTRY, spec, ("tiny",)) for spec in specs]
+    said = [one for each in reports for one in wording.of_report(each, named=True) if one.kind != "missing"]
+    return [f"{one.kind}: {one.advice.what}" for one in (*said, *wording.of_caches(list(scan()), (), reports))]
 
 
 def planned(specs: tuple[ModelSpec, ...]) -> Plan:
-    return plan([report(ENTRY, spec, ("tiny",)) for spec in specs], list(scan()))
+    return plan([inspect_model(ENTRY, spec, ("tiny",)) for spec in specs], list(scan()))
 
 
 def needed(specs: tuple[ModelSpec, ...]) -> tuple[list[Step], list[str]]:

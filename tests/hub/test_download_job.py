@@ -16,7 +16,7 @@ from backends.base import BackendEntry, ModelSpec
 from speedtest_tui.core.download.request import Patience
 from speedtest_tui.core.jobs.download import Download, Downloaded, To, wanted
 from speedtest_tui.core.jobs.job import JobView, words
-from speedtest_tui.core.models.survey import report
+from speedtest_tui.core.models.inspect import inspect_model
 
 DATA = safetensors(1_500_000)
 ENTRY = BackendEntry("toy", "toys.well:Well")
@@ -36,7 +36,7 @@ def begin(root: Path, count: int, source: str = "org/model") -> Path:
 
 
 def download(spec: ModelSpec = SPEC, to: To | None = None, **facts: Any) -> tuple[Download, list[JobView]]:
-    job = Download([report(ENTRY, spec, ("tiny",))], to, Patience(stall_s=20.0, first_wait_s=0.0), **facts)
+    job = Download([inspect_model(ENTRY, spec, ("tiny",))], to, Patience(stall_s=20.0, first_wait_s=0.0), **facts)
     seen: list[JobView] = []
     job.listener = seen.append
     job.run()
@@ -77,7 +77,7 @@ def test_of_two_partials_the_larger_one_is_resumed(hub: HubServer, online: dict[
     add_model(hub, DATA)
     begin(roots(places)["hf"], 100)
     begin(roots(places)["local"], 1_000_000)
-    (one,) = wanted([report(ENTRY, SPEC, ("tiny",))])
+    (one,) = wanted([inspect_model(ENTRY, SPEC, ("tiny",))])
     assert one.request is not None and one.request.cache == "local"
 
 
@@ -126,7 +126,7 @@ def test_damaged_files_are_downloaded_again_and_kept(hub: HubServer, online: dic
 def test_cancelled_and_resumed(hub: HubServer, online: dict[str, str], places: Path) -> None:
     commit = add_model(hub, DATA)
     hub.misbehave("/lfs/*", Stall(after=1_000_000))
-    job = Download([report(ENTRY, SPEC, ("tiny",))])
+    job = Download([inspect_model(ENTRY, SPEC, ("tiny",))])
     job.start()
     assert hub.wait(lambda hub: hub.stalled)
     job.cancel()
@@ -153,8 +153,8 @@ def test_a_failure_comes_with_advice(hub: HubServer, online: dict[str, str], pla
 
 
 def test_a_model_that_does_not_exist_yet_and_one_that_needs_no_download(places: Path) -> None:
-    none = report(ENTRY, replace(SPEC, missing_reason="nobody has published it"), ("tiny",))
-    own = report(ENTRY, ModelSpec("bundled", "toy/model"), ("tiny",))
+    none = inspect_model(ENTRY, replace(SPEC, missing_reason="nobody has published it"), ("tiny",))
+    own = inspect_model(ENTRY, ModelSpec("bundled", "toy/model"), ("tiny",))
     job = Download([none, own])
     job.run()
     assert [(row.state, words(row)) for row in job.view.rows] == [
@@ -165,6 +165,6 @@ def test_a_model_that_does_not_exist_yet_and_one_that_needs_no_download(places: 
 
 
 def test_backends_that_share_a_model_share_a_row(places: Path) -> None:
-    reports = [report(entry, SPEC, ("tiny",)) for entry in (ENTRY, BackendEntry("other", "toys.well:Well"))]
+    reports = [inspect_model(entry, SPEC, ("tiny",)) for entry in (ENTRY, BackendEntry("other", "toys.well:Well"))]
     assert [row.backends for row in Download(reports).view.rows] == [("toy", "other")]
     assert json.dumps([one.source for one in wanted(reports)]) == '["org/model"]'

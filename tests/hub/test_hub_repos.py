@@ -20,7 +20,7 @@ from repos import Kit
 from server import HubServer
 
 from backends import catalogue
-from speedtest_tui.core.models.locate import locate
+from speedtest_tui.core.models.inspect import locate
 
 Environment = dict[str, str]
 

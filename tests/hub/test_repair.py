@@ -22,9 +22,9 @@ from backends.base import BackendEntry, ModelSpec
 from speedtest_tui.core import locations
 from speedtest_tui.core.models.examine import examine
 from speedtest_tui.core.models.hashes import checksum
+from speedtest_tui.core.models.inspect import inspect_model
 from speedtest_tui.core.models.scan import scan
 from speedtest_tui.core.models.status import ModelReport
-from speedtest_tui.core.models.survey import report
 from speedtest_tui.core.repair import trash
 from speedtest_tui.core.repair.apply import Application, Progress
 from speedtest_tui.core.repair.plan import plan
@@ -46,7 +46,7 @@ WEIGHTS = safetensors()
 
 
 def reports(*specs: ModelSpec) -> list[ModelReport]:
-    return [report(ENTRY, spec, ("tiny",)) for spec in specs or (SPEC,)]
+    return [inspect_model(ENTRY, spec, ("tiny",)) for spec in specs or (SPEC,)]
 
 
 def planned(*specs: ModelSpec) -> Plan:

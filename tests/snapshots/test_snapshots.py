@@ -70,7 +70,7 @@ def test_downloading(snap_compare: Any, still_app: MakeApp) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         app: Any = pilot.app
         await pilot.pause()
-        app.dashboard.change_plan(size="small")
+        app.dashboard.change_models(size="small")
         app.dashboard.bridge.caretaker.show(cache_states.DOWNLOADING)
         await pilot.pause()
 

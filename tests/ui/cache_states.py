@@ -9,8 +9,8 @@ from states import NANO, SMALL, model_report
 
 from backends.base import Advice
 from backends.catalogue import openai_checkpoint
+from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.models.inventory import CacheUse, Stored
-from speedtest_tui.core.models.overview import Stock
 from speedtest_tui.core.models.status import CacheState, Fault
 from speedtest_tui.core.repair.step import Note, Plan, Step
 from speedtest_tui.ui.workers.jobs import JobRow, JobView
@@ -83,8 +83,8 @@ USES = (
     CacheUse("local", LOCAL, True, 3_100_000_000, 212_000_000_000, 4),
     CacheUse("whisper", WHISPER, False, 0, 212_000_000_000, 0),
 )
-STOCK = Stock(STORED, USES, (*SMALL, *NANO, *DAMAGED), Plan(STEPS, (NOTE,)), (), done=True)
-CLEAN = Stock(STORED[:2], USES, SMALL, Plan(), (), done=True)
+STOCK = CacheOverview(STORED, USES, (*SMALL, *NANO, *DAMAGED), Plan(STEPS, (NOTE,)), (), done=True)
+CLEAN = CacheOverview(STORED[:2], USES, SMALL, Plan(), (), done=True)
 
 REPAIRING = JobView(
     "repair",

@@ -16,8 +16,9 @@ from backends.registry import BUILT_IN, create, default_backends
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.recorder import RecorderState
 from speedtest_tui.core.host import Host
+from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.jobs.race import Kept
-from speedtest_tui.core.models.overview import Stock
+from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.models.status import CacheName, CacheState, ModelReport, Verification
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot, Row, RowError
@@ -43,7 +44,7 @@ NOW = 1000.0
 SINCE = "since 2026-11-19 20:15: mlx-whisper 1.2× (1.1 to 1.3) faster; all others the same"
 MACHINE = "Apple M4 Pro · 14 cores · 24 GB · macOS 26.1"
 TEXT = "which is the fastest transcription on my mac"
-PLAN = Plan(default_backends(BUILT_IN), runs=3)
+PLAN = Plan(candidates(default_backends(BUILT_IN)), runs=3)
 NOT_HERE = CacheState("missing")
 NOWHERE = CacheState("not-applicable")
 WHOLE = Location(Path("/models/x"), "0123", "hf", 139_000_000)
@@ -223,7 +224,7 @@ class StillCaretaker:
         self._asked = asked
         self.busy = False
         self.view: JobView | None = None
-        self.stock = Stock(done=True)
+        self.stock = CacheOverview(done=True)
 
     def attach(self, post: Callable[[Message], object]) -> None:
         self._posts.append(post)
@@ -269,7 +270,7 @@ class StillBridge:
         self.asked.append(f"load {audio}")
         self.post(ClipReady(clip_view()))
 
-    def look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
+    def look_up(self, entries: Sequence[BackendEntry], size: str, options: object = ()) -> None:
         self.asked.append(f"look_up {size}")
         self.post(ModelsKnown(size, MODELS.get(size, NANO)))
 

@@ -10,7 +10,7 @@ import states
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from speedtest_tui.core.models.overview import Stock
+from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.repair.step import Plan
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.screens.caches import CachesScreen
@@ -48,14 +48,14 @@ class Opened:
         table = self.screen.query_one(name, CacheTable)
         return [[str(cell).strip() for cell in table.get_row_at(at)] for at in range(table.row_count)]
 
-    async def take(self, stock: Stock) -> None:
+    async def take(self, stock: CacheOverview) -> None:
         """Let the caretaker report another look."""
         self.caretaker.stock = stock
         self.caretaker.look(())
         await self.pilot.pause()
 
 
-async def opened(app: SpeedtestApp, pilot: Pilot[None], stock: Stock = cache_states.STOCK) -> Opened:
+async def opened(app: SpeedtestApp, pilot: Pilot[None], stock: CacheOverview = cache_states.STOCK) -> Opened:
     await pilot.pause()
     one = Opened(app, pilot)
     one.caretaker.stock = stock
@@ -106,7 +106,7 @@ async def test_a_new_look_keeps_cursor_and_selection(still_app: MakeApp) -> None
         table = one.screen.query_one("#caches-problems", CacheTable)
         here = table.here
         plan = Plan(cache_states.STEPS[1:], (cache_states.NOTE,))  # the first one has been mended
-        await one.take(Stock(reports=cache_states.STOCK.reports, plan=plan, done=True))
+        await one.take(CacheOverview(reports=cache_states.STOCK.reports, plan=plan, done=True))
         await pilot.pause()
         assert table.here == here
         assert [row[0] for row in one.rows()] == ["[x]", "[ ]", "[ ]", ""]
@@ -115,7 +115,7 @@ async def test_a_new_look_keeps_cursor_and_selection(still_app: MakeApp) -> None
 async def test_a_look_that_is_still_growing_replaces_nothing(still_app: MakeApp) -> None:
     async with still_app().run_test(size=(120, 40)) as pilot:
         one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
-        await one.take(Stock())
+        await one.take(CacheOverview())
         assert len(one.rows()) == 5
 
 
@@ -184,7 +184,7 @@ async def test_the_dashboard_offers_what_can_be_fetched_and_loaded(still_app: Ma
     async with still_app().run_test(size=(120, 40)) as pilot:
         app: Any = pilot.app
         await pilot.pause()
-        app.dashboard.change_plan(size="small")
+        app.dashboard.change_models(size="small")
         await pilot.pause()
         await pilot.press("d", "enter")
         await pilot.pause()

@@ -281,7 +281,7 @@ async def test_a_chosen_model_becomes_the_size_and_its_backend_races(still_app: 
         app: Any = pilot.app
         await pilot.pause()
         app.dashboard.all_backends = False
-        app.dashboard.change_plan(backends=app.dashboard.entries[-1:])
+        app.dashboard.change_models(entries=app.dashboard.entries[-1:])
         app.dashboard.action_convert()
         await pilot.pause()
         await pilot.press("escape")  # the picker

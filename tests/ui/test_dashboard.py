@@ -11,6 +11,8 @@ import states
 from textual.binding import Binding
 from textual.widgets import Static
 
+from backends.base import Advice
+from speedtest_tui.core.models.sizes import Unavailable
 from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.settings import Reading, Settings
 from speedtest_tui.ui.app import SpeedtestApp
@@ -350,7 +352,8 @@ async def test_a_failure_of_the_program_is_one_line_and_a_file(
 
 async def test_a_backend_without_a_model_of_the_size_has_no_row_unless_it_was_chosen(still_app: MakeApp) -> None:
     def reports(size: str) -> tuple[ModelReport, ...]:
-        without = ModelReport("canary-mlx", size, None, unavailable=f"has no {size} model")
+        no_model = Unavailable("no-model", Advice(f"no {size} model", "choose another size"))
+        without = ModelReport("canary-mlx", size, None, unavailable=no_model)
         return (*(report for report in states.SMALL if report.backend != "canary-mlx"), without)
 
     async with still_app().run_test(size=(120, 40)) as pilot:
@@ -360,7 +363,7 @@ async def test_a_backend_without_a_model_of_the_size_has_no_row_unless_it_was_ch
         await pilot.pause()
         assert "canary-mlx" not in {entry.name for entry in app.dashboard.plan.backends}
         app.dashboard.all_backends = False
-        app.dashboard.change_plan(backends=app.dashboard.entries)
+        app.dashboard.change_models(entries=app.dashboard.entries)
         app.dashboard.post_message(ModelsKnown("nano", reports("nano")))
         await pilot.pause()
         assert "canary-mlx" in {entry.name for entry in app.dashboard.plan.backends}

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from backends.registry import BUILT_IN
+from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.core.sessions import store
@@ -24,7 +25,7 @@ PATIENCE_S = 120
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SpeedtestApp:
     monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("SPEEDTEST_MODELS_DIR", str(tmp_path / "models"))
-    return SpeedtestApp(Request(Plan(POCKETSPHINX, runs=2), demo=True, autostart=True, open_backends=False))
+    return SpeedtestApp(Request(Plan(candidates(POCKETSPHINX), runs=2), demo=True, autostart=True, open_backends=False))
 
 
 async def until(app: SpeedtestApp, condition: Callable[[RaceSnapshot], bool]) -> RaceSnapshot:

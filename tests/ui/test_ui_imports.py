@@ -28,13 +28,14 @@ print(json.dumps(modules))
 WHOLE_RACE = """
 import asyncio, json, sys
 from backends.registry import BUILT_IN
+from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.workers.request import Request
 
 async def race():
     entries = tuple(entry for entry in BUILT_IN if entry.name == "pocketsphinx")
-    app = SpeedtestApp(Request(Plan(entries, runs=1), demo=True, autostart=True, open_backends=False))
+    app = SpeedtestApp(Request(Plan(candidates(entries), runs=1), demo=True, autostart=True, open_backends=False))
     async with app.run_test() as pilot:
         async with asyncio.timeout(120):
             while app.dashboard.snapshot is None or not app.dashboard.snapshot.ended:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backends.base import BackendEntry, ModelSpec
+from speedtest_tui.core.models.inspect import inspect_model
 from speedtest_tui.core.models.scan import scan
 from speedtest_tui.core.models.status import ModelReport
-from speedtest_tui.core.models.survey import report
 from speedtest_tui.core.repair.apply import Application, Progress
 from speedtest_tui.core.repair.plan import plan
 from speedtest_tui.core.repair.step import Plan, Step
@@ -20,7 +20,7 @@ ENTRY = BackendEntry("mlx-whisper", "backends.whisper.mlx:MlxWhisper", "this pro
 
 def reports(*specs: ModelSpec) -> list[ModelReport]:
     """How some models stand."""
-    return [report(ENTRY, spec, ("tiny",)) for spec in specs]
+    return [inspect_model(ENTRY, spec, ("tiny",)) for spec in specs]
 
 
 def planned(*specs: ModelSpec) -> Plan:

@@ -14,7 +14,7 @@ from toys import faulty, well
 
 from backends.base import Availability, BackendEntry
 from backends.registry import BUILT_IN
-from speedtest_tui.cli import check_models, console
+from speedtest_tui.cli import console
 from speedtest_tui.cli import main as cli
 from speedtest_tui.core.models import hashes as hashing
 
@@ -36,7 +36,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, places: Path) -> None:
     monkeypatch.setattr(
         "backends.whisper.transformers.TransformersWhisper.availability", lambda self: Availability(True, "1")
     )
-    monkeypatch.setattr(check_models, "entries", lambda: BUILT_IN)
+    monkeypatch.setattr("backends.registry.entries", lambda: BUILT_IN)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_missing_models_come_with_the_command_that_fetches_them(run: Run) -> Non
     code, printed, _ = run("--size", "tiny", "--backends", "whisper-mps")
     assert code == 1
     assert (
-        "tiny.pt is not on this machine: fetch it: `speedtest-tui download --size tiny --backends whisper-mps`"
+        "tiny.pt is not on this machine: download it: `speedtest-tui download --size tiny --backends whisper-mps`"
         in printed
     )
     assert "– missing" in printed
@@ -123,7 +123,7 @@ def test_faults_are_named_with_file_cache_and_fix(run: Run, hub: Path) -> None:
     assert (problem["kind"], problem["cache"], problem["file"]) == ("truncated", "hf", WEIGHTS)
     assert problem["path"] == str(snapshot / WEIGHTS)
     assert "weights.safetensors is cut short" in problem["detail"]
-    assert problem["fix"] == "mend it: `speedtest-tui repair --size tiny --backends mlx-whisper`"
+    assert problem["fix"] == "repair it: `speedtest-tui repair --size tiny --backends mlx-whisper`"
 
 
 def test_the_fallback_makes_it_usable_and_is_said(run: Run, hub: Path) -> None:
@@ -195,7 +195,7 @@ def test_cancelling(run: Run, hub: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.usefixtures("toys")
 def test_verify_loads_and_remembers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     toys = (entry(well.Well), entry(faulty.RaisesInLoad))
-    monkeypatch.setattr(check_models, "entries", lambda: toys)
+    monkeypatch.setattr("backends.registry.entries", lambda: toys)
     code, printed, _ = run("--verify", "--json")
     assert code == 1
     good, bad = (models(printed)[toy.name] for toy in toys)
@@ -213,7 +213,7 @@ def test_verify_loads_and_remembers(run: Run, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.usefixtures("toys")
 def test_verify_leaves_out_what_is_not_there(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(well.Well, "model", lambda self, size: SPEC)
-    monkeypatch.setattr(check_models, "entries", lambda: (entry(well.Well),))
+    monkeypatch.setattr("backends.registry.entries", lambda: (entry(well.Well),))
     code, printed, complaint = run("--verify", "--json")
     assert (code, complaint) == (1, "")
     (model,) = json.loads(printed)["models"]
@@ -222,10 +222,10 @@ def test_verify_leaves_out_what_is_not_there(run: Run, monkeypatch: pytest.Monke
 
 def test_a_backend_whose_code_fails_is_a_line_and_the_rest_is_done(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = BackendEntry("broken", "no_such_module:Thing", "somebody")
-    monkeypatch.setattr(check_models, "entries", lambda: (*BUILT_IN, broken))
+    monkeypatch.setattr("backends.registry.entries", lambda: (*BUILT_IN, broken))
     code, printed, _ = run()
     assert code == 1
-    assert "broken: its code failed (BackendError: its module 'no_such_module' cannot be used" in printed
+    assert "broken: its own code failed (BackendError: its module 'no_such_module' cannot be used" in printed
     assert "6 of 7 models can be used." in printed
 
 

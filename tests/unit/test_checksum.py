@@ -15,9 +15,9 @@ from backends.base import BackendEntry, ModelSpec, RequiredFile
 from speedtest_tui.core.locations import checksums_file
 from speedtest_tui.core.models import hashes as hashing
 from speedtest_tui.core.models.hashes import checksum, with_hash, without_hash
+from speedtest_tui.core.models.inspect import inspect_model
 from speedtest_tui.core.models.remembered import verdict
 from speedtest_tui.core.models.status import Fault, ModelReport
-from speedtest_tui.core.models.survey import report
 
 ENTRY = BackendEntry("toy", "toys.well:Well")
 WEIGHTS = "weights.safetensors"
@@ -29,7 +29,7 @@ def hub(places: Path) -> Path:
 
 
 def look(spec: ModelSpec = SPEC) -> ModelReport:
-    return report(ENTRY, spec, ("tiny",))
+    return inspect_model(ENTRY, spec, ("tiny",))
 
 
 def compare(reports: Sequence[ModelReport]) -> tuple[Fault, ...]:

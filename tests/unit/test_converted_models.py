@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from backends.registry import BUILT_IN, create
+from backends.base import Advice, BackendEntry, Location, ModelSpec
+from backends.registry import BUILT_IN
 from speedtest_tui.core.download.request import request_for
 from speedtest_tui.core.locations import converted_folder
 from speedtest_tui.core.models import sizes as converted
-from speedtest_tui.core.models.locate import NotFound, locate
-from speedtest_tui.core.models.survey import survey
-from speedtest_tui.core.race.plan import choose
+from speedtest_tui.core.models.inspect import inspect_models, locate
 from speedtest_tui.ui.screens.choices import sizes
 
 TDT = {"target": "nemo.collections.asr.models.rnnt_bpe_models.EncDecRNNTBPEModel"}
@@ -27,6 +26,7 @@ CANARY = {
     "quantization": {"group_size": 64, "bits": 8},
 }
 FACTS = {"family": "Parakeet TDT", "dtype": "bfloat16", "bits": None, "parameters": 617_800_000}
+PARAKEETS = ["parakeet-mlx", "parakeet-mlx-exact", "parakeet-mlx-stream"]
 READERS = {"parakeet-mlx": "backends.parakeet.mlx:ParakeetMlx", "canary-mlx": "backends.canary.mlx:CanaryMlx"}
 
 
@@ -48,8 +48,9 @@ def home(places: Path) -> Path:
 
 
 def specs(size: str) -> dict[str, Any]:
-    found = {name: converted.model_of(create(reference), size) for name, reference in READERS.items()}
-    return {name: spec for name, spec in found.items() if spec}
+    entries = [BackendEntry(name, reference) for name, reference in READERS.items()]
+    found = {one.backend: one.resolved().model for one in converted.candidates(entries, size)}
+    return {name: spec for name, spec in found.items() if isinstance(spec, ModelSpec)}
 
 
 def test_each_family_has_its_backend() -> None:
@@ -67,11 +68,19 @@ def test_each_family_has_its_backend() -> None:
 def test_any_folder_can_be_named_by_its_path(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = model(home / "elsewhere" / "mine", TDT)
     monkeypatch.chdir(home)
-    assert converted.size_from("./elsewhere/mine") == str(folder)
-    assert converted.size_from(str(model(converted_folder() / "tdt", TDT))) == "converted/tdt"
-    assert converted.size_from("small") == "small"
+    model(converted_folder() / "tdt", TDT)
+
+    def size(text: str) -> str:
+        found = converted.resolve((text,), BUILT_IN)
+        assert [one.backend for one in found if isinstance(one.model, ModelSpec)] == PARAKEETS
+        return found[0].size
+
+    for text in ("./elsewhere/mine", "elsewhere/mine", "elsewhere/mine/", "./elsewhere/../elsewhere/mine", str(folder)):
+        assert size(text) == str(folder)
+    for text in ("converted/tdt", "tdt", str(converted_folder() / "tdt") + "/"):
+        assert size(text) == "converted/tdt"
     found = locate(specs(str(folder))["parakeet-mlx"])
-    assert not isinstance(found, NotFound) and found.path == folder
+    assert isinstance(found, Location) and found.path == folder
 
 
 @pytest.mark.parametrize(
@@ -92,21 +101,20 @@ def test_a_config_that_is_none_means_nothing(content: str) -> None:
 
 def test_the_survey_knows_it_and_nobody_fetches_it() -> None:
     model(converted_folder() / "tdt", TDT)
-    reports = {report.backend: report for report in survey(BUILT_IN, ("converted/tdt",))}
+    reports = {report.backend: report for report in inspect_models(converted.candidates(BUILT_IN, "converted/tdt"))}
     report = reports["parakeet-mlx"]
     assert report.usable and report.state("local").state == "complete" and report.spec
     assert report.location and report.location.path == converted_folder() / "tdt"
     assert request_for(report.spec) is None
     assert reports["mlx-whisper"].spec is None
-    assert [entry.name for entry in choose(None, BUILT_IN, "converted/tdt")] == ["parakeet-mlx"]
 
 
 def test_one_with_a_file_missing_says_what_to_do() -> None:
     model(converted_folder() / "canary", CANARY, "en.model")
     found = locate(specs("converted/canary")["canary-mlx"])
-    assert isinstance(found, NotFound)
-    assert "de.model is missing" in found.reason and found.reason.startswith("converted/canary ")
-    assert "convert it again" in found.hint
+    assert isinstance(found, Advice)
+    assert "de.model is missing" in found.what and found.what.startswith("converted/canary ")
+    assert "convert it again" in found.todo
 
 
 def test_the_list_of_sizes_offers_what_was_converted(home: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from caches import CHECKPOINT, COMMIT, FILES, GOOD, SPEC, archive, payload, put
 
-from backends.base import BackendEntry, Location, ModelSpec
+from backends.base import Advice, BackendEntry, Location, ModelSpec
 from backends.catalogue import MLX_WHISPER, openai_checkpoint
-from speedtest_tui.core.models.locate import NotFound, locate
+from speedtest_tui.core.models.inspect import locate
+from speedtest_tui.core.models.sizes import Candidate
 from speedtest_tui.core.race.prepare import Entrant, prepare
 
 SIZE = sum(map(len, GOOD.values()))
@@ -19,9 +20,9 @@ SIZE = sum(map(len, GOOD.values()))
 
 def problem(spec: ModelSpec = SPEC) -> str:
     found = locate(spec)
-    assert isinstance(found, NotFound)
-    assert found.hint
-    return found.reason
+    assert isinstance(found, Advice)
+    assert found.todo
+    return found.what
 
 
 def test_complete(hub: Path) -> None:
@@ -156,13 +157,13 @@ def test_the_fallback_is_used_and_said(hub: Path, monkeypatch: pytest.MonkeyPatc
 
     spec = ModelSpec("hub", "org/name-q4", FILES, fallback=SPEC)
     monkeypatch.setattr(Well, "model", lambda self, size: spec)
-    entry = BackendEntry("well", "toys.well:Well")
-    found = prepare(entry, "tiny", None, threading.Event())
+    candidate = Candidate(BackendEntry("well", "toys.well:Well"), "tiny")
+    found = prepare(candidate, None, threading.Event())
     assert not isinstance(found, Entrant)
     assert (found.status, found.error.message) == ("missing-model", "org/name-q4 is not on this machine")
 
     snapshot = put(hub)
-    found = prepare(entry, "tiny", None, threading.Event())
+    found = prepare(candidate, None, threading.Event())
     assert isinstance(found, Entrant)
     assert (found.spec, found.location.path) == (SPEC, snapshot)
     assert found.warnings == ("ran org/name because org/name-q4 is not on this machine",)
@@ -171,15 +172,17 @@ def test_the_fallback_is_used_and_said(hub: Path, monkeypatch: pytest.MonkeyPatc
 def test_what_to_do_is_a_command_that_can_be_typed(hub: Path) -> None:
     tiny = MLX_WHISPER["tiny"]
     found = locate(tiny)
-    assert isinstance(found, NotFound)
-    assert found.hint == "fetch it: `speedtest-tui download --size tiny --backends mlx-whisper`"
+    assert isinstance(found, Advice)
+    assert found.todo == "download it: `speedtest-tui download --size tiny --backends mlx-whisper`"
     assert tiny.fallback is not None
     payload(put(hub, repository=tiny.fallback.source) / "config.json").write_bytes(b"{")
     found = locate(tiny.fallback)
-    assert isinstance(found, NotFound)
-    assert found.reason == f"{tiny.fallback.source} is damaged (HF cache: config.json is not valid JSON)"
-    assert found.hint == "mend it: `speedtest-tui repair --size tiny --backends mlx-whisper`"
-    assert locate(SPEC).hint == "fetch it: `speedtest-tui download`"  # a third party's: what to type is not known here
+    assert isinstance(found, Advice)
+    assert found.what == f"{tiny.fallback.source} is damaged (HF cache: config.json is not valid JSON)"
+    assert found.todo == "repair it: `speedtest-tui repair --size tiny --backends mlx-whisper`"
+    found = locate(SPEC)
+    assert isinstance(found, Advice)
+    assert found.todo == "download it: `speedtest-tui download`"  # a third party's: what to type is not known here
 
 
 def test_every_cache_with_something_in_it_is_named(places: Path, hub: Path) -> None:

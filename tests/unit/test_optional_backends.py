@@ -8,7 +8,8 @@ import pytest
 
 from backends.registry import BUILT_IN, default_backends, entries
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.race.plan import Plan, choose
+from speedtest_tui.core.models.sizes import candidates, choose
+from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.core.race.supervisor import Race
 from speedtest_tui.ui.widgets.details_pane import details
@@ -27,7 +28,8 @@ def raced(tmp_path_factory: pytest.TempPathFactory, demo: Clip, models_dir: Path
     """One race of all three on nano weights, with a beam for the plain one."""
     pytest.importorskip("parakeet_mlx")
     names = ("parakeet-mlx", *OPTIONAL)
-    plan = Plan(choose(names, BUILT_IN), runs=2, options=(("parakeet-mlx", "beam", "3"), ("gone", "a", "b")))
+    options = (("parakeet-mlx", "beam", "3"), ("gone", "a", "b"))
+    plan = Plan(candidates(choose(names, BUILT_IN), options=options), runs=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         patch.setenv("SPEEDTEST_MODELS_DIR", str(models_dir))

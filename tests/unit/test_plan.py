@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import pytest
 
 from backends.base import BackendEntry
 from backends.registry import BUILT_IN
+from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.race.plan import Plan, choose
+from speedtest_tui.core.models.sizes import Unavailable, candidates, choose
+from speedtest_tui.core.race.plan import Plan
 
 A, B, C = (BackendEntry(name, f"m:{name}") for name in "abc")
 
@@ -24,39 +27,44 @@ A, B, C = (BackendEntry(name, f"m:{name}") for name in "abc")
         ({"stall_s": 0.0}, "time-out of 0 s"),
         ({"stall_s": -5.0}, "time-out of -5 s"),
         ({"stall_s": float("nan")}, "time-out of nan s"),
-        ({"backends": ()}, "no backend chosen"),
+        ({"candidates": ()}, "no backend chosen"),
     ],
 )
 def test_refused(change: dict[str, Any], what: str) -> None:
     with pytest.raises(UserError) as caught:
-        Plan(**{"backends": (A,), **change})
+        Plan(**{"candidates": candidates((A,)), **change})
     assert what in caught.value.what
     assert caught.value.todo
 
 
 def test_defaults() -> None:
-    plan = Plan((A,))
+    plan = Plan(candidates((A,)))
     assert (plan.size, plan.runs, plan.warmup, plan.order, plan.language) == ("nano", 5, 1, "interleaved", None)
 
 
 def test_choosing() -> None:
     assert choose(None, (A, B, C)) == (A, B, C)
     assert choose(["c", "a", "c"], (A, B, C)) == (C, A)
-    assert choose([], (A, B)) == ()
+    with pytest.raises(UserError, match="no backend chosen"):
+        choose([], (A, B))
 
 
-def test_backends_without_a_model_of_the_size_are_left_out_unless_named() -> None:
+def names(size: str = "small", backends: str | None = None) -> list[str]:
+    return [one.backend for one in asked_for(argparse.Namespace(backends=backends), (size,))]
+
+
+def test_backends_without_a_model_of_the_size_are_left_out_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
     all_sizes, none = BackendEntry("well", "toys.well:Well"), BackendEntry("none", "toys.faulty:NoModel")
     broken = BackendEntry("broken", "toys.faulty:RaisesWhenMade")
-    assert choose(None, (all_sizes, none, broken), "small") == (all_sizes, broken)
-    assert choose(["none"], (all_sizes, none, broken), "small") == (none,)
-    assert choose(None, (all_sizes, none, broken)) == (all_sizes, none, broken)
+    monkeypatch.setattr("backends.registry.entries", lambda: (all_sizes, none, broken))
+    assert names() == ["well", "broken"]
+    assert names(backends="none") == ["none"]
+    (lacking,) = asked_for(argparse.Namespace(backends="none"), ("small",))
+    assert isinstance(lacking.model, Unavailable) and lacking.model.kind == "no-model"
 
 
-def test_canary_races_by_default_where_it_has_a_model() -> None:
-    def names(size: str) -> list[str]:
-        return [entry.name for entry in choose(None, BUILT_IN, size)]
-
+def test_canary_races_by_default_where_it_has_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backends.registry.entries", lambda: BUILT_IN)
     assert "canary-mlx" in names("nano")
     assert "canary-mlx" in names("large")
     assert set(names("large")) - set(names("small")) == {"canary-mlx"}

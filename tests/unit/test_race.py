@@ -6,12 +6,11 @@ import itertools
 from pathlib import Path
 
 import pytest
-from racing import entry, noise, plan, rows, run, survivors
+from racing import noise, plan, rows, run, survivors
 from toys import well
 
 from speedtest_tui.core import host
 from speedtest_tui.core.race import watch as quiet
-from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -159,6 +158,6 @@ def test_facts_in_a_librarys_own_types() -> None:
 def test_a_race_in_which_nobody_can_run() -> None:
     from toys import faulty
 
-    snapshot = run(Plan((entry(faulty.NotInstalled), entry(faulty.NoModel)), runs=1))
+    snapshot = run(plan(faulty.NotInstalled, faulty.NoModel, runs=1))
     assert snapshot.state == "done"
     assert snapshot.verdict.sentence == "no backend finished: nothing to compare"

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from caches import CHECKPOINT, SPEC, payload, put, safetensors
 
-from backends.base import Availability, BackendEntry, Location, ModelSpec
+from backends.base import Advice, Availability, BackendEntry, Location, ModelSpec
 from backends.catalogue import SIZES
 from backends.registry import BUILT_IN
 from speedtest_tui.core.models import remembered
 from speedtest_tui.core.models.fingerprint import fingerprint, libraries
-from speedtest_tui.core.models.problems import can_run, of_report
+from speedtest_tui.core.models.inspect import find, inspect_models
+from speedtest_tui.core.models.sizes import Candidate, Unavailable, candidates, resolve
 from speedtest_tui.core.models.status import ModelReport, Verification
-from speedtest_tui.core.models.survey import survey
-from speedtest_tui.core.race.prepare import find
+from speedtest_tui.core.models.wording import can_run, of_report
 
 ENTRIES = {entry.name: entry for entry in BUILT_IN}
 TINY, PLAIN = "mlx-community/whisper-tiny-mlx-q4", "mlx-community/whisper-tiny-mlx"
@@ -41,18 +41,22 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"backends.{module}.{name}.availability", lambda self: Availability(True, "1.0"))
 
 
+def of_all_sizes() -> tuple[Candidate, ...]:
+    return resolve(SIZES, BUILT_IN)
+
+
 def one(backend: str, size: str) -> ModelReport:
-    (report,) = survey([ENTRIES[backend]], (size,))
+    (report,) = inspect_models(candidates([ENTRIES[backend]], size))
     return report
 
 
 def test_sizes_that_mean_one_model_share_a_row(places: Path) -> None:
-    rows = {(report.backend, report.sizes) for report in survey(BUILT_IN, SIZES)}
+    rows = {(report.backend, report.sizes) for report in inspect_models(of_all_sizes())}
     assert ("mlx-whisper", ("large", "turbo")) in rows
     assert ("whisper-mps", ("large", "large-v3")) in rows
     assert ("parakeet-mlx", SIZES[1:]) in rows
     assert ("pocketsphinx", SIZES) in rows
-    assert all(report.size == report.sizes[0] for report in survey(BUILT_IN, SIZES))
+    assert all(report.size == report.sizes[0] for report in inspect_models(of_all_sizes()))
 
 
 def test_the_columns_that_apply(places: Path) -> None:
@@ -101,7 +105,7 @@ def test_the_fallback_is_there_with_its_own_states(hub: Path) -> None:
     assert report.location.path == snapshot
     (problem,) = of_report(report, named=False)
     assert not problem.counts
-    assert f"{PLAIN} runs in its place" in problem.detail
+    assert f"{PLAIN} runs in its place" in problem.advice.what
 
     preferred = put(hub, repository=TINY)
     report = one("mlx-whisper", "tiny")
@@ -120,7 +124,7 @@ def test_built_in_and_bundled_models_can_always_be_used(places: Path) -> None:
 
 def test_a_size_that_a_backend_has_not() -> None:
     report = one("canary-mlx", "small")
-    assert (report.spec, report.unavailable) == (None, "has no small model")
+    assert report.spec is None and report.without_model
     (problem,) = of_report(report, named=False)
     assert (problem.kind, problem.counts) == ("no-model", False)
     assert of_report(report, named=True)[0].counts
@@ -145,7 +149,7 @@ def test_what_is_not_installed_keeps_its_states(hub: Path, monkeypatch: pytest.M
     none = Availability(False, fix="pip install it")
     monkeypatch.setattr("backends.whisper.mlx.MlxWhisper.availability", lambda self: none)
     report = one("mlx-whisper", "tiny")
-    assert report.unavailable == "not installed: pip install it"
+    assert report.unavailable == Unavailable("not-installed", Advice("not installed", "pip install it"))
     assert report.state("hf").state == "complete"
     assert not can_run(report)
     assert [problem.counts for named in (False, True) for problem in of_report(report, named=named)] == [False, True]
@@ -157,30 +161,37 @@ def test_a_backend_whose_code_fails_is_a_row(places: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("backends.whisper.mlx.MlxWhisper.model", fail)
     broken = BackendEntry("gone", "no_such_module:Thing", "somebody")
-    reports = list(survey([ENTRIES["mlx-whisper"], broken, ENTRIES["pocketsphinx"]], ("tiny",)))
+    reports = list(inspect_models(candidates([ENTRIES["mlx-whisper"], broken, ENTRIES["pocketsphinx"]], "tiny")))
     assert [report.backend for report in reports] == ["mlx-whisper", "gone", "pocketsphinx"]
-    assert reports[0].unavailable == "its code failed (KeyError: 'no\\nsuch')"
-    assert reports[1].unavailable.startswith("its code failed (BackendError: its module 'no_such_module'")
+    assert [report.unavailable.kind for report in reports[:2] if report.unavailable] == ["broken", "broken"]
+    first, second = (of_report(report, named=False)[0].advice.what for report in reports[:2])
+    assert first == "mlx-whisper: its own code failed (KeyError: 'no\\nsuch')"
+    assert second.startswith("gone: its own code failed (BackendError: its module 'no_such_module'")
     assert all(problem.counts for report in reports[:2] for problem in of_report(report, named=False))
 
 
 def test_a_model_that_is_no_model(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backends.whisper.mlx.MlxWhisper.model", lambda self, size: "whisper-tiny")
-    assert "its code failed" in one("mlx-whisper", "tiny").unavailable
+    why = one("mlx-whisper", "tiny").unavailable
+    assert why is not None and why.kind == "broken"
 
 
 def test_a_size_that_a_backend_does_not_have(places: Path) -> None:
     report = one("mlx-whisper", "tiny.en")
-    assert (report.spec, report.unavailable) == (None, "has no tiny.en model")
+    assert report.spec is None and report.without_model
     assert one("whisper-mps", "tiny.en").spec is not None
     (problem,) = of_report(report, named=False)
-    assert (problem.kind, problem.counts, problem.detail) == ("no-model", False, "mlx-whisper has no tiny.en model")
+    assert (problem.kind, problem.counts, problem.advice.what) == (
+        "no-model",
+        False,
+        "mlx-whisper has no tiny.en model",
+    )
 
 
 def test_cancelling_ends_it(places: Path) -> None:
     cancelled = threading.Event()
     seen = []
-    for report in survey(BUILT_IN, SIZES, cancelled):
+    for report in inspect_models(of_all_sizes(), cancelled):
         seen.append(report)
         cancelled.set()
     assert len(seen) == 1
@@ -217,5 +228,5 @@ def test_no_look_needs_the_network_or_changes_a_thing(hub: Path, places: Path, m
         raise AssertionError("a look at the caches used the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    assert list(survey(BUILT_IN, SIZES))
+    assert list(inspect_models(of_all_sizes()))
     assert sorted(str(path) for path in places.rglob("*")) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from rich.cells import cell_len
@@ -15,7 +16,7 @@ from speedtest_tui.core.models.status import CacheState, ModelReport, StateName,
 LOADED = Verification("ok", "loads and transcribes", "/x", 0.42, "f", "2026-11-20T12:00:00+00:00")
 
 
-@pytest.mark.parametrize("state", wording.MARKS)
+@pytest.mark.parametrize("state", get_args(StateName))
 def test_every_state_fits_its_column(state: StateName) -> None:
     for known in (CacheState(state, 139_000_000, 483_000_000), CacheState(state)):
         assert cell_len(wording.short(known)[0]) <= 9

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from backends.base import BackendError
+from backends.base import BackendError, Location
 from backends.catalogue import SIZES
 from backends.registry import create, default_backends, entries
 from speedtest_tui import __version__
 from speedtest_tui.core import disk, host, locations
 from speedtest_tui.core.audio.devices import DeviceReport, input_devices
-from speedtest_tui.core.models.locate import NotFound, locate
+from speedtest_tui.core.models.inspect import locate
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _backend(name: str, reference: str, provider: str) -> BackendCheck:
     sizes = tuple(
         size
         for size, spec in specs
-        if spec and not spec.missing_reason and (spec.kind == "embedded" or not isinstance(locate(spec), NotFound))
+        if spec and not spec.missing_reason and (spec.kind == "embedded" or isinstance(locate(spec), Location))
     )
     return BackendCheck(
         name, provider, availability.ok, availability.version, availability.device, availability.fix, sizes

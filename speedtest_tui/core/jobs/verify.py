@@ -22,7 +22,7 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.fingerprint import fingerprint, libraries
 from speedtest_tui.core.models.remembered import remember
 from speedtest_tui.core.models.status import ModelReport, Outcome, Verification
-from speedtest_tui.core.process.lines import Event, ProtocolError
+from speedtest_tui.core.process.lines import Assignment, Event, ProtocolError
 from speedtest_tui.core.process.parent import ChildHandle, Ended, Report
 from speedtest_tui.core.race.events import apply
 from speedtest_tui.core.race.prepare import assign, shared_samples
@@ -70,9 +70,11 @@ def verify(
     cancelled: threading.Event,
     *,
     timeout: float | None = None,
+    chosen: Sequence[tuple[str, str]] = (),
 ) -> Verification | None:
     """Load a model from where it lies and transcribe a tone with it; blocks until that is done or has failed.
 
+    chosen: what the backend is set to, as names and values
     timeout: seconds without any progress after which to give up; None for those of a race
     Returns None where it was cancelled: such a check says nothing and is not to be remembered.
     """
@@ -83,7 +85,7 @@ def verify(
     try:
         with shared_samples(tone()) as descriptor:
             check = _Check(entry, on_change, cancelled, timeout or DEFAULT_STALL_S)
-            if not check.run(entry, spec, location, descriptor):
+            if not check.run(assign(entry.reference, spec, location, descriptor, chosen=chosen)):
                 return None
         seconds, outcome, message = check.row.load_s or 0.0, "ok", "loads and transcribes"
     except Refuted as reason:
@@ -108,7 +110,7 @@ def loading(entries: Sequence[BackendEntry], timeout: float | None = None) -> Lo
         def on_change(phase: str, _seconds: float) -> None:
             tell(f"{report.backend}: {DOING[phase]}")
 
-        verified = verify(entry, spec, location, on_change, cancelled, timeout=timeout)
+        verified = verify(entry, spec, location, on_change, cancelled, timeout=timeout, chosen=report.options)
         if verified is not None:
             try:
                 remember(entry.name, verified)
@@ -129,13 +131,13 @@ class _Check:
         self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._watch = StallWatch(limit_s, time.monotonic())
 
-    def run(self, entry: BackendEntry, spec: ModelSpec, location: Location, descriptor: int) -> bool:
+    def run(self, assignment: Assignment) -> bool:
         """Whether it went to its end; False where it was cancelled. Raises Refuted or GaveUp."""
         self._tell()
         if self._cancelled.is_set():
             return False
         try:
-            child = ChildHandle(0, assign(entry.reference, spec, location, descriptor), self._reports)
+            child = ChildHandle(0, assignment, self._reports)
         except OSError as error:
             raise Refuted(f"its process could not be started ({error})") from None
         try:

@@ -11,13 +11,11 @@ from typing import Literal
 
 from backends.base import ModelSpec
 from speedtest_tui.core import locations
-from speedtest_tui.core.models.layout import is_safe_name, is_safe_part, repository_folder
+from speedtest_tui.core.models.layout import is_safe_name, repository_folder
+from speedtest_tui.core.models.sizes import folder_of
 from speedtest_tui.core.models.status import CacheName
 
 PlaceLayout = Literal["hub", "plain", "converted", "checkpoint"]
-
-CONVERTED = "converted/"
-"""How the size and the source of a model begin that this program converted; the rest is its folder's name."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +34,6 @@ class Place:
 def root_of(cache: CacheName) -> Path:
     """The folder of a cache."""
     return {"hf": locations.hf_cache, "local": locations.local_cache, "whisper": locations.whisper_cache}[cache]()
-
-
-def folder_of(name: str) -> Path | None:
-    """The folder that "converted/<name>" or an absolute path means; None for sizes and names that lead elsewhere."""
-    if name.startswith(CONVERTED):
-        part = name.removeprefix(CONVERTED)
-        return locations.converted_folder() / part if is_safe_part(part) else None
-    return Path(name) if Path(name).is_absolute() else None
-
-
-def is_there(name: str) -> bool:
-    """Whether a name means a folder, as `folder_of` understands it, that exists."""
-    folder = folder_of(name)
-    return folder is not None and folder.is_dir()
 
 
 def places(spec: ModelSpec, cache: CacheName) -> tuple[Place, ...]:

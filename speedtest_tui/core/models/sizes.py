@@ -1,15 +1,233 @@
-"""Models that are chosen by their folder instead of a size: "converted/<name>", or the absolute path of any other."""
+"""What a model is called and what that means: the only place where a size, a path or a converted model's name is read.
+
+A name is resolved once, into a candidate that carries the model; whoever comes later uses what it carries.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from backends.base import Backend, ModelSpec
+from backends.base import Advice, Availability, Backend, BackendEntry, ModelSpec
+from backends.catalogue import SIZES
+from backends.registry import create, default_backends
 from speedtest_tui.core import locations
-from speedtest_tui.core.convert import report
-from speedtest_tui.core.models.layout import is_safe_part
-from speedtest_tui.core.models.places import CONVERTED, folder_of, names_in
+from speedtest_tui.core.errors import UserError, unknown
+
+CONVERTED = "converted/"
+"""How the name of a model begins that this program converted; the rest is its folder's name."""
+
+Option = tuple[str, str, str]
+"""Backend, name and value: what a single backend is set to."""
+
+OTHER_SIZE = "choose another size, or leave this backend out"
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Why a backend cannot run a model at all.
+
+    kind: its library is missing; it has no model of that name; its own code fails
+    advice: a clause such as "not installed", "no small model", "its own code failed (...)", and what to do
+    """
+
+    kind: Literal["not-installed", "no-model", "broken"]
+    advice: Advice
+
+    def sentence(self, backend: str) -> str:
+        """ "canary-mlx has no small model"."""
+        what = self.advice.what
+        return {"not-installed": f"{backend} is {what}", "no-model": f"{backend} has {what}"}.get(
+            self.kind, f"{backend}: {what}"
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backend with a model: what takes part in a race.
+
+    size: what the model is called: a name of the catalogue, "converted/<name>", or the absolute path of a folder
+    options: what this backend is set to, as names and values
+    model: what the name means for this backend; None until somebody has asked it (`resolved`)
+    """
+
+    entry: BackendEntry
+    size: str
+    options: tuple[tuple[str, str], ...] = ()
+    model: ModelSpec | Unavailable | None = None
+
+    @property
+    def backend(self) -> str:
+        """The backend's name."""
+        return self.entry.name
+
+    @property
+    def lacks_model(self) -> bool:
+        """Whether its backend is known to have no model of this name."""
+        return isinstance(self.model, Unavailable) and self.model.kind == "no-model"
+
+    def resolved(self) -> Candidate:
+        """The same with its model. Never raises: a backend whose own code fails is one that is unavailable."""
+        if self.model is not None:
+            return self
+        try:
+            spec = _spec(create(self.entry.reference), self.size)
+            found = spec or Unavailable("no-model", Advice(f"no {self.size} model", OTHER_SIZE))
+        except Exception as error:
+            found = broken(error)
+        return replace(self, model=found)
+
+
+def choose(names: Sequence[str] | None, entries: Sequence[BackendEntry]) -> tuple[BackendEntry, ...]:
+    """The entries that `names` asks for, each once and in that order; where it is None, those that race by default.
+
+    Raises UserError for a name that no entry has, and where none is left.
+    """
+    known = {entry.name: entry for entry in entries}
+    for name in names or ():
+        if name not in known:
+            raise unknown("backend", name, known)
+    chosen = default_backends(entries) if names is None else tuple(known[name] for name in dict.fromkeys(names))
+    if not chosen:
+        raise UserError("no backend chosen", "name one with --backends, or leave the option out for all")
+    return chosen
+
+
+def candidates(
+    entries: Iterable[BackendEntry], size: str = SIZES[0], options: Sequence[Option] = ()
+) -> tuple[Candidate, ...]:
+    """One candidate for each backend, with its own options. No backend is asked: cheap enough for the first frame."""
+    return tuple(
+        Candidate(entry, size, tuple((name, value) for backend, name, value in options if backend == entry.name))
+        for entry in entries
+    )
+
+
+def resolve(
+    texts: Sequence[str], entries: Sequence[BackendEntry], options: Sequence[Option] = ()
+) -> tuple[Candidate, ...]:
+    """What each of `texts`, as a person typed it, means for each of `entries`; all of a backend's one after another.
+
+    Raises UserError for a text that means nothing, or nothing to any of these backends; a size of the catalogue always
+    means something.
+    """
+    by_text = [_meanings(text, entries, options) for text in texts]
+    return tuple(candidate for of_entry in zip(*by_text, strict=True) for candidate in of_entry)
+
+
+def _meanings(text: str, entries: Sequence[BackendEntry], options: Sequence[Option]) -> tuple[Candidate, ...]:
+    """A path wins where it is spelled as one. Of words, what backends know wins over converted models and folders."""
+    if text.startswith(("/", "./", "../", "~")) or text.endswith("/") or text in (".", ".."):
+        return _in_folder(text, name_of_folder(_folder(text)), entries, options)
+    if text.startswith(CONVERTED):
+        if not is_there(text):
+            raise UserError(f"no converted model is called {text!r}", f"choose from {_known_names()}")
+        return _in_folder(text, text, entries, options)
+    found = _all_resolved(entries, text, options)
+    if text in SIZES or not all(one.lacks_model for one in found):
+        return found
+    if is_there(CONVERTED + text):
+        return _in_folder(text, CONVERTED + text, entries, options)
+    if text and Path(text).exists():
+        return _in_folder(text, name_of_folder(_folder(text)), entries, options)
+    who = f"{entries[0].name} has no" if len(entries) == 1 else "no backend has a"
+    raise UserError(f"{who} model of size {text!r}", f"choose from {_known_names()}")
+
+
+def _in_folder(
+    text: str, size: str, entries: Sequence[BackendEntry], options: Sequence[Option]
+) -> tuple[Candidate, ...]:
+    found = _all_resolved(entries, size, options)
+    if all(one.lacks_model for one in found):
+        who = f"{entries[0].name} cannot" if len(entries) == 1 else "no backend can"
+        raise UserError(f"{who} read the model in {text}", "name the folder of another one, or a size")
+    return found
+
+
+def _all_resolved(entries: Sequence[BackendEntry], size: str, options: Sequence[Option]) -> tuple[Candidate, ...]:
+    return tuple(one.resolved() for one in candidates(entries, size, options))
+
+
+def _spec(backend: Backend, size: str) -> ModelSpec | None:
+    """The model of a name: one of the backend's map, or one in a folder that it can read."""
+    folder = folder_of(size)
+    if folder is None:
+        return _checked(backend.model(size))
+    spec = _checked(backend.model(str(folder)))
+    # The name, not the path: it says the same on the machine that a result is shown on.
+    return None if spec is None or spec.kind != "folder" else replace(spec, source=size)
+
+
+def _checked(spec: object) -> ModelSpec | None:
+    if spec is None or isinstance(spec, ModelSpec):
+        return spec
+    raise TypeError(f"{type(spec).__name__} instead of a model")
+
+
+def broken(error: Exception) -> Unavailable:
+    """What is said of a backend whose own code failed."""
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return Unavailable(
+        "broken",
+        Advice(f"its own code failed ({reason})", "report it to those who provide it, or leave this backend out"),
+    )
+
+
+def installed(availability: Availability) -> Unavailable | None:
+    """Why a backend cannot run here, whatever the model; None where it can."""
+    return None if availability.ok else Unavailable("not-installed", Advice("not installed", availability.fix))
+
+
+def _folder(text: str) -> Path:
+    """The folder that a path means, absolute. Raises UserError where there is none, or no model in it."""
+    try:
+        path = Path(text).expanduser().absolute()
+        path = path.resolve() if ".." in path.parts else path
+        exists, is_folder, has_config = path.exists(), path.is_dir(), (path / "config.json").exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise UserError(f"{text} cannot be read ({reason})", "name a model's folder that is readable") from error
+    if not exists:
+        raise UserError(f"{text} does not exist", f"name a model's folder, or choose from {_known_names()}")
+    if not is_folder and path.suffix == ".nemo":
+        raise UserError(f"{text} is a NeMo checkpoint", f"convert it first: `speedtest-tui convert {text}`")
+    if not is_folder:
+        raise UserError(f"{text} is a file", "name a model's folder")
+    if not has_config:
+        raise UserError(f"{text} is no model's folder (it has no config.json)", "name one that `convert` has made")
+    return path
+
+
+def _known_names() -> str:
+    names = (*SIZES, *(model.size for model in converted_models()))
+    return f"{', '.join(names)}, or name a model's folder"
+
+
+# Folders.
+
+
+def name_of_folder(folder: Path) -> str:
+    """What a model's folder is called as a size."""
+    inside = folder.parent == locations.converted_folder() and folder_of(CONVERTED + folder.name) is not None
+    return f"{CONVERTED}{folder.name}" if inside else str(folder)
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder that "converted/<name>" or an absolute path means; None for sizes and names that lead elsewhere."""
+    if name.startswith(CONVERTED):
+        from speedtest_tui.core.models.layout import is_safe_part
+
+        part = name.removeprefix(CONVERTED)
+        return locations.converted_folder() / part if is_safe_part(part) else None
+    return Path(name) if Path(name).is_absolute() else None
+
+
+def is_there(name: str) -> bool:
+    """Whether a name means a folder, as `folder_of` understands it, that exists."""
+    folder = folder_of(name)
+    return folder is not None and folder.is_dir()
 
 
 @dataclass(frozen=True)
@@ -26,38 +244,17 @@ def converted_models() -> tuple[ConvertedModel, ...]:
     """All models that this program converted, by name; folders without a readable account are left out."""
     folder = locations.converted_folder()
     try:
-        names = names_in(folder)
+        folders = sorted(folder.iterdir())
     except OSError:
         return ()
-    found = (_described(folder / name) for name in names if not name.startswith("."))
+    found = (_described(one) for one in folders if not one.name.startswith("."))
     return tuple(model for model in found if model)
 
 
 def _described(folder: Path) -> ConvertedModel | None:
+    from speedtest_tui.core.convert import report
+
     found = report.read(folder)
     if found is None:
         return None
     return ConvertedModel(CONVERTED + folder.name, found.family, found.form, found.parameters)
-
-
-def size_of(folder: Path) -> str:
-    """What a model folder is called as a size."""
-    inside = folder.parent == locations.converted_folder() and is_safe_part(folder.name)
-    return f"{CONVERTED}{folder.name}" if inside else str(folder)
-
-
-def size_from(text: str) -> str:
-    """What a person typed as a size, with the path of a folder made absolute."""
-    if text.startswith(("/", "./", "../", "~")):
-        return size_of(Path(text).expanduser().absolute())
-    return text
-
-
-def model_of(backend: Backend, size: str) -> ModelSpec | None:
-    """The model that a size means for a backend: one of its map, or one in a folder that it can read."""
-    folder = folder_of(size)
-    if folder is None:
-        return backend.model(size)
-    spec = backend.model(str(folder))
-    # The name, not the path: it says the same on the machine that a result is shown on.
-    return None if spec is None or spec.kind != "folder" else replace(spec, source=size)

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from backends.base import Location, ModelSpec
+from speedtest_tui.core.models.sizes import Unavailable
 
 CacheName = Literal["hf", "local", "whisper"]
 CACHES: tuple[CacheName, ...] = ("hf", "local", "whisper")
 """The columns of every table, in the order in which a model is looked for."""
-
-NO_MODEL = "has no "
-"""How the sentence of a backend begins that has no model of a size."""
 
 CACHE_NAMES: dict[CacheName, str] = {"hf": "HF", "local": "local", "whisper": "whisper"}
 """What people read; sentences say "the HF cache"."""
@@ -129,7 +127,8 @@ class ModelReport:
 
     size: the first size that means this model; `sizes` has all of them
     location: what a race would load now, or None; of the fallback where only that is usable
-    unavailable: why the backend cannot run at all ("not installed: pip install ..."), or ""
+    unavailable: why the backend cannot run at all
+    options: what the backend is set to, as names and values
     """
 
     backend: str
@@ -140,12 +139,13 @@ class ModelReport:
     location: Location | None = None
     verified: Verification | None = None
     fallback: ModelReport | None = None
-    unavailable: str = ""
+    unavailable: Unavailable | None = None
+    options: tuple[tuple[str, str], ...] = ()
 
     @property
     def without_model(self) -> bool:
         """Whether the backend could run, but has no model of that size."""
-        return self.spec is None and self.unavailable.startswith(NO_MODEL)
+        return self.unavailable is not None and self.unavailable.kind == "no-model"
 
     @property
     def usable(self) -> bool:

@@ -1,52 +1,59 @@
-"""How the state of a model is written, the same in every table: a glyph, a word, and what is worth a glance."""
+"""How models and caches are put into words, the same in every table: their state, what is wrong, and what to do."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Literal, get_args
 
+from backends.base import Advice
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.models.status import CacheState, ModelReport, StateName
-
-Mood = Literal["good", "now", "needs-you", "bad", "quiet"]
-"""What a state asks of its reader; a screen has one colour for each, and none of them says anything alone."""
-
-MARKS: dict[StateName, tuple[str, str, Mood]] = {
-    "complete": ("✓", "complete", "good"),
-    "partial": ("◐", "partial", "needs-you"),
-    "damaged": ("✗", "damaged", "bad"),
-    "broken-link": ("⚯", "broken link", "bad"),
-    "wrong-layout": ("⚯", "wrong layout", "needs-you"),
-    "missing": ("–", "missing", "quiet"),
-    "not-applicable": ("", "n/a", "quiet"),
-}
+from speedtest_tui.core.format import LOOKS, Mood
+from speedtest_tui.core.models.inspect import command, explained, location_of, name_of
+from speedtest_tui.core.models.inventory import CacheUse, Stored
+from speedtest_tui.core.models.status import (
+    CACHE_NAMES,
+    CacheName,
+    CacheState,
+    Fault,
+    FaultKind,
+    ModelReport,
+    StateName,
+)
 
 SHORT: dict[StateName, str] = {"broken-link": "link", "wrong-layout": "layout"}
 """Words for narrow columns."""
 
+ProblemKind = FaultKind | Literal["missing", "unavailable", "no-model", "does-not-load", "cache"]
 
-def share(state: CacheState) -> float | None:
-    """How much of a model is there, from 0 to 1, where that is known."""
-    return min(1.0, state.bytes / state.expected_bytes) if state.expected_bytes else None
+
+# States.
 
 
 def short(state: CacheState) -> tuple[str, Mood]:
     """A state in at most nine cells: "✓ 139 MB", "◐ 37 %", "✗ damaged", "–", "n/a"."""
-    glyph, word, mood = MARKS[state.state]
+    look = LOOKS[state.state]
     if state.state == "complete":
-        return f"{glyph} {figures.megabytes(state.bytes / 1e6)}", mood
+        return f"{look.glyph} {figures.megabytes(state.bytes / 1e6)}", look.mood
     if state.state == "partial":
-        return f"{glyph} {figures.percent(share(state)) if state.expected_bytes else word}", mood
+        return f"{look.glyph} {figures.percent(_share(state)) if state.expected_bytes else look.word}", look.mood
     if state.state == "missing":
-        return glyph, mood
-    return f"{glyph} {SHORT.get(state.state, word)}".strip(), mood
+        return look.glyph, look.mood
+    return f"{look.glyph} {SHORT.get(state.state, look.word)}".strip(), look.mood
 
 
 def long(state: CacheState) -> tuple[str, Mood]:
     """Glyph and word, with the share of a partial one: "✓ complete", "◐ partial 37 %"."""
-    glyph, word, mood = MARKS[state.state]
-    known = share(state)
+    look, known = LOOKS[state.state], _share(state)
     figure = f" {figures.percent(known)}" if state.state == "partial" and known is not None else ""
-    return f"{glyph} {word}{figure}".strip(), mood
+    return f"{look.glyph} {look.word}{figure}".strip(), look.mood
+
+
+def _share(state: CacheState) -> float | None:
+    """How much of a model is there, from 0 to 1, where that is known."""
+    return min(1.0, state.bytes / state.expected_bytes) if state.expected_bytes else None
 
 
 def loads(report: ModelReport) -> tuple[str, Mood]:
@@ -77,5 +84,128 @@ def nearest(report: ModelReport) -> CacheState:
 
 def best(*states: CacheState) -> CacheState:
     """The one that is nearest to complete; of equals the first."""
-    order = tuple(MARKS)
+    order = get_args(StateName)
     return min(states, key=lambda state: order.index(state.state))
+
+
+# Problems.
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong, and what to do about it.
+
+    kind: of the fault on disk; or why there is none to name
+    model: what it is about: a backend and size, or a row of the scan
+    counts: whether what was asked about cannot be used because of it
+    """
+
+    kind: ProblemKind
+    model: str
+    advice: Advice
+    counts: bool
+    cache: CacheName | None = None
+    path: Path | None = None
+    file: str = ""
+
+
+def refuted(report: ModelReport) -> bool:
+    """Whether loading was tried and failed, with the files and libraries that are here now."""
+    return report.verified is not None and not report.verified.stale and not report.verified.ok
+
+
+def can_run(report: ModelReport) -> bool:
+    """Whether a race can run this: installed, files whole, and not known to fail."""
+    return report.usable and not report.unavailable and not refuted(report)
+
+
+def of_report(report: ModelReport, *, named: bool) -> tuple[Problem, ...]:
+    """What is to be said of one model; nothing where it is whole wherever it is.
+
+    named: whether its backend was asked for by name: what is not installed is else no fault of what was asked
+    """
+    model = f"{report.backend} {report.size}"
+    if (why := report.unavailable) is not None:
+        advice = Advice(why.sentence(report.backend), why.advice.todo)
+        kind: ProblemKind = "no-model" if why.kind == "no-model" else "unavailable"
+        return (Problem(kind, model, advice, named or why.kind == "broken"),)
+    if report.spec is None:
+        return ()
+    if report.spec.missing_reason:
+        why_not = explained(report.spec, report.states)
+        return (Problem("no-model", model, Advice(f"{model}: {why_not.what}", why_not.todo), named),)
+    return tuple(_of_files(report, model))
+
+
+def _of_files(report: ModelReport, model: str) -> Iterator[Problem]:
+    spec = report.spec
+    assert spec is not None
+    options = f"--size {quote(report.size)} --backends {report.backend}"
+    if location_of(spec, report.states) is None and spec.kind != "embedded":
+        yield _unusable(report, explained(spec, report.states, options), model)
+    else:
+        yield from _copies(report, model, options)
+    if refuted(report) and report.verified is not None:
+        # Giving up says little of the files; a failure may be theirs.
+        if report.verified.outcome == "gave-up":
+            todo = f"try again: {command('check-models --verify', options)}"
+        else:
+            todo = f"compare its files with their hashes: {command('check-models --checksum', options)}"
+        path = Path(report.verified.path) if report.verified.path else None
+        yield Problem("does-not-load", model, Advice(f"{model}: {report.verified.message}", todo), True, path=path)
+
+
+def _unusable(report: ModelReport, why: Advice, model: str) -> Problem:
+    """The one problem of a model that is whole nowhere; it counts unless the fallback is."""
+    what = f"{model}: {why.what}"
+    counts = report.location is None
+    if not counts and report.fallback is not None and report.fallback.spec is not None:
+        what += f"; {report.fallback.spec.source} runs in its place"
+    advice = Advice(what, why.todo)
+    begun = [(cache, state) for cache, state in report.states if state.state not in ("missing", "not-applicable")]
+    if not begun:
+        return Problem("missing", model, advice, counts)
+    cache, state = begun[0]
+    if not state.faults:
+        return Problem("missing-file", model, advice, counts, cache, state.path or state.repository)
+    first = state.faults[0]
+    return Problem(first.kind, model, advice, counts, cache, first.path, first.name)
+
+
+def _copies(report: ModelReport, model: str, options: str) -> Iterator[Problem]:
+    """What is wrong with the other copies of a model that can be used."""
+    assert report.spec is not None
+    todo = "it is unpacked again" if report.spec.kind == "embedded" else command("repair", options)
+    for cache, state in report.states:
+        for fault in state.faults:
+            what = f"{model}: {name_of(report.spec)} in the {CACHE_NAMES[cache]} cache: {fault.detail}"
+            yield Problem(fault.kind, model, Advice(what, todo), False, cache, fault.path, fault.name)
+
+
+def faults_of(report: ModelReport) -> Iterator[tuple[CacheName, Fault]]:
+    """Every fault of a model's files, those of its fallback included."""
+    for cache, state in report.states:
+        for fault in state.faults:
+            yield cache, fault
+    if report.fallback is not None:
+        yield from faults_of(report.fallback)
+
+
+def of_caches(
+    stored: Sequence[Stored], uses: Sequence[CacheUse], reports: Sequence[ModelReport]
+) -> tuple[Problem, ...]:
+    """What is wrong in the caches beyond what has been said of models."""
+    known = {fault.path for report in reports for _, fault in faults_of(report)}
+    permissions = "change its permissions or choose another"
+    found = [
+        Problem("cache", str(use.root), Advice(f"{use.root}: {use.problem}", permissions), False, use.cache, use.root)
+        for use in uses
+        if use.problem
+    ]
+    for row in stored:
+        for fault in row.faults:
+            if fault.path not in known:
+                what = f"{row.name} in the {CACHE_NAMES[row.cache]} cache: {fault.detail}"
+                advice = Advice(what, command("repair", "--all"))
+                found.append(Problem(fault.kind, row.name, advice, False, row.cache, fault.path, fault.name))
+    return tuple(found)

@@ -5,17 +5,14 @@ What every child is handed, be it for a race or for a check: its model as plain 
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from backends.base import (
-    Backend,
-    BackendEntry,
+    Advice,
     BackendError,
     Engine,
     LoadOptions,
@@ -25,11 +22,8 @@ from backends.base import (
 )
 from backends.registry import create
 from speedtest_tui.core import host
-from speedtest_tui.core.locations import local_cache
-from speedtest_tui.core.models import builtin as materialise
-from speedtest_tui.core.models.locate import NotFound, locate
-from speedtest_tui.core.models.sizes import model_of
-from speedtest_tui.core.process.launch import run_to_end
+from speedtest_tui.core.models.inspect import find
+from speedtest_tui.core.models.sizes import Candidate, Unavailable, installed
 from speedtest_tui.core.process.lines import Assignment
 from speedtest_tui.core.race.row import RowError, Status
 
@@ -56,38 +50,36 @@ class Scratched:
     spec: ModelSpec | None = None
 
 
-def prepare(entry: BackendEntry, size: str, language: str | None, cancelled: threading.Event) -> Entrant | Scratched:
-    """Find out whether and with which files a backend can run; unpacks an embedded model on first use."""
+def prepare(candidate: Candidate, language: str | None, cancelled: threading.Event) -> Entrant | Scratched:
+    """Find out whether and with which files a candidate can run; unpacks an embedded model on first use."""
     try:
-        backend = create(entry.reference)
-        return _prepare(backend, entry, size, language, cancelled)
+        return _prepare(candidate.resolved(), language, cancelled)
     except BackendError as error:
         return Scratched("unavailable", RowError(error.kind, error.message, error.hint))
     except Exception as error:
         message = f"its own code failed while it was asked what it needs ({type(error).__name__}: {error})"
-        return Scratched("unavailable", RowError("exception", message, f"report it to {entry.provider}"))
+        return Scratched("unavailable", RowError("exception", message, f"report it to {candidate.entry.provider}"))
 
 
-def _prepare(
-    backend: Backend, entry: BackendEntry, size: str, language: str | None, cancelled: threading.Event
-) -> Entrant | Scratched:
+def _prepare(candidate: Candidate, language: str | None, cancelled: threading.Event) -> Entrant | Scratched:
+    backend = create(candidate.entry.reference)
     availability = backend.availability()
-    if not availability.ok:
-        return Scratched("unavailable", RowError("unavailable", "not installed here", availability.fix))
-    spec = model_of(backend, size)
-    if spec is None:
-        return Scratched("unavailable", RowError("unavailable", f"has no model of size {size}", "choose another size"))
+    missing, spec = installed(availability), candidate.model
+    if missing or not isinstance(spec, ModelSpec):
+        why = missing or spec
+        assert isinstance(why, Unavailable)
+        return Scratched("unavailable", RowError(why.kind, why.advice.what, why.advice.todo))
     found, warnings = find(spec, cancelled), []
-    if isinstance(found, NotFound) and spec.fallback is not None:
+    if isinstance(found, Advice) and spec.fallback is not None:
         replacement = find(spec.fallback, cancelled)
         if isinstance(replacement, Location):
-            warnings.append(f"ran {spec.fallback.source} because {found.reason}")
+            warnings.append(f"ran {spec.fallback.source} because {found.what}")
             found, spec = replacement, spec.fallback
-    if isinstance(found, NotFound):
-        return Scratched("missing-model", RowError("missing-model", found.reason, found.hint), spec)
+    if isinstance(found, Advice):
+        return Scratched("missing-model", RowError("missing-model", found.what, found.todo), spec)
     if spec.english_only and language not in (None, "en"):
         warnings.append(f"the model knows English only: language {language} was ignored")
-    return Entrant(entry.reference, backend.engine, spec, found, availability.version, tuple(warnings))
+    return Entrant(candidate.entry.reference, backend.engine, spec, found, availability.version, tuple(warnings))
 
 
 def stand_in(entrant: Entrant, failure: RowError, cancelled: threading.Event) -> Entrant | RowError:
@@ -95,35 +87,12 @@ def stand_in(entrant: Entrant, failure: RowError, cancelled: threading.Event) ->
     unusable, spec = entrant.spec.source, entrant.spec.fallback
     assert spec is not None
     found = find(spec, cancelled)
-    if isinstance(found, NotFound):
-        first = failure.hint or "fetch it again"
-        hint = f"{first}; nothing can run in place of {unusable}: {found.reason} ({found.hint})"
+    if isinstance(found, Advice):
+        first = failure.hint or "download it again"
+        hint = f"{first}; nothing can run in place of {unusable}: {found.what} ({found.todo})"
         return replace(failure, hint=hint)
     warning = f"ran {spec.source} because {unusable} does not load: {failure.message}"
     return replace(entrant, spec=spec, location=found, warnings=(*entrant.warnings, warning))
-
-
-def find(spec: ModelSpec, cancelled: threading.Event) -> Location | NotFound:
-    """Find a model wherever it may be; an embedded one is unpacked if it has not been."""
-    if spec.kind == "embedded" and not spec.missing_reason:
-        return unpack(spec, cancelled)
-    return locate(spec)
-
-
-def unpack(spec: ModelSpec, cancelled: threading.Event) -> Location | NotFound:
-    """The folder of an embedded model, from the local cache or freshly made.
-
-    Making it may need torch, so it happens in a child process: this one must stay small.
-    """
-    folder = materialise.find(spec.source, local_cache())
-    if folder is None:
-        process = run_to_end(cancelled, materialise.__name__, spec.source, str(local_cache()))
-        if process.returncode != 0:
-            reason, _, hint = process.stderr.decode("utf-8", "replace").strip().rpartition(": ")
-            return NotFound(f"the built-in model could not be unpacked ({reason})", hint)
-        folder = Path(json.loads(process.stdout)["path"])
-    size = sum(file.stat().st_size for file in folder.iterdir())
-    return Location(folder.absolute(), folder.parent.name, "embedded", size)
 
 
 @contextmanager

@@ -127,10 +127,10 @@ class Race(Background):
     def _prepare(self) -> dict[int, Entrant]:
         """Find every backend's model; rows that cannot start get their status here."""
         ready = {}
-        for index, entry in enumerate(self.plan.backends):
+        for index, candidate in enumerate(self.plan.candidates):
             self._check_cancelled()
             self._board.phase(index, "preparing")
-            found = prepare(entry, self.plan.size, self.plan.language, self._cancelled)
+            found = prepare(candidate, self.plan.language, self._cancelled)
             if isinstance(found, Entrant):
                 ready[index] = found
                 self._board.enter(index, found, "waiting")
@@ -157,7 +157,7 @@ class Race(Background):
         """Start a child and wait until its model is loaded, with nothing else running meanwhile."""
         self._check_cancelled()
         self._board.enter(index, entrant, "starting")
-        chosen = self.plan.options_of(self.plan.backends[index].name)
+        chosen = self.plan.candidates[index].options
         assignment = assign(
             entrant.reference, entrant.spec, entrant.location, descriptor, self.plan.language, chosen=chosen
         )
@@ -290,7 +290,7 @@ class Scoreboard:
 
     def __init__(self, plan: Plan, listener: Callable[[RaceSnapshot], None]) -> None:
         now = time.monotonic()
-        self.rows = [Row(entry.name, plan.size, since=now) for entry in plan.backends]
+        self.rows = [Row(one.backend, one.size, since=now) for one in plan.candidates]
         self.state: RaceState = "preparing"
         self.order: str = plan.order
         self.notes: tuple[str, ...] = ()

@@ -175,7 +175,7 @@ def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: d
             order=plan.order,
             language=plan.language,
             timeout_s=plan.stall_s,
-            options=tuple(f"{backend}.{name}={value}" for backend, name, value in plan.options),
+            options=plan.options,
         ),
         notes=snapshot.notes,
         results=tuple(map(result_of, snapshot.rows)),

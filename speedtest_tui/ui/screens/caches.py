@@ -15,7 +15,7 @@ from textual.events import DescendantFocus
 from textual.widgets import DataTable, Static
 
 from speedtest_tui.core.format import amount
-from speedtest_tui.core.models.overview import Stock
+from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.repair.step import Step, bytes_to_download
 from speedtest_tui.ui.screens.confirm import ConfirmScreen, Once
 from speedtest_tui.ui.screens.model_actions import ModelActions
@@ -75,7 +75,7 @@ class CachesScreen(Once, ModelActions):
         self.models: tuple[ModelReport, ...] = ()
         self._caretaker = caretaker
         self._racing = racing
-        self._stock = Stock()
+        self._stock = CacheOverview()
         self._lines: tuple[ProblemLine, ...] = ()
         self._things: tuple[StoredLine, ...] = ()
         self._chosen: dict[str, bool] = {}

@@ -70,7 +70,7 @@ def _unknown(entry: BackendEntry) -> str:
 
 def _standing(report: ModelReport) -> str:
     if report.unavailable:
-        return report.unavailable
+        return str(report.unavailable.advice)
     name = wording.model_name(report)
     if report.spec is None or report.spec.missing_reason:
         return f"{name} · {report.spec.missing_reason}" if report.spec else name

@@ -322,12 +322,11 @@ class ConvertScreen(Once, Screen[Chosen | None]):
 
     def action_use(self) -> None:
         """Take the new model to the dashboard, as the size to race."""
-        from speedtest_tui.core.models.sizes import size_of
+        from speedtest_tui.core.models.sizes import name_of_folder
 
         done = self._view.converted if self._view else None
         if done is not None:
-            backend = done.report.reader
-            self.dismiss(Chosen(size_of(done.folder), backend))
+            self.dismiss(Chosen(name_of_folder(done.folder), done.report.reader))
 
     def action_back(self) -> None:
         """Cancel the conversion, leave the field, or go back."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -146,7 +145,7 @@ class DashboardScreen(DashboardSound):
             self.complain(problem, "Settings")
 
     def _waiting_rows(self) -> list[Row]:
-        return [Row(entry.name, self.plan.size) for entry in self.plan.backends]
+        return [Row(one.backend, one.size) for one in self.plan.candidates]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer a key only while it does something."""
@@ -177,7 +176,7 @@ class DashboardScreen(DashboardSound):
         self.entries = message.entries
         plan = self.request.with_entries(default_backends(message.entries))
         if self.snapshot is None and plan.backends != self.plan.backends:
-            self.plan = replace(self.plan, backends=plan.backends)
+            self.plan = self.request.with_models(self.plan, entries=plan.backends)
         self.show_plan()
         self._waiting_for.discard("backends")
         self._start_if_asked()
@@ -197,14 +196,14 @@ class DashboardScreen(DashboardSound):
         without = {report.backend for report in self.models if report.without_model}
         chosen = tuple(entry for entry in default_backends(self.entries) if entry.name not in without)
         if chosen and chosen != self.plan.backends:
-            self.change_plan(backends=chosen)
+            self.change_models(entries=chosen)
 
     @on(JobChanged)
     def _job_changed(self, message: JobChanged) -> None:
         self.query_one(ModelsPane).show_job(message.view)
         self.query_one(StatusLine).show_job(message.view)
         if message.view.over:
-            self.bridge.look_up(self.entries, self.plan.size)
+            self.bridge.look_up(self.entries, self.plan.size, self.request.options)
             if self.app.screen is self:
                 view = message.view
                 self.notify(
@@ -274,11 +273,11 @@ class DashboardScreen(DashboardSound):
         wanted = (self.entries, self.plan.size)
         if wanted != self._looked_up:
             self._looked_up = wanted
-            self.bridge.look_up(*wanted)
+            self.bridge.look_up(*wanted, self.request.options)
         self.refresh_bindings()
 
     def _rows_differ(self, snapshot: RaceSnapshot) -> bool:
-        planned = {(entry.name, self.plan.size) for entry in self.plan.backends}
+        planned = {(one.backend, one.size) for one in self.plan.candidates}
         return {(row.backend, row.size) for row in snapshot.rows} != planned
 
     def clear(self) -> None:

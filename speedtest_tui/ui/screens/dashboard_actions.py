@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from speedtest_tui.ui.workers.bridge import Bridge
     from speedtest_tui.ui.workers.caretaker import Caretaker
     from speedtest_tui.ui.workers.messages import ClipView
+    from speedtest_tui.ui.workers.request import Request
     from speedtest_tui.ui.workers.settings import Memory
 
 
 class DashboardActions(ModelActions):
     """The actions behind the dashboard's bindings. Screens that ask are imported when they are first needed."""
 
+    request: Request
     bridge: Bridge
     memory: Memory
     plan: Plan
@@ -114,6 +116,11 @@ class DashboardActions(ModelActions):
         self.plan = replace(self.plan, **changes)
         self.show_plan()
 
+    def change_models(self, *, entries: Sequence[BackendEntry] = (), size: str = "") -> None:
+        """Other backends, or another size, for the next race."""
+        self.plan = self.request.with_models(self.plan, entries=entries, size=size)
+        self.show_plan()
+
     def action_runs(self, step: int) -> None:
         """More or fewer runs."""
         runs = max(1, min(MAX_RUNS, self.plan.runs + step))
@@ -127,7 +134,7 @@ class DashboardActions(ModelActions):
         def chosen(keys: tuple[str, ...] | None) -> None:
             if keys:
                 self.memory.remember(size=keys[0])
-                self.change_plan(size=keys[0])
+                self.change_models(size=keys[0])
 
         offered = choices.sizes(self.converted, self.plan.size)
         self.app.push_screen(ChoiceScreen("Model size", offered, (self.plan.size,)), chosen)
@@ -155,7 +162,7 @@ class DashboardActions(ModelActions):
                 without = {report.backend for report in self.models if report.without_model}
                 self.all_backends = {entry.name for entry in default_backends(self.entries)} - without == set(keys)
                 self.memory.remember(backends=() if self.all_backends else keys)
-                self.change_plan(backends=entries)
+                self.change_models(entries=entries)
 
         now = tuple(entry.name for entry in self.plan.backends)
         offered = choices.backends(self.entries, self.models)
@@ -219,7 +226,7 @@ class DashboardActions(ModelActions):
                 return
             self.memory.remember(size=model.size)
             names = {entry.name for entry in self.plan.backends} | {model.backend}
-            self.change_plan(size=model.size, backends=tuple(entry for entry in self.entries if entry.name in names))
+            self.change_models(size=model.size, entries=[entry for entry in self.entries if entry.name in names])
 
         self.app.push_screen(ConvertScreen(self.caretaker, lambda: self.under_way), chosen)
 

@@ -17,12 +17,10 @@ from textual.events import Resize
 from textual.message import Message
 from textual.widgets import DataTable
 
-from speedtest_tui.core.format import amount
-from speedtest_tui.core.models import wording
+from speedtest_tui.core.format import LOOKS, Look, Mood, amount
+from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.models.inventory import CacheUse, Stored
-from speedtest_tui.core.models.overview import Stock
 from speedtest_tui.core.models.status import CACHE_NAMES, CacheName, CacheState
-from speedtest_tui.core.models.wording import Mood
 from speedtest_tui.core.repair.step import Note, Step, StepKind
 from speedtest_tui.ui.widgets.line_text import fit, printable
 
@@ -153,7 +151,7 @@ class CacheTable(DataTable[Text]):
         return Style(color=Color.parse(self.app.theme_variables[VARIABLES[mood]]).rich_color)
 
 
-OF_CACHES: dict[StepKind, tuple[str, str, wording.Mood]] = {
+OF_CACHES: dict[StepKind, tuple[str, str, Mood]] = {
     "clear-lock": ("○", "stale lock", "quiet"),
     "clear-partial": ("◐", "left over", "quiet"),
     "merge": ("≡", "duplicate", "quiet"),
@@ -173,7 +171,7 @@ class ProblemLine:
     key: str
     glyph: str
     word: str
-    mood: wording.Mood
+    mood: Mood
     model: str
     cache: str
     fix: str
@@ -186,7 +184,7 @@ def key_of(step: Step) -> str:
     return f"{step.kind} {step.path} {step.target or ''}"
 
 
-def problem_lines(stock: Stock) -> tuple[ProblemLine, ...]:
+def problem_lines(stock: CacheOverview) -> tuple[ProblemLine, ...]:
     """All problems, those that are mended by themselves first, then what is offered, then what nothing mends.
 
     That a model is nowhere at all is no problem: `d` offers those.
@@ -196,10 +194,10 @@ def problem_lines(stock: Stock) -> tuple[ProblemLine, ...]:
     return (*(_of_step(step, stock) for step in steps), *(_of_note(note, stock) for note in plan.notes if note.cache))
 
 
-def _of_step(step: Step, stock: Stock) -> ProblemLine:
+def _of_step(step: Step, stock: CacheOverview) -> ProblemLine:
     state = _state(stock, step.model, step.cache)
     if state is not None and state.state not in ("complete", "missing", "not-applicable"):
-        glyph, word, mood = wording.MARKS[state.state]
+        glyph, word, mood = LOOKS[state.state]
         why = state.detail
     else:
         glyph, word, mood = OF_CACHES.get(step.kind, ("◐", "incomplete", "needs-you"))
@@ -210,9 +208,9 @@ def _of_step(step: Step, stock: Stock) -> ProblemLine:
     return ProblemLine(key_of(step), glyph, word, mood, name, CACHE_NAMES[step.cache], step.does, details, step)
 
 
-def _of_note(note: Note, stock: Stock) -> ProblemLine:
+def _of_note(note: Note, stock: CacheOverview) -> ProblemLine:
     state = _state(stock, note.model, note.cache) if note.cache else None
-    glyph, word, mood = wording.MARKS[state.state] if state else ("✗", "note", "needs-you")
+    glyph, word, mood = LOOKS[state.state] if state else Look("✗", "note", "needs-you")
     cache = CACHE_NAMES[note.cache] if note.cache else ""
     key = f"note {note.model} {note.cache} {note.advice.what}"
     name = note.model.rpartition("/")[2]
@@ -225,7 +223,7 @@ def tilde(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def _state(stock: Stock, model: str, cache: CacheName | None) -> CacheState | None:
+def _state(stock: CacheOverview, model: str, cache: CacheName | None) -> CacheState | None:
     for report in stock.reports:
         for one in (report, report.fallback):
             if one is not None and one.spec is not None and one.spec.source == model and cache is not None:
@@ -247,7 +245,7 @@ class StoredLine:
     faults: tuple[str, ...]
 
 
-def stored_lines(stock: Stock) -> tuple[StoredLine, ...]:
+def stored_lines(stock: CacheOverview) -> tuple[StoredLine, ...]:
     """Everything in the caches, the largest first."""
     return tuple(_stored(row) for row in sorted(stock.stored, key=lambda row: -row.bytes))
 
@@ -275,7 +273,7 @@ def use_lines(uses: tuple[CacheUse, ...], trash_bytes: int) -> list[tuple[str, s
     return lines
 
 
-def summary(stock: Stock, lines: tuple[ProblemLine, ...]) -> str:
+def summary(stock: CacheOverview, lines: tuple[ProblemLine, ...]) -> str:
     """ "4 problems · 3.4 GB to download · 1.9 GB to gain"."""
     if not stock.done:
         return f"▶ looking, {len(stock.stored):,} found"

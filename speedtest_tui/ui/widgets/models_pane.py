@@ -112,7 +112,7 @@ def _shown(report: ModelReport, c: ModelColumns) -> list[tuple[CacheState, int]]
 def _instead(report: ModelReport) -> str:
     """What a line says instead of states: the backend cannot run, has no such model, or needs no file."""
     if report.unavailable:
-        return report.unavailable
+        return str(report.unavailable.advice)
     if report.spec is None:
         return "choose another size"
     return report.spec.missing_reason

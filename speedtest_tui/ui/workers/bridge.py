@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from speedtest_tui.core.accuracy.words import Word
     from speedtest_tui.core.audio.clip import Clip
     from speedtest_tui.core.jobs.race import Kept
+    from speedtest_tui.core.models.sizes import Option
     from speedtest_tui.core.race.plan import Plan
     from speedtest_tui.core.race.row import RaceSnapshot
     from speedtest_tui.core.race.supervisor import Race
@@ -89,9 +90,9 @@ class Bridge:
         """Read a clip, the demo where `audio` is None."""
         self._in_background("clip", lambda: self._load(audio, reference))
 
-    def look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
+    def look_up(self, entries: Sequence[BackendEntry], size: str, options: Sequence[Option] = ()) -> None:
         """Find out where each backend's model of a size lies."""
-        self._in_background("models", lambda: self._look_up(entries, size))
+        self._in_background("models", lambda: self._look_up(entries, size, options))
 
     def copy(self, text: str) -> None:
         """Give text to the system's clipboard, beside what the terminal may do by itself."""
@@ -148,14 +149,13 @@ class Bridge:
             return
         self._post(ClipReady(view_of(clip)))
 
-    def _look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
+    def _look_up(self, entries: Sequence[BackendEntry], size: str, options: Sequence[Option]) -> None:
         from backends.registry import default_backends
-        from speedtest_tui.core.models.sizes import converted_models
-        from speedtest_tui.core.models.survey import survey
+        from speedtest_tui.core.models.inspect import inspect_models
+        from speedtest_tui.core.models.sizes import candidates, converted_models
 
-        self._post(
-            ModelsKnown(size, tuple(survey(default_backends(entries), (size,), self._closed)), converted_models())
-        )
+        asked = candidates(default_backends(entries), size, options)
+        self._post(ModelsKnown(size, tuple(inspect_models(asked, self._closed)), converted_models()))
 
     def _copy(self, text: str) -> None:
         from speedtest_tui.core.clipboard import copy

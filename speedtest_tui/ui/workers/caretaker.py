@@ -165,11 +165,11 @@ class Caretaker:
 
     def _look(self, entries: Sequence[BackendEntry], cancelled: threading.Event) -> None:
         from backends.registry import default_backends
-        from speedtest_tui.core.models.overview import take_stock
+        from speedtest_tui.core.jobs.overview import inspect_caches
         from speedtest_tui.core.repair import trash
 
         with courteous():
             held = sum(entry.bytes for entry in trash.entries())
-            for stock in take_stock(default_backends(entries), cancelled):
+            for stock in inspect_caches(default_backends(entries), cancelled):
                 if not cancelled.is_set():
                     self._tell(StockTaken(stock, held))

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from backends.base import BackendEntry
+from backends.base import Advice, BackendEntry
 from speedtest_tui.core import format as amounts
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.download.queue import Downloads
@@ -86,19 +86,18 @@ def _verify(
     using = report
     while using.location is not None and using.fallback is not None and using.location == using.fallback.location:
         using = using.fallback
-    from speedtest_tui.core.models.locate import NotFound
-    from speedtest_tui.core.race.prepare import find
+    from speedtest_tui.core.models.inspect import find
 
     if using.spec is None:
         return "failed", "it has no model of this size"
     location = find(using.spec, cancelled)
-    if isinstance(location, NotFound):
-        return ("cancelled", "") if cancelled.is_set() else ("failed", f"{location.reason}: {location.hint}")
+    if isinstance(location, Advice):
+        return ("cancelled", "") if cancelled.is_set() else ("failed", str(location))
 
     def changed(phase: str, seconds: float) -> None:
         tell(f"{DOING[phase]}, {figures.ticking(seconds)}")
 
-    found = verify(entry, using.spec, location, changed, cancelled)
+    found = verify(entry, using.spec, location, changed, cancelled, chosen=report.options)
     if found is None:
         return "cancelled", ""
     try:

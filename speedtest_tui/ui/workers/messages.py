@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.recorder import RecorderState
     from speedtest_tui.core.audio.recording import Recording
     from speedtest_tui.core.audio.trim import Trim
+    from speedtest_tui.core.jobs.overview import CacheOverview
     from speedtest_tui.core.jobs.race import Kept
-    from speedtest_tui.core.models.overview import Stock
     from speedtest_tui.core.models.sizes import ConvertedModel
     from speedtest_tui.core.models.status import ModelReport
     from speedtest_tui.core.race.row import RaceSnapshot
@@ -171,7 +171,7 @@ class TaskFailed(Message):
 class StockTaken(Message):
     """The caches have been looked at, as far as that has come. `trash_bytes` lie in the trash."""
 
-    stock: Stock
+    stock: CacheOverview
     trash_bytes: int = 0
 
 

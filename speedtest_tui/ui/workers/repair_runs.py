@@ -9,9 +9,9 @@ from backends.base import BackendEntry
 from speedtest_tui.core import format as amounts
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.jobs.overview import inspect_caches
 from speedtest_tui.core.jobs.verify import loading
 from speedtest_tui.core.models import wording
-from speedtest_tui.core.models.overview import take_stock
 from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.repair import trash, undo
 from speedtest_tui.core.repair.apply import Application, Progress, StepRow
@@ -40,7 +40,7 @@ def repairing(steps: Sequence[Step], reports: Sequence[ModelReport], entries: Se
 
         def replan() -> list[Step]:
             """What the steps have left of the same models: a download can bring weights that still need a link."""
-            found = [stock.plan for stock in take_stock(entries, cancelled) if stock.done]
+            found = [stock.plan for stock in inspect_caches(entries, cancelled) if stock.done]
             return [step for plan in found for step in plan.chosen if step.model in wanted]
 
         application = Application(steps, changed, replan, Aftercare(touched, loading(entries)))

@@ -1,4 +1,4 @@
-"""One look at everything: what lies in the caches, how each model stands, and what would repair it."""
+"""All caches at once: what is stored in them, how each model stands, and what would repair them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from dataclasses import dataclass, replace
 from backends.base import BackendEntry
 from backends.catalogue import SIZES
 from speedtest_tui.core.models.duplicates import duplicates
+from speedtest_tui.core.models.inspect import inspect_models
 from speedtest_tui.core.models.inventory import CacheUse, Duplicate, Stored
 from speedtest_tui.core.models.scan import scan, use
+from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.models.status import ModelReport
-from speedtest_tui.core.models.survey import survey
 from speedtest_tui.core.repair.plan import plan
 from speedtest_tui.core.repair.step import Plan
 
 NOTHING_TO_DO = Plan()
 
 BATCH_S = 0.2
-"""A growing stock is handed out this often."""
+"""A growing overview is handed out this often."""
 
 
 @dataclass(frozen=True)
-class Stock:
-    """One look at the caches. It grows while it is taken; `done` when nothing is left to be found.
+class CacheOverview:
+    """What all caches hold. It grows while they are inspected; `done` when nothing is left to be found.
 
     plan: what would repair everything, and what nothing repairs
     duplicates: those that inodes and blob names give away, without hashing
@@ -39,26 +40,27 @@ class Stock:
     done: bool = False
 
 
-def take_stock(
+def inspect_caches(
     entries: Sequence[BackendEntry], cancelled: threading.Event, sizes: Sequence[str] = SIZES
-) -> Iterator[Stock]:
-    """Look at all caches and models; yields every BATCH_S and at the end. No network, no hashing, no loading."""
+) -> Iterator[CacheOverview]:
+    """Inspect all caches and models; yields every BATCH_S and at the end. No network, no hashing, no loading."""
     stored: list[Stored] = []
     shown = time.monotonic()
     for row in scan(cancelled=cancelled):
         stored.append(row)
         if time.monotonic() - shown > BATCH_S:
-            yield Stock(tuple(stored))
+            yield CacheOverview(tuple(stored))
             shown = time.monotonic()
-    stock = Stock(tuple(stored), use(stored))
-    yield stock
+    overview = CacheOverview(tuple(stored), use(stored))
+    yield overview
+    asked = [one for entry in entries for size in sizes for one in candidates((entry,), size)]
     reports: list[ModelReport] = []
-    for report in survey(entries, sizes, cancelled):
+    for report in inspect_models(asked, cancelled):
         reports.append(report)
         if time.monotonic() - shown > BATCH_S:
-            yield replace(stock, reports=tuple(reports))
+            yield replace(overview, reports=tuple(reports))
             shown = time.monotonic()
     if cancelled.is_set():
         return
     same = duplicates(stored, lambda *_: {}, lambda *_: None, cancelled)
-    yield replace(stock, reports=tuple(reports), duplicates=same, plan=plan(reports, stored, same), done=True)
+    yield replace(overview, reports=tuple(reports), duplicates=same, plan=plan(reports, stored, same), done=True)

@@ -1,0 +1,208 @@
+"""Inspecting models: how each stands in each cache, and what a race would load. Cheap: no network, hashing or loading.
+
+A model is found exactly where `examine` calls it complete: what a check says and what a race loads cannot differ.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+from backends.base import Advice, BackendEntry, Location, ModelSpec
+from backends.catalogue import sizes_of
+from backends.registry import create
+from speedtest_tui.core.locations import local_cache
+from speedtest_tui.core.models import builtin
+from speedtest_tui.core.models.examine import examine
+from speedtest_tui.core.models.fingerprint import fingerprint, libraries
+from speedtest_tui.core.models.remembered import recall
+from speedtest_tui.core.models.sizes import OTHER_SIZE, Candidate, Unavailable, broken, installed
+from speedtest_tui.core.models.status import (
+    CACHE_NAMES,
+    CACHES,
+    CacheName,
+    CacheState,
+    ModelReport,
+    StateName,
+    Verification,
+)
+from speedtest_tui.core.process.launch import run_to_end
+
+States = tuple[tuple[CacheName, CacheState], ...]
+
+WORDS: dict[StateName, str] = {
+    "partial": "is incomplete",
+    "damaged": "is damaged",
+    "broken-link": "has a broken link",
+    "wrong-layout": "has weights of another layout",
+}
+
+
+# All models that somebody asks about.
+
+
+def inspect_models(candidates: Iterable[Candidate], cancelled: threading.Event | None = None) -> Iterator[ModelReport]:
+    """How the models of candidates stand. Sizes of a backend that mean one model share a report.
+
+    candidates: all of a backend's one after another; those that are not resolved yet are
+    A backend without a model of any of the sizes, and one whose own code fails, get one report that says so.
+    """
+    for entry, group in groupby(candidates, key=lambda one: one.entry):
+        asked = tuple(group)
+        try:
+            for found in _of_backend(entry, asked):
+                if cancelled is not None and cancelled.is_set():
+                    return
+                yield found
+        except Exception as error:
+            yield _without_model(asked, broken(error))
+
+
+def _of_backend(entry: BackendEntry, asked: tuple[Candidate, ...]) -> Iterator[ModelReport]:
+    unavailable = installed(create(entry.reference).availability())
+    found: dict[tuple[str, str, str], list[Candidate]] = {}
+    lacking: Unavailable | None = None
+    for candidate in asked:
+        resolved = candidate.resolved()
+        if isinstance(spec := resolved.model, ModelSpec):
+            found.setdefault((spec.kind, spec.source, spec.revision), []).append(resolved)
+        elif isinstance(spec, Unavailable) and (lacking is None or spec.kind == "broken"):
+            lacking = spec
+    if not found:
+        if lacking is None or lacking.kind == "no-model":
+            sizes = " or ".join(one.size for one in asked)
+            lacking = unavailable or Unavailable("no-model", Advice(f"no {sizes} model", OTHER_SIZE))
+        yield _without_model(asked, lacking)
+    for same in found.values():
+        spec = same[0].model
+        assert isinstance(spec, ModelSpec)
+        found_there = inspect_model(entry, spec, tuple(one.size for one in same), unavailable)
+        yield replace(found_there, options=same[0].options)
+
+
+def _without_model(asked: tuple[Candidate, ...], why: Unavailable) -> ModelReport:
+    return ModelReport(asked[0].backend, asked[0].size, None, sizes=tuple(one.size for one in asked), unavailable=why)
+
+
+def inspect_model(
+    entry: BackendEntry, spec: ModelSpec, sizes: tuple[str, ...], unavailable: Unavailable | None = None
+) -> ModelReport:
+    """How one model stands, the one that a backend falls back to included."""
+    states = _states(spec)
+    location = location_of(spec, states) or _unpacked_on_use(spec, dict(states)["local"])
+    fallback = inspect_model(entry, spec.fallback, sizes, unavailable) if spec.fallback else None
+    found = ModelReport(entry.name, sizes[0], spec, states, sizes, location, None, fallback, unavailable)
+    if location is None and fallback is not None and fallback.location is not None:
+        return replace(found, location=fallback.location, verified=fallback.verified)
+    return replace(found, verified=_verified(entry, spec, location)) if location else found
+
+
+def _states(spec: ModelSpec) -> States:
+    return tuple((cache, examine(spec, cache)) for cache in CACHES)
+
+
+def _unpacked_on_use(spec: ModelSpec, local: CacheState) -> Location | None:
+    """An embedded model can always be raced: what is missing or damaged of it is unpacked again. No path until then."""
+    if spec.kind != "embedded" or spec.missing_reason or local.state == "not-applicable":
+        return None
+    return Location(None, cache="embedded")
+
+
+def _verified(entry: BackendEntry, spec: ModelSpec, location: Location) -> Verification | None:
+    """What came of loading this model from where it lies; stale where its files or libraries have changed since."""
+    # Most models were never loaded: the fingerprint, which asks for versions, is for the others only.
+    if recall(entry.name, location.path, "") is None:
+        return None
+    return recall(entry.name, location.path, fingerprint(spec, location, libraries(entry, spec)))
+
+
+# One model, to be loaded.
+
+
+def find(spec: ModelSpec, cancelled: threading.Event) -> Location | Advice:
+    """Find a model wherever it may be, or say why it cannot be used; an embedded one is unpacked on first use."""
+    if spec.kind == "embedded" and not spec.missing_reason:
+        return _unpacked(spec, cancelled)
+    return locate(spec)
+
+
+def locate(spec: ModelSpec) -> Location | Advice:
+    """The same without unpacking anything."""
+    states = _states(spec)
+    return location_of(spec, states) or explained(spec, states)
+
+
+def _unpacked(spec: ModelSpec, cancelled: threading.Event) -> Location | Advice:
+    """The folder of an embedded model, from the local cache or freshly made.
+
+    Making it may need torch, so it happens in a child process: this one must stay small.
+    """
+    folder = builtin.find(spec.source, local_cache())
+    if folder is None:
+        process = run_to_end(cancelled, builtin.__name__, spec.source, str(local_cache()))
+        if process.returncode != 0:
+            reason, _, todo = process.stderr.decode("utf-8", "replace").strip().rpartition(": ")
+            return Advice(f"the built-in model could not be unpacked ({reason})", todo)
+        folder = Path(json.loads(process.stdout)["path"])
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    return Location(folder.absolute(), folder.parent.name, "embedded", size)
+
+
+def location_of(spec: ModelSpec, states: States) -> Location | None:
+    """Where a model would be loaded from, given how it stands in each cache; None where it cannot be."""
+    if spec.missing_reason:
+        return None
+    if spec.kind == "bundled":
+        return Location(None, cache="bundled")
+    for cache, state in states:
+        if state.state == "complete" and state.path is not None:
+            name = "embedded" if spec.kind == "embedded" else cache
+            return Location(state.path, state.revision, name, state.bytes)
+    return None
+
+
+def explained(spec: ModelSpec, states: States, options: str = "") -> Advice:
+    """Say why a model is complete in no cache, and what to do about it.
+
+    options: which name this model to a command ("--size tiny --backends a"); those of the catalogue where empty
+    """
+    if spec.missing_reason:
+        return Advice(spec.missing_reason, OTHER_SIZE)
+    if spec.kind == "folder":
+        detail = "; ".join(sentence(state) for _, state in states if state.state in WORDS)
+        return Advice(f"{spec.source} {detail or 'is not there'}", "convert it again, or choose another size")
+    options = options or options_for(spec)
+    name = name_of(spec)
+    begun = [(cache, state) for cache, state in states if state.state in WORDS]
+    if not begun:
+        return Advice(f"{name} is not on this machine", f"download it: {command('download', options)}")
+    found = "; ".join(f"{CACHE_NAMES[cache]} cache: {sentence(state)}" for cache, state in begun)
+    return Advice(f"{name} {WORDS[begun[0][1].state]} ({found})", f"repair it: {command('repair', options)}")
+
+
+def sentence(state: CacheState) -> str:
+    """What is wrong with a model in one cache: "1 of 2 files, 37 of 483 MB: weights.safetensors is missing"."""
+    if state.state != "partial" or not state.faults:
+        return state.detail
+    # The figures of a single file are in those of the whole.
+    return f"{state.detail}: {', '.join(fault.detail.partition(': ')[0] for fault in state.faults)}"
+
+
+def name_of(spec: ModelSpec) -> str:
+    """A model as sentences name it: the repository, or the .pt file."""
+    return spec.files[0].names[0] if spec.kind == "openai" and spec.files else spec.source
+
+
+def options_for(spec: ModelSpec) -> str:
+    """What names this one model to a command, as far as the catalogue knows it."""
+    backend, size = sizes_of(spec)
+    return f"--size {size} --backends {backend}" if backend else ""
+
+
+def command(verb: str, options: str) -> str:
+    """What to type."""
+    return f"`{' '.join(filter(None, ('speedtest-tui', verb, options)))}`"
