@@ -25,15 +25,7 @@ KNOWS_CACHES: dict[str, str] = {}
 
 PENDING = {
     "speedtest_tui/core/convert/child.py",
-    "speedtest_tui/core/download/hub.py",
-    "speedtest_tui/core/download/openai.py",
-    "speedtest_tui/core/download/publish.py",
     "speedtest_tui/core/download/queue.py",
-    "speedtest_tui/core/repair/act.py",
-    "speedtest_tui/core/repair/copying.py",
-    "speedtest_tui/core/repair/locks.py",
-    "speedtest_tui/core/repair/plan_cache.py",
-    "speedtest_tui/core/repair/plan_model.py",
 }
 """Being mended; this list goes."""
 

@@ -9,6 +9,7 @@ from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils._shared_blobs import is_shared_blobs_dir, shared_blob_path
 
 from speedtest_tui.core.models import layout
+from speedtest_tui.core.models.locks import lock_of
 
 CACHE = Path("/cache")
 XET = "ab" + "0" * 62
@@ -20,8 +21,8 @@ def test_folders_are_named_as_huggingface_hub_names_them(repository: str, kind: 
     folder = layout.repository_folder(CACHE, repository, kind)
     assert folder == CACHE / repo_folder_name(repo_id=repository, repo_type=kind)
     assert layout.repository_id(folder.name) == (kind, repository)
-    lock = layout.lock_file(CACHE, repository, "etag", kind)
-    assert lock == CACHE / ".locks" / folder.name / "etag.lock"
+    for name in ("etag", "etag.incomplete", "etag.0badc0de.incomplete"):
+        assert lock_of(layout.blob_file(folder, name), CACHE) == CACHE / ".locks" / folder.name / "etag.lock"
 
 
 @pytest.mark.parametrize("name", ["models", "models--", "model--a--b", "models----", "models--..--x", "models--a\n"])

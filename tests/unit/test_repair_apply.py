@@ -21,6 +21,7 @@ from speedtest_tui.core import locations
 from speedtest_tui.core.models import layout
 from speedtest_tui.core.models.examine import examine
 from speedtest_tui.core.models.inventory import Duplicate
+from speedtest_tui.core.models.locks import lock_of
 from speedtest_tui.core.models.scan import scan
 from speedtest_tui.core.repair import trash
 from speedtest_tui.core.repair.apply import Application
@@ -162,7 +163,8 @@ def test_what_another_process_uses_is_left_alone(hf: Path) -> None:  # noqa: F81
     partial = snapshot.parents[1] / "blobs" / f"{name}.0badc0de.incomplete"
     partial.write_bytes(b"part")
     (step,) = planned(SPEC).chosen
-    lock = layout.lock_file(hf, "org/name", name)
+    lock = lock_of(partial, hf)
+    assert lock is not None
     lock.parent.mkdir(parents=True)
     with FileLock(lock):
         done = apply([step])

@@ -26,9 +26,10 @@ from speedtest_tui.core.download import publish
 from speedtest_tui.core.download.failures import TRY_LATER, Failure, portal, require_room
 from speedtest_tui.core.download.request import Patience, Request
 from speedtest_tui.core.download.transfer import EtagChanged, Placed, Progress, RemoteFile, download, retrying, timeouts
-from speedtest_tui.core.models import manifest
+from speedtest_tui.core.models import layout, manifest
 from speedtest_tui.core.models.hashes import HashJob, hash_files
-from speedtest_tui.core.models.layout import digest_of, is_safe_name, lock_file, repository_folder, shared_blob
+from speedtest_tui.core.models.layout import digest_of, is_safe_name, repository_folder, shared_blob
+from speedtest_tui.core.models.locks import lock_of
 from speedtest_tui.core.models.manifest import ManifestFile
 from speedtest_tui.core.models.wanted import accepted, is_weights, wanted
 
@@ -194,8 +195,7 @@ class Repository:
         self._client = get_session()
         self._headers = build_hf_headers(library_name="speedtest-tui", library_version=__version__)
         self._folder = repository_folder(request.root, request.source)
-        self._blobs = self._folder / "blobs"
-        self.snapshot = self._folder / "snapshots" / listing.commit
+        self.snapshot = layout.snapshot_folder(self._folder, listing.commit)
         self.counted: dict[str, int] = {}
 
     def count(self, names: tuple[str, ...]) -> None:
@@ -211,7 +211,7 @@ class Repository:
         if name in self._request.again or not self._has(name, file):
             return False
         pointer = self.snapshot / name
-        return publish.leads_to(pointer, self._blobs / file.etag) or (not pointer.is_symlink() and pointer.exists())
+        return publish.leads_to(pointer, self._blob(file)) or (not pointer.is_symlink() and pointer.exists())
 
     def write_list(self) -> None:
         """Keep the commit's listing. Raises OSError."""
@@ -231,7 +231,7 @@ class Repository:
         """Write what says that it is all there. Raises OSError."""
         self.write_list()
         if ref:
-            self._refuse_links(self._folder / "refs" / ref)
+            self._refuse_links(layout.ref_file(self._folder, ref))
             publish.write_ref(self._folder, ref, self._listing.commit)
 
     def download_file(self, name: str) -> None:
@@ -248,22 +248,22 @@ class Repository:
                     partial.unlink(missing_ok=True)
                 return
             except EtagChanged as changed:
-                given_up.append(self._blobs / f"{self._files[name].etag}.incomplete")
+                given_up.append(layout.partial_of(self._blob(self._files[name])))
                 self._rename(name, changed)
         raise Failure("server", f"{name} keeps changing on the hub", TRY_LATER)
 
     def _download_as(self, name: str, file: ManifestFile) -> None:
-        blob, pointer = self._blobs / file.etag, self.snapshot / name
+        blob, pointer = self._blob(file), self.snapshot / name
         for path in (blob, pointer):
             self._refuse_links(path)
-        self._blobs.mkdir(parents=True, exist_ok=True)
+        blob.parent.mkdir(parents=True, exist_ok=True)
         request, trash = self._request, self._request.trash
-        lock = lock_file(request.root, request.source, file.etag)
+        lock = lock_of(blob, request.root)
         with publish.held(lock, lambda: self._partial_bytes(file), name, request.patience, self._progress):
             if self._settled(name, file):
                 self._progress.counted(file.size - self.counted[name])
             else:
-                partial = publish.adopt_partial(self._blobs, file.etag)
+                partial = publish.adopt_partial(blob)
                 self._transfer(name, file, partial)
                 payload = publish.shared_payload(blob, request.root)
                 if payload is not None and payload.name == file.xet_hash:
@@ -286,7 +286,7 @@ class Repository:
 
     def _settled(self, name: str, file: ManifestFile) -> bool:
         """Whether a file needs no download, now that nobody else is at it; one that is to be replaced is hashed."""
-        blob, pointer = self._blobs / file.etag, self.snapshot / name
+        blob, pointer = self._blob(file), self.snapshot / name
         if name in self._request.again:
             # Somebody else may have repaired it since the request was made.
             present = blob if blob.exists() else pointer
@@ -304,7 +304,7 @@ class Repository:
 
     def _has(self, name: str, file: ManifestFile) -> bool:
         """Whether the cache holds a file of the right size, as a blob of its own or in the place of a link to one."""
-        blob, pointer = self._blobs / file.etag, self.snapshot / name
+        blob, pointer = self._blob(file), self.snapshot / name
         ours = not blob.is_symlink() or publish.shared_payload(blob, self._request.root) is not None
         return (ours and _size(blob) == file.size) or (not pointer.is_symlink() and _size(pointer) == file.size)
 
@@ -315,8 +315,11 @@ class Repository:
         found = hash_files((HashJob(path, digest[0]),), lambda _done, _total: self._progress.tick(), threading.Event())
         return found[path] == digest[1]
 
+    def _blob(self, file: ManifestFile) -> Path:
+        return layout.blob_file(self._folder, file.etag)
+
     def _partial_bytes(self, file: ManifestFile) -> int:
-        return publish.partial_bytes(self._blobs, file.etag)
+        return publish.partial_bytes(self._blob(file))
 
     def _rename(self, name: str, changed: EtagChanged) -> None:
         """The hub has another file under this name than it listed."""

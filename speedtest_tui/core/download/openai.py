@@ -16,7 +16,7 @@ from speedtest_tui.core.download.failures import Failure, from_status, require_r
 from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.download.transfer import Placed, Progress, RemoteFile, download, retrying, timeouts
 from speedtest_tui.core.models.hashes import HashJob, hash_files
-from speedtest_tui.core.models.layout import digest_of, is_safe_part
+from speedtest_tui.core.models.layout import digest_of, is_safe_part, partial_of
 
 ENDPOINT = "SPEEDTEST_OPENAI_ENDPOINT"
 
@@ -32,7 +32,8 @@ def download_checkpoint(request: Request, progress: Progress) -> Placed:
     name, sha256 = request.name, request.source.split("/")[-2]
     if not is_safe_part(name) or digest_of(sha256) != ("sha256", sha256):
         raise Failure("unsafe", f"{request.source} is not the address of a checkpoint", "please report this")
-    target, partial = request.root / name, request.root / f"{name}.incomplete"
+    target = request.root / name
+    partial = partial_of(target)
     progress.file(name)
     request.root.mkdir(parents=True, exist_ok=True)
     lock = request.root / f".{name}.lock"

@@ -1,6 +1,6 @@
 """Verified files enter a cache in huggingface_hub's own layout: blob, link, ref, each in one rename.
 
-The lock of one file, the one that huggingface_hub takes: whoever comes second waits and finds the file there.
+While a file enters its lock is held, the one that huggingface_hub takes: whoever comes second finds the file there.
 """
 
 from __future__ import annotations
@@ -14,35 +14,34 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import filelock
-
 from speedtest_tui.core import disk
 from speedtest_tui.core.download.failures import Failure
 from speedtest_tui.core.download.request import Patience
 from speedtest_tui.core.download.transfer import Progress
-from speedtest_tui.core.models.layout import first_hop, is_shared_target
+from speedtest_tui.core.models.layout import first_hop, is_shared_target, partials_of, ref_file
+from speedtest_tui.core.models.locks import LOOK_SECONDS, Busy, holding
 
 NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EXDEV, errno.EMLINK)
 """What file systems say that have no links, or not between these two places."""
 
 
-def adopt_partial(blobs: Path, etag: str) -> Path:
-    """The partial file of a blob, `<etag>.incomplete`; what huggingface_hub left of it is taken over if it is more.
+def adopt_partial(blob: Path) -> Path:
+    """The partial file of a blob; what huggingface_hub left of it is taken over if it is more.
 
     Only to be called while the blob's lock is held: huggingface_hub holds it, too, for as long as it writes, so that
     what lies there now is nobody's. Raises OSError.
     """
-    ours = blobs / f"{etag}.incomplete"
-    theirs = max(blobs.glob(f"{etag}.????????.incomplete"), key=solid_bytes, default=None)
+    ours, *others = partials_of(blob)
+    theirs = max(others, key=solid_bytes, default=None)
     if theirs is not None and solid_bytes(theirs) > solid_bytes(ours):
         os.truncate(theirs, solid_bytes(theirs))
         theirs.replace(ours)
     return ours
 
 
-def partial_bytes(blobs: Path, etag: str) -> int:
-    """How much of a blob is there to be continued."""
-    return max(map(solid_bytes, (blobs / f"{etag}.incomplete", *blobs.glob(f"{etag}.????????.incomplete"))))
+def partial_bytes(blob: Path) -> int:
+    """How much of a blob is there to be resumed."""
+    return max(map(solid_bytes, partials_of(blob)))
 
 
 def solid_bytes(path: Path) -> int:
@@ -128,7 +127,7 @@ def shared_payload(blob: Path, cache: Path) -> Path | None:
 
 def write_ref(repository: Path, revision: str, commit: str) -> None:
     """Say which commit a branch is. The last thing to be written: until then the old model is the model."""
-    ref = repository / "refs" / revision
+    ref = ref_file(repository, revision)
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if ref.read_text() == commit:
             return
@@ -172,42 +171,32 @@ def _same_file(path: Path, second: Path) -> None:
         disk.sync_file(second)
 
 
-LOOK_S = 0.5
-MODE = 0o664
-"""As huggingface_hub makes them: people who share a cache wait for each other."""
-
-
 @contextlib.contextmanager
-def held(lock: Path, growing: Callable[[], int], name: str, patience: Patience, progress: Progress) -> Iterator[None]:
+def held(
+    lock: Path | None, growing: Callable[[], int], name: str, patience: Patience, progress: Progress
+) -> Iterator[None]:
     """Hold a lock, waiting for another holder for as long as what it downloads grows.
 
     growing: bytes that the other has so far
     Raises Failure where it does not grow for `patience.lock_s`, OSError where there can be no lock.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    mine: filelock.BaseFileLock = filelock.FileLock(lock, mode=MODE)
-    seen, since, told = -1, time.monotonic(), False
-    while True:
-        try:
-            mine.acquire(timeout=LOOK_S if told else 0)
-            break
-        except filelock.Timeout:
-            if not told:
-                progress.state("waiting")
-                progress.note(f"another program is downloading {name}: waiting for it")
-                told = True
-            if (now := growing()) != seen:
-                seen, since = now, time.monotonic()
-            elif time.monotonic() - since > patience.lock_s:
-                todo = "end that program, or try again later"
-                raise Failure("locked", f"another program downloads {name}, but gets no further", todo) from None
-        except NotImplementedError:
-            # The file system knows no locks; huggingface_hub then takes a file's mere existence for one.
-            mine = filelock.SoftFileLock(lock)
+    seen, since = -1, time.monotonic()
+
+    def wait() -> bool:
+        nonlocal seen, since
+        if seen < 0:
+            progress.state("waiting")
+            progress.note(f"another program is downloading {name}: waiting for it")
+        time.sleep(LOOK_SECONDS)
+        if (now := growing()) != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since <= patience.lock_s
+
     try:
-        if told:
-            progress.state("downloading")
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            mine.release()
+        with holding(lock, wait):
+            if seen >= 0:
+                progress.state("downloading")
+            yield
+    except Busy as busy:
+        what = f"another program downloads {name}, but gets no further"
+        raise Failure("locked", what, "end that program, or try again later") from busy

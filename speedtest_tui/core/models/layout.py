@@ -18,6 +18,9 @@ from typing import Literal
 KINDS = {"models": "model", "datasets": "dataset", "spaces": "space", "kernels": "kernel"}
 """First part of a repository's folder name, and the kind that it means."""
 
+BLOBS, SNAPSHOTS, REFS, LISTS = "blobs", "snapshots", "refs", "trees"
+"""The parts of a repository."""
+
 LOCKS = ".locks"
 SHARED_STORE = "blobs"
 SHARED_MARKER = ".huggingface-shared-blobs"
@@ -32,6 +35,47 @@ _PARTIAL = re.compile(r"(.+?)(?:\.[0-9a-f]{8})?\.incomplete")
 def repository_folder(cache: Path, repository: str, kind: str = "model") -> Path:
     """`models--org--name`, as huggingface_hub names it."""
     return cache / f"{kind}s--{repository.replace('/', '--')}"
+
+
+def blob_file(repository: Path, etag: str) -> Path:
+    """Where a payload lies, or what links to it in the shared store."""
+    return repository / BLOBS / etag
+
+
+def snapshot_folder(repository: Path, commit: str) -> Path:
+    """Where the links to a commit's payloads lie."""
+    return repository / SNAPSHOTS / commit
+
+
+def ref_file(repository: Path, name: str) -> Path:
+    """What says which commit a branch is."""
+    return repository / REFS / name
+
+
+def partial_of(file: Path) -> Path:
+    """What becomes a blob or checkpoint while it is downloaded."""
+    return file.with_name(f"{file.name}.incomplete")
+
+
+def partials_of(blob: Path) -> tuple[Path, ...]:
+    """What there may be of a blob that is no whole one: ours first, then what huggingface_hub 2 has left."""
+    return partial_of(blob), *blob.parent.glob(f"{blob.name}.????????.incomplete")
+
+
+def payload_of(path: Path, cache: Path) -> Path:
+    """The file that holds a snapshot's file: its blob, or what the blob leads to in the shared store."""
+    if not path.is_symlink():
+        return path
+    blob = first_hop(path)
+    if blob.is_symlink() and is_shared_target(store := first_hop(blob), cache):
+        return store
+    return blob if is_within(blob, cache) else path
+
+
+def commit_of(path: Path, repository: Path) -> str:
+    """The commit in whose snapshot a path lies; "" for other paths."""
+    parts = path.relative_to(repository).parts if is_within(path, repository) else ()
+    return parts[1] if len(parts) > 2 and parts[0] == SNAPSHOTS else ""
 
 
 def repository_id(folder_name: str) -> tuple[str, str] | None:
@@ -92,11 +136,6 @@ def is_within(path: Path, root: Path) -> bool:
     """Whether a path names something below a folder, going by names alone."""
     inside, outside = os.path.normpath(path), os.path.normpath(root)
     return inside.startswith(outside.rstrip("/") + "/")
-
-
-def lock_file(cache: Path, repository: str, etag: str, kind: str = "model") -> Path:
-    """What huggingface_hub locks while it fetches a blob."""
-    return cache / LOCKS / repository_folder(cache, repository, kind).name / f"{etag}.lock"
 
 
 def shared_blob(cache: Path, xet_hash: str) -> Path:

@@ -13,10 +13,10 @@ from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models import builtin as materialise
 from speedtest_tui.core.models import layout
+from speedtest_tui.core.models.locks import briefly, holding, lock_of
 from speedtest_tui.core.models.structure import problem
 from speedtest_tui.core.repair.changes import Changes
 from speedtest_tui.core.repair.copying import Cancelled, Tell, are_equal, copy, copy_of, move, require_digest
-from speedtest_tui.core.repair.locks import holding, lock_of
 from speedtest_tui.core.repair.step import Step, StepKind
 
 
@@ -31,7 +31,7 @@ def act(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) ->
     if step.kind in ("clear-lock", "clear-partial"):
         _clear(step, changes)
         return
-    with holding(step.lock, cancelled):
+    with holding(step.lock, briefly(cancelled)):
         ACTIONS[step.kind](step, changes, tell, cancelled)
 
 
@@ -48,7 +48,7 @@ def prepare_download(step: Step, changes: Changes, tell: Tell, cancelled: thread
             changes.keep(path, step.root)
     if step.request.is_hub or not step.path.is_file():
         return step.request
-    with holding(step.lock, cancelled):
+    with holding(step.lock, briefly(cancelled)):
         _begin_with(step.path, step.root, changes, tell, cancelled)
     # With a trash of its own, a download does not continue the damaged file in place, which the trash has as well.
     return replace(step.request, trash=changes.scratch(step.path, step.root))
@@ -67,13 +67,13 @@ def mend_shared(step: Step, pairs: Sequence[tuple[Path, Path]], changes: Changes
     """
     for blob, store in pairs:
         if blob.is_file() and not blob.is_symlink() and not (store.exists() and store.samefile(blob)):
-            with holding(lock_of(blob, step.root)):
+            with holding(lock_of(blob, step.root), briefly()):
                 changes.name_again(store, step.root, blob)
 
 
 def _begin_with(path: Path, root: Path, changes: Changes, tell: Tell, cancelled: threading.Event) -> None:
     """Let a checkpoint that was cut short be the beginning of its download: other programs write to the final name."""
-    partial = path.with_name(f"{path.name}.incomplete")
+    partial = layout.partial_of(path)
     found = problem(path, path.name)
     size = path.stat().st_size
     if found is None or found[0] != "truncated" or (partial.exists() and partial.stat().st_size >= size):
@@ -87,7 +87,7 @@ def _relink(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event
     if layout.digest_of(step.text) is None:
         raise UserError(f"nothing says what {step.path.name} should be", "fetch it again")
     is_checkpoint = step.lock is None
-    blob = step.path if is_checkpoint else _repository(step) / "blobs" / step.text
+    blob = step.path if is_checkpoint else layout.blob_file(_repository(step), step.text)
     if source != blob:
         require_digest(source, step.text, tell, cancelled)
         target = _place_of(blob, source, step.root)
@@ -136,7 +136,7 @@ def _link(changes: Changes, step: Step, text: str) -> bool:
 
 
 def _write_ref(step: Step, changes: Changes, _tell: Tell, _cancelled: threading.Event) -> None:
-    if not layout.is_safe_part(step.text) or not (_repository(step) / "snapshots" / step.text).is_dir():
+    if not layout.is_safe_part(step.text) or not layout.snapshot_folder(_repository(step), step.text).is_dir():
         raise UserError(f"the snapshot {step.text[:12]} is gone", "make a new plan")
     try:
         if step.path.read_text() == step.text:
@@ -150,7 +150,7 @@ def _clear(step: Step, changes: Changes) -> None:
     """Move a lock or a partial download away, while its lock is ours: what is in use is left alone."""
     if not os.path.lexists(step.path):
         raise Superfluous("it is gone")
-    with holding(step.lock, seconds=0):
+    with holding(step.lock):
         if step.kind == "clear-partial" and not _is_orphan(step.path):
             raise Superfluous("a download may still continue it")
         changes.remove(step.path, step.root)

@@ -20,7 +20,6 @@ from speedtest_tui.core.models.inventory import Layout, Stored
 from speedtest_tui.core.models.places import root_of
 from speedtest_tui.core.models.status import CacheName
 from speedtest_tui.core.repair.changes import Changes
-from speedtest_tui.core.repair.plan_model import payload_of
 from speedtest_tui.core.repair.step import Step
 
 HOMES: dict[Layout, tuple[CacheName, ...]] = {
@@ -117,7 +116,7 @@ def _items(source: Path, root: Path, target: Path) -> Iterator[Item]:
         yield Item(source.resolve(), target, bytes=source.stat().st_size)
         return
     is_hub = layout.repository_id(source.name) is not None
-    for part in ("blobs", "snapshots", "trees", "refs") if is_hub else ("",):
+    for part in (layout.BLOBS, layout.SNAPSHOTS, layout.LISTS, layout.REFS) if is_hub else ("",):
         for path in sorted((source / part).rglob("*")):
             name = path.relative_to(source).as_posix()
             if layout.etag_of_partial(path.name) or (path.is_dir() and not path.is_symlink()):
@@ -128,18 +127,18 @@ def _items(source: Path, root: Path, target: Path) -> Iterator[Item]:
 
 
 def _item(path: Path, root: Path, target: Path, is_hub: bool, part: str) -> Iterator[Item]:
-    if is_hub and part == "snapshots" and path.is_symlink():
+    if is_hub and part == layout.SNAPSHOTS and path.is_symlink():
         text = str(path.readlink())
         if Path(text).is_absolute() or not layout.is_within(layout.first_hop(path), root):
             raise UserError(f"{path} is a link out of its repository", "`speedtest-tui repair` mends it; then copy")
         yield Item(path, target, text=text)
         return
-    payload = payload_of(path, root) if is_hub else path
-    if part == "blobs" and path.is_symlink():
+    payload = layout.payload_of(path, root) if is_hub else path
+    if part == layout.BLOBS and path.is_symlink():
         payload = layout.first_hop(path)
     if not payload.is_file():
         raise UserError(f"{path} leads nowhere", "`speedtest-tui repair` mends it; then copy")
-    etag = path.name if part == "blobs" and layout.digest_of(path.name) else ""
+    etag = path.name if part == layout.BLOBS and layout.digest_of(path.name) else ""
     yield Item(payload, target, etag, bytes=payload.stat().st_size)
 
 

@@ -12,8 +12,8 @@ from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.models import layout
 from speedtest_tui.core.models.inventory import Duplicate, Snapshot, Stored
+from speedtest_tui.core.models.locks import lock_of
 from speedtest_tui.core.models.status import CacheName, Fault, FaultKind
-from speedtest_tui.core.repair.locks import lock_of
 from speedtest_tui.core.repair.step import Note, Plan, Step, StepKind
 
 DAMAGE: tuple[FaultKind, ...] = ("truncated", "corrupt", "empty", "lfs-pointer", "broken-link", "escape")
@@ -119,7 +119,7 @@ def _left_after_a_download(row: Row, known: Collection[Path]) -> Iterator[Step]:
 def _write_ref(row: Row, fault: Fault) -> Step | Note | None:
     """Let a ref name a snapshot again: the one that it began to name, else the only whole one."""
     stored = row.stored
-    name = fault.path.relative_to(stored.path / "refs").as_posix()
+    name = fault.path.relative_to(layout.ref_file(stored.path, "")).as_posix()
     begun = _begun(fault.path)
     commits = [
         one.revision for one in stored.snapshots if len(begun) >= HALF_WRITTEN and one.revision.startswith(begun)
@@ -136,7 +136,7 @@ def _write_ref(row: Row, fault: Fault) -> Step | Note | None:
     if not commits:
         what = f"{stored.name} has no complete snapshot that refs/{name} could point to"
         return _note(stored, what, "download it again, or move it to the trash")
-    newest = max(commits, key=lambda commit: (stored.path / "snapshots" / commit).stat().st_mtime)
+    newest = max(commits, key=lambda commit: layout.snapshot_folder(stored.path, commit).stat().st_mtime)
     manner = f"to {newest[:12]}, the newest of its {len(commits)} complete snapshots"
     return replace(_step("write-ref", stored, fault.path, "refs/main", manner), text=newest, optional=not row.specs)
 

@@ -17,11 +17,11 @@ from speedtest_tui.core import locations
 from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.models import builtin, layout, manifest, remembered
 from speedtest_tui.core.models.inventory import Stored, StoredFile
+from speedtest_tui.core.models.locks import lock_of
 from speedtest_tui.core.models.other_layout import MLX_WEIGHTS, find_other_layout
 from speedtest_tui.core.models.places import root_of
 from speedtest_tui.core.models.status import CACHE_NAMES, CacheName, CacheState, FileState
 from speedtest_tui.core.models.structure import problem
-from speedtest_tui.core.repair.locks import lock_of
 from speedtest_tui.core.repair.step import Note, Plan, Step, StepKind
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -87,7 +87,7 @@ def plan_fix(model: BrokenModel, stored: Sequence[Stored]) -> Plan:
             steps += found.steps
             notes += found.notes
         elif file.fault.kind == "unreadable" and _may_not_be_read(file.path):
-            todo = f"make it readable: chmod u+r '{payload_of(file.path, model.root)}'"
+            todo = f"make it readable: chmod u+r '{layout.payload_of(file.path, model.root)}'"
             notes += model.note(f"no permission to read {file.name} of {model.name}", todo).notes
         elif (source := elsewhere(file, state.repository, model.root, stored)) is not None:
             steps.append(_relink(model, file, source))
@@ -196,7 +196,7 @@ def _bytes_missing(state: CacheState, files: Sequence[FileState], damaged: Seque
 
 def _replaced(path: Path, root: Path) -> tuple[Path, ...]:
     """What a download of a damaged file replaces: its payload, and the link to it where that leads astray."""
-    payload = payload_of(path, root)
+    payload = layout.payload_of(path, root)
     blob = layout.first_hop(path) if path.is_symlink() else path
     return tuple(dict.fromkeys(one for one in (path, blob, payload) if layout.is_within(one, root)))
 
@@ -215,19 +215,9 @@ def blob_of(file: FileState, repository: Path) -> Path | None:
     if file.path.is_symlink():
         hop = layout.first_hop(file.path)
         # The link's own word where it is a blob's name, wherever it leads: caches get moved.
-        if layout.digest_of(hop.name) and (not etag or hop.parent == repository / "blobs"):
+        if layout.digest_of(hop.name) and (not etag or hop == layout.blob_file(repository, hop.name)):
             etag = hop.name
-    return repository / "blobs" / etag if layout.digest_of(etag) else None
-
-
-def payload_of(path: Path, root: Path) -> Path:
-    """The file that holds a snapshot's file: its blob, or what the blob leads to in the shared store."""
-    if not path.is_symlink():
-        return path
-    blob = layout.first_hop(path)
-    if blob.is_symlink() and layout.is_shared_target(store := layout.first_hop(blob), root):
-        return store
-    return blob if layout.is_within(blob, root) else path
+    return layout.blob_file(repository, etag) if layout.digest_of(etag) else None
 
 
 def elsewhere(file: FileState, repository: Path | None, root: Path, stored: Sequence[Stored]) -> Path | None:
@@ -236,7 +226,7 @@ def elsewhere(file: FileState, repository: Path | None, root: Path, stored: Sequ
     First the repository's own blob, then the shared store, then equal files of all caches.
     """
     blob = blob_of(file, repository) if repository else None
-    broken = payload_of(file.path, root)
+    broken = layout.payload_of(file.path, root)
     for candidate in _candidates(file, blob, repository, root, stored):
         if candidate == broken or not _is_sound(candidate, file):
             continue
@@ -255,7 +245,7 @@ def _candidates(
     for row in stored:
         for other in (*row.files, *(one for snapshot in row.snapshots for one in snapshot.files)):
             if _means_the_same(other, file, blob):
-                yield payload_of(other.path, row.root)
+                yield layout.payload_of(other.path, row.root)
 
 
 def _means_the_same(other: StoredFile, file: FileState, blob: Path | None) -> bool:
@@ -269,11 +259,7 @@ def _means_the_same(other: StoredFile, file: FileState, blob: Path | None) -> bo
 
 def _xet_hash(file: FileState, repository: Path) -> str:
     """What the commit's list calls the file's payload in the shared store."""
-    try:
-        commit = file.path.relative_to(repository / "snapshots").parts[0]
-    except ValueError:
-        return ""
-    listed = (manifest.read(repository, commit) or {}).get(file.name)
+    listed = (manifest.read(repository, layout.commit_of(file.path, repository)) or {}).get(file.name)
     return listed.xet_hash if listed else ""
 
 

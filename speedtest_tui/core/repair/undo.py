@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.models.locks import briefly, holding, lock_of
 from speedtest_tui.core.repair import trash
 from speedtest_tui.core.repair.changes import Changes, is_same
 from speedtest_tui.core.repair.journal import Change
-from speedtest_tui.core.repair.locks import holding, lock_of
 from speedtest_tui.core.repair.trash import Entry
 
 
@@ -59,7 +59,7 @@ def undo(entry: Entry) -> Undone:
     reverted, left, complete = [], [], True
     for folder, change in reversed(entry.changes):
         try:
-            with holding(lock_of(change.path, change.root) if os.path.lexists(change.path) else None):
+            with holding(lock_of(change.path, change.root) if os.path.lexists(change.path) else None, briefly()):
                 sentence = _revert(changes, folder, change)
         except UserError as error:
             left.append(str(error))
