@@ -19,6 +19,7 @@ from speedtest_tui.core.download.queue import Downloads
 from speedtest_tui.core.download.request import DownloadRow, Patience, Request, request_for
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.jobs.job import WAIT_S, Job, JobRow, RowState, counted
+from speedtest_tui.core.models.inspect import explained
 from speedtest_tui.core.models.status import CACHE_NAMES, CACHES, FaultKind, ModelReport
 from speedtest_tui.core.repair.changes import Changes
 
@@ -100,6 +101,8 @@ def _wanted(report: ModelReport, to: To | None, patience: Patience) -> Wanted:
         return Wanted(report, backends, None, report.spec.missing_reason, ok=False)
     request = _request(report, to, "hf", patience)
     if request is None:
+        if report.spec.kind == "folder" and not report.usable:
+            return Wanted(report, backends, None, str(explained(report.spec, report.states)), ok=False)
         whose = "is a folder of yours" if report.spec.kind == "folder" else "comes with the program"
         return Wanted(report, backends, None, f"{whose}: there is nothing to download")
     for cache in (request.cache,) if to else CACHES:

@@ -14,7 +14,7 @@ from backends.base import Advice, Availability, Backend, BackendEntry, ModelSpec
 from backends.catalogue import SIZES
 from backends.registry import create, default_backends
 from speedtest_tui.core import locations
-from speedtest_tui.core.errors import UserError, unknown
+from speedtest_tui.core.errors import UserError, alike, unknown
 
 CONVERTED = "converted/"
 """How the name of a model begins that this program converted; the rest is its folder's name."""
@@ -123,17 +123,23 @@ def _meanings(text: str, entries: Sequence[BackendEntry], options: Sequence[Opti
         return _in_folder(text, name_of_folder(_folder(text)), entries, options)
     if text.startswith(CONVERTED):
         if not is_there(text):
-            raise UserError(f"no converted model is called {text!r}", f"choose from {_known_names()}")
+            known = [one.size for one in converted_models()]
+            if known:
+                raise unknown("converted model", text, known)
+            raise UserError(f"there is no {text}", "convert a checkpoint first: see `speedtest-tui convert --help`")
         return _in_folder(text, text, entries, options)
     found = _all_resolved(entries, text, options)
     if text in SIZES or not all(one.lacks_model for one in found):
         return found
     if is_there(CONVERTED + text):
         return _in_folder(text, CONVERTED + text, entries, options)
-    if text and Path(text).exists():
+    if text and _exists(Path(text)):
         return _in_folder(text, name_of_folder(_folder(text)), entries, options)
     who = f"{entries[0].name} has no" if len(entries) == 1 else "no backend has a"
-    raise UserError(f"{who} model of size {text!r}", f"choose from {_known_names()}")
+    names = [*SIZES, *(model.size for model in converted_models())]
+    near = alike(text, names)
+    todo = f"did you mean {near}?" if near else f"choose from {', '.join(names)}, or name a model's folder"
+    raise UserError(f"{who} model of size {text!r}", todo)
 
 
 def _in_folder(
@@ -190,7 +196,7 @@ def _folder(text: str) -> Path:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise UserError(f"{text} cannot be read ({reason})", "name a model's folder that is readable") from error
     if not exists:
-        raise UserError(f"{text} does not exist", f"name a model's folder, or choose from {_known_names()}")
+        raise UserError(f"{text} does not exist", "name a model's folder, or a size such as small")
     if not is_folder and path.suffix == ".nemo":
         raise UserError(f"{text} is a NeMo checkpoint", f"convert it first: `speedtest-tui convert {text}`")
     if not is_folder:
@@ -198,11 +204,6 @@ def _folder(text: str) -> Path:
     if not has_config:
         raise UserError(f"{text} is no model's folder (it has no config.json)", "name one that `convert` has made")
     return path
-
-
-def _known_names() -> str:
-    names = (*SIZES, *(model.size for model in converted_models()))
-    return f"{', '.join(names)}, or name a model's folder"
 
 
 # Folders.
@@ -227,7 +228,15 @@ def folder_of(name: str) -> Path | None:
 def is_there(name: str) -> bool:
     """Whether a name means a folder, as `folder_of` understands it, that exists."""
     folder = folder_of(name)
-    return folder is not None and folder.is_dir()
+    return folder is not None and _exists(folder) and folder.is_dir()
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is there that may be asked about."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 @dataclass(frozen=True)
