@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from racing import MARK, TESTS, marked
+from racing import MARK, TESTS, marked, python_path
 
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.decode import demo_clip
+from speedtest_tui.core.models.builtin import unpack_apart
 
 Unpack = Callable[[str], Path]
 
@@ -30,9 +29,9 @@ def unpacked(models_dir: Path) -> Unpack:
 
     def unpack(layout: str) -> Path:
         model, _, name = layout.rpartition("/")
-        module, source = "speedtest_tui.core.models.builtin", f"{model or 'nano'}/{name}"
-        subprocess.run([sys.executable, "-m", module, source, str(models_dir)], check=True, capture_output=True)
-        return next((models_dir / "embedded").glob(f"{model or 'nano'}-*/{name}"))
+        folder = unpack_apart(f"{model or 'nano'}/{name}", models_dir)
+        assert folder
+        return folder
 
     return unpack
 
@@ -90,7 +89,7 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def toys(mark: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Let child processes import the toys. Returns the journal that they write."""
     journal = tmp_path / "journal"
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", python_path(TESTS))
     monkeypatch.setenv("TOY_JOURNAL", str(journal))
     return journal
 
@@ -101,7 +100,7 @@ def module_toys() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         mark = uuid.uuid4().hex
         patch.setenv(MARK, mark)
-        patch.setenv("PYTHONPATH", str(TESTS))
+        patch.setenv("PYTHONPATH", python_path(TESTS))
         yield mark
         for process in marked(mark):
             process.kill()

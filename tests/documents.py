@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.base import BackendEntry, Loaded, Location, ModelSpec, Segment, Transcription
+from backends.base import Advice, BackendEntry, Loaded, Location, ModelSpec, Segment, Transcription
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.codec import encode, typed
 from speedtest_tui.core.host import Host
@@ -48,7 +48,7 @@ def good_row(name: str, runs: tuple[float, ...], text: str = "hello there") -> R
 
 
 def failed_row(name: str, message: str = "it broke", hint: str = "mend it") -> Row:
-    return replace(Row(name, "tiny", "ended"), status="failed", error=RowError("crash", message, hint))
+    return replace(Row(name, "tiny", "ended"), status="failed", error=RowError("crash", Advice(message, hint)))
 
 
 def build(*rows: Row, of: Clip | None = None, started: datetime.datetime = STARTED, state: Any = "done") -> Document:

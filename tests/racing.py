@@ -27,6 +27,11 @@ PATIENCE_S = 120.0
 """How long a race may take before the test gives up; only reached where something is wrong."""
 
 
+def python_path(*folders: Path) -> str:
+    """PYTHONPATH for processes of a test: folders of its own, and the program that is tested."""
+    return os.pathsep.join(map(str, (*folders, TESTS.parent)))
+
+
 def noise(seconds: float = 0.5) -> Clip:
     """A clip that counts as speech, for backends that do not listen."""
     samples = np.random.default_rng(3).normal(0, 0.1, int(seconds * 16_000)).astype(np.float32)
@@ -68,7 +73,7 @@ def rows(snapshot: RaceSnapshot) -> dict[str, Row]:
 
 def sentence(row: Row) -> str:
     """A row's error as people see it."""
-    return f"{row.error.message}: {row.error.hint}" if row.error else ""
+    return str(row.error.advice) if row.error else ""
 
 
 def marked(mark: str, apart_from: Iterable[int] = ()) -> list[psutil.Process]:

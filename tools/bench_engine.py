@@ -34,7 +34,7 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.sizes import candidates, choose
 from speedtest_tui.core.process.launch import OFFLINE_ENVIRONMENT
 from speedtest_tui.core.race.plan import Plan
-from speedtest_tui.core.race.prepare import Entrant, prepare
+from speedtest_tui.core.race.prepare import Ready, prepare
 from speedtest_tui.core.race.row import RaceSnapshot, Row
 from speedtest_tui.core.race.statistics import ratio_interval
 from speedtest_tui.core.race.supervisor import Race
@@ -189,8 +189,8 @@ def compare(backend: str, processes: int, runs: int, clip_file: Path) -> Line:
         raise UserError(f"no bare script for {backend!r}", f"choose from {', '.join(BACKENDS)}")
     asked = candidates(choose([backend], entries()))
     found = prepare(asked[0], None, threading.Event())
-    if not isinstance(found, Entrant):
-        raise UserError(f"{backend} cannot start", found.error.message)
+    if not isinstance(found, Ready):
+        raise UserError(f"{backend} cannot start", found.error.advice.what)
     path = found.location.path
     model = "-" if path is None else str(path / found.spec.files[0].names[0] if backend == "whisper-mps" else path)
     taken: list[Pair] = []
@@ -232,7 +232,7 @@ def line_of(backend: str, taken: Sequence[Pair]) -> Line:
 def check(row: Row, bare_text: str) -> None:
     """Raise UserError where a row has no result, or one that cannot be compared."""
     if row.status != "ok" or not row.transcription:
-        raise UserError(f"{row.backend} gave no result", row.error.message if row.error else row.status)
+        raise UserError(f"{row.backend} gave no result", row.error.advice.what if row.error else row.status)
     if row.transcription.text != bare_text:
         raise UserError(f"{row.backend}: engine and bare script heard different words", "they are not comparable")
 

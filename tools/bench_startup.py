@@ -25,8 +25,9 @@ from bench.terminal import Terminal
 
 from backends.base import BackendEntry, LoadOptions, Location, ModelSpec, TranscribeOptions
 from backends.registry import BUILT_IN
-from speedtest_tui.core.process.lines import Assignment, Event, ProtocolError
-from speedtest_tui.core.process.parent import ChildHandle, Ended, Report
+from speedtest_tui.core.process.lines import Message
+from speedtest_tui.core.process.parent import Child, Ended
+from speedtest_tui.core.race.events import CHILD, MESSAGES, Assignment, Entered
 from speedtest_tui.core.race.statistics import ratio_interval
 
 PROGRAM = Path(sys.executable).parent / "speedtest-tui"
@@ -62,15 +63,15 @@ def to_ready(entry: BackendEntry, clip_descriptor: int) -> Callable[[], float]:
     )
 
     def action() -> float:
-        reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        reports: queue.SimpleQueue[Message | Ended] = queue.SimpleQueue()
         begin = time.monotonic()
-        child = ChildHandle(0, assignment, reports)
+        child = Child(CHILD, assignment, MESSAGES, reports.put, pass_fds=(clip_descriptor,))
         try:
             while True:
-                _, report = reports.get(timeout=PATIENCE_S)
-                if isinstance(report, Ended | ProtocolError):
+                report = reports.get(timeout=PATIENCE_S)
+                if isinstance(report, Ended):
                     raise RuntimeError(f"the child of {entry.name} was never ready: {report}")
-                if isinstance(report, Event) and report.name == "ready":
+                if isinstance(report, Entered):
                     # Its own time stamp: parent and child share the monotonic clock.
                     return report.at - begin
         finally:

@@ -48,8 +48,8 @@ def _print(checkup: Checkup) -> None:
         ],
     )
     microphones = checkup.microphones
-    if microphones.problem:
-        section("Microphones", [(False, (microphones.problem,))])
+    if microphones.advice:
+        section("Microphones", [(False, (microphones.advice.what,))])
     else:
         found = [(d.name, f"{d.rate / 1000:g} kHz", "default" if d.is_default else "") for d in microphones.devices]
         section("Microphones", [(True, cells) for cells in found])

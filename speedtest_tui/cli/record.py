@@ -13,7 +13,6 @@ import select
 import signal
 import sys
 import threading
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -60,7 +59,7 @@ class Devices:
         """Exit code 1 where there is none."""
         report = scan_devices()
         if options.json:
-            print_json({"schema": 1, **asdict(report)})
+            print_json({"schema": 1, **report.to_json()})
         elif report.devices:
             columns = (
                 Column("no.", right=True),
@@ -74,8 +73,8 @@ class Devices:
                 for one in report.devices
             ]  # fmt: skip
             print_table((*columns, Column("system", rank=2), Column("")), rows)
-        else:
-            complain(f"{report.problem}: {report.fix}")
+        elif report.advice:
+            complain(str(report.advice))
         return EXIT_OK if report.devices else EXIT_FAILED
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 from browser import browser, pixels, until
-from racing import MARK
+from racing import MARK, python_path
 from serving import GONE_S, LONG, QUICK, Served, serving
 
 from speedtest_tui.cli import main as cli
@@ -156,7 +156,7 @@ def test_wrong_usage_is_one_line_and_exit_2(
 def test_without_the_extra(command: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / "textual_serve.py").write_text("raise ModuleNotFoundError('gone', name='textual_serve')")
-    done = command("serve", PYTHONPATH=str(tmp_path / "hidden"))
+    done = command("serve", PYTHONPATH=python_path(tmp_path / "hidden"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == ("speedtest-tui: textual_serve is not installed: pip install 'speedtest-tui[web]'\n")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from racing import TESTS
+from racing import TESTS, python_path
 
 Command = Callable[..., Any]
 
@@ -33,7 +33,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_races_against_a_built_in_one(command: Command, installed: Path) -> None:
     arguments = ("run", "--demo", "--backends", "echo,pocketsphinx", "--runs", "2", "--json", "-")
-    done = command(*arguments, PYTHONPATH=str(installed))
+    done = command(*arguments, PYTHONPATH=python_path(installed))
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     echo, built_in = document["results"]
@@ -44,12 +44,12 @@ def test_it_races_against_a_built_in_one(command: Command, installed: Path) -> N
 
 def test_it_may_know_sizes_of_its_own(command: Command, installed: Path) -> None:
     arguments = ("run", "--demo", "--backends", "echo", "--size", "huge", "--runs", "1", "--json", "-")
-    done = command(*arguments, PYTHONPATH=str(installed))
+    done = command(*arguments, PYTHONPATH=python_path(installed))
     assert json.loads(done.stdout)["results"][0]["status"] == "ok"
 
 
 def test_doctor_names_its_package(command: Command, installed: Path) -> None:
-    backends = json.loads(command("doctor", "--json", PYTHONPATH=str(installed)).stdout)["backends"]
+    backends = json.loads(command("doctor", "--json", PYTHONPATH=python_path(installed)).stdout)["backends"]
     (echo,) = [backend for backend in backends if backend["name"] == "echo"]
     assert (echo["provider"], echo["version"], echo["ok"]) == ("echo-backend", "1.2.3", True)
 

@@ -6,17 +6,17 @@ import json
 import subprocess
 from typing import Any
 
-from speedtest_tui.core import codec
 from speedtest_tui.core.download.queue import CHILD
 from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.process import launch as launcher
+from speedtest_tui.core.process.lines import encode
 
 
 def start(wanted: Request) -> subprocess.Popen[bytes]:
     """Start one and give it its request."""
     process = launcher.launch(CHILD, online=True)
     assert process.stdin
-    process.stdin.write(codec.encode(wanted) + b"\n")
+    process.stdin.write(encode(wanted))
     return process
 
 

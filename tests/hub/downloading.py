@@ -17,8 +17,9 @@ from server import HubServer
 
 from backends.base import ModelSpec, RequiredFile
 from speedtest_tui.core.download.failures import Failure, explain
-from speedtest_tui.core.download.request import Patience, Request
+from speedtest_tui.core.download.request import Figures, Note, Patience, Request
 from speedtest_tui.core.download.transfer import Progress
+from speedtest_tui.core.process.lines import Message
 
 REPOSITORY = "org/model"
 FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
@@ -57,21 +58,17 @@ class Log:
 
     path: Path | None = None
     failure: Failure | None = None
-    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    def send(self, event: str, **fields: Any) -> None:
-        """As EventPipe.send."""
-        self.events.append((event, fields))
+    messages: list[Message] = field(default_factory=list)
 
     @property
     def notes(self) -> str:
         """All remarks."""
-        return "\n".join(fields["text"] for event, fields in self.events if event == "note")
+        return "\n".join(message.text for message in self.messages if isinstance(message, Note))
 
     @property
-    def last(self) -> dict[str, Any]:
+    def last(self) -> Figures:
         """The last figures."""
-        return next(fields for event, fields in reversed(self.events) if event == "progress")
+        return next(message for message in reversed(self.messages) if isinstance(message, Figures))
 
     @property
     def kind(self) -> str:
@@ -79,17 +76,17 @@ class Log:
         return self.failure.kind if self.failure else ""
 
 
-def fetch(wanted: Request, send: Callable[..., None] | None = None) -> Log:
+def fetch(wanted: Request, send: Callable[[Message], None] | None = None) -> Log:
     """Download in this process, as the child does."""
     from speedtest_tui.core.download.hub import download_repository
     from speedtest_tui.core.download.openai import download_checkpoint
 
     log = Log()
-    progress = Progress(send or log.send)
+    progress = Progress(send or log.messages.append)
     try:
         placed = (download_repository if wanted.is_hub else download_checkpoint)(wanted, progress)
         log.path = placed.path
-        progress.end(path=placed.path)
+        progress.end(placed.path)
     except Exception as error:
         log.failure = explain(error, wanted.source)
     return log

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contents import Content, Source, is_large
+from racing import python_path
 from server import HubServer
 
 from backends.base import ModelSpec, RequiredFile
+from speedtest_tui.core.models.builtin import unpack_apart
 
 HERE = Path(__file__).resolve().parent
 README = b"---\nlicense: mit\n---\n# A tiny model for tests\n"
@@ -87,7 +89,7 @@ class Kit:
     def _nano(self, layout: str) -> dict[str, Source]:
         pattern = f"embedded/nano-*/{layout}"
         if not list(self.folder.glob(pattern)):
-            self._python("speedtest_tui.core.models.builtin", f"nano/{layout}", str(self.folder))
+            unpack_apart(f"nano/{layout}", self.folder)
         (folder,) = self.folder.glob(pattern)
         return {path.name: path for path in sorted(folder.iterdir()) if path.name != "manifest.json"}
 
@@ -100,7 +102,7 @@ class Kit:
         return paths
 
     def _python(self, *arguments: str) -> None:
-        path = os.pathsep.join((str(HERE), str(HERE.parent)))
+        path = python_path(HERE, HERE.parent)
         environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
         done = subprocess.run(
             [sys.executable, "-m", *arguments], env=environment, capture_output=True, text=True, check=False

@@ -51,7 +51,7 @@ def test_what_was_mended_meanwhile_is_not_fetched_again(hub: HubServer, here: No
     assert log.failure is None
     assert gets(hub) == []
     assert not (tmp_path / "trash").exists()
-    assert log.last["bytes"] == log.last["total"]
+    assert log.last.bytes == log.last.total
 
 
 @pytest.mark.parametrize("kept_bytes", [len(DATA), 1000])

@@ -40,7 +40,8 @@ from misbehaviour import (
 )
 from server import HubServer
 
-from speedtest_tui.core.download.request import Patience
+from speedtest_tui.core.download.request import Note, Patience
+from speedtest_tui.core.process.lines import Message
 
 __all__ = ["here"]
 LFS = "/lfs/*weights.safetensors"
@@ -73,7 +74,7 @@ def test_a_passing_trouble_ends_in_a_verified_model(hub: HubServer, here: None, 
     log = fetch(request(tmp_path))
     assert log.failure is None, log.failure
     assert_complete(tmp_path, DATA, commit)
-    assert log.last["bytes"] == log.last["total"] == len(DATA) + len(CONFIG)
+    assert log.last.bytes == log.last.total == len(DATA) + len(CONFIG)
 
 
 def test_a_cut_download_is_continued_where_it_broke_off(hub: HubServer, here: None, tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_a_cut_download_is_continued_where_it_broke_off(hub: HubServer, here: No
     hub.misbehave(LFS, Cut(after=1_000_000), times=2)
     log = fetch(request(tmp_path))
     assert gets(hub) == [(0, 200), (1_000_000, 206), (2_000_000, 206)]
-    assert log.last["received"] == len(DATA) + len(CONFIG)
+    assert log.last.received == len(DATA) + len(CONFIG)
 
 
 def test_progress_begins_a_new_count_of_attempts(hub: HubServer, here: None, tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_wrong_beginning_is_started_over_once(hub: HubServer, here: None, tmp_
     assert "starting again" in log.notes
     assert gets(hub) == [(1_000_000, 206), (0, 200)]
     assert_complete(tmp_path, DATA, commit)
-    assert log.last["bytes"] == log.last["total"]
+    assert log.last.bytes == log.last.total
 
 
 def test_a_whole_file_that_was_never_published_is_not_fetched(hub: HubServer, here: None, tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_too_long_a_beginning_is_dropped(hub: HubServer, here: None, tmp_path: P
     log = fetch(request(tmp_path))
     assert gets(hub) == [(0, 200)]
     assert_complete(tmp_path, DATA, commit)
-    assert log.last["bytes"] == log.last["total"]
+    assert log.last.bytes == log.last.total
 
 
 @pytest.mark.parametrize("what", [IgnoreRange(), WrongContentRange(shift=-1), WrongContentRange(shift=9)])
@@ -185,7 +186,7 @@ def test_a_server_that_cannot_continue_is_begun_again_visibly(
     assert log.failure is None
     assert "starting again" in log.notes or "wrong part" in log.notes
     assert_complete(tmp_path, DATA, commit)
-    assert log.last["bytes"] == log.last["total"]
+    assert log.last.bytes == log.last.total
 
 
 def test_the_other_file_is_fetched_when_it_changes_in_between(hub: HubServer, here: None, tmp_path: Path) -> None:
@@ -195,9 +196,9 @@ def test_the_other_file_is_fetched_when_it_changes_in_between(hub: HubServer, he
     changed: list[str] = []
     log = Log()
 
-    def send(event: str, **fields: object) -> None:
-        log.send(event, **fields)
-        if event == "note" and not changed:
+    def send(message: Message) -> None:
+        log.messages.append(message)
+        if isinstance(message, Note) and not changed:
             changed.append(add_model(hub, newer))
             commits = hub.shelf.repositories[REPOSITORY].commits
             commits[commit] = commits[changed[0]]
@@ -206,7 +207,7 @@ def test_the_other_file_is_fetched_when_it_changes_in_between(hub: HubServer, he
     assert told.failure is None
     assert "has changed on the hub" in log.notes
     assert_complete(tmp_path, newer, commit)
-    assert log.last["bytes"] == log.last["total"] == len(newer) + len(CONFIG)
+    assert log.last.bytes == log.last.total == len(newer) + len(CONFIG)
 
 
 def test_a_full_disk_keeps_what_there_is(hub: HubServer, here: None, tmp_path: Path, room: list[int]) -> None:

@@ -34,7 +34,7 @@ def ended(log: Log, root: Path) -> None:
     assert log.path == root / NAME
     assert log.path.read_bytes() == DATA
     assert {path.name for path in left_over(root)} <= {f".{NAME}.lock"}
-    assert log.last["bytes"] == log.last["total"] == len(DATA)
+    assert log.last.bytes == log.last.total == len(DATA)
 
 
 def test_a_checkpoint_is_fetched_and_then_left_alone(hub: HubServer, here: None, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_killed_at_ten_points_and_continued_without_fetching_anything_twice(
         kept = now
     hub.behave()
     hub.forget()
-    assert finish(start(request(root, patience=PATIENT)))["event"] == "finished"
+    assert finish(start(request(root, patience=PATIENT)))["event"] == "Finished"
     assert [entry.start for entry in hub.requests if entry.path.startswith("/lfs/")] == [kept]
     assert large_bytes(hub) == len(DATA) - kept
     assert_complete(root, DATA, commit)
@@ -89,7 +89,7 @@ def test_killed_at_random_moments_in_full_flight(hub: HubServer, online: dict[st
         kept = now
     hub.behave()
     hub.forget()
-    assert finish(start(request(root, patience=PATIENT)))["event"] == "finished"
+    assert finish(start(request(root, patience=PATIENT)))["event"] == "Finished"
     assert large_bytes(hub) == len(DATA) - kept
     assert_complete(root, DATA, commit)
 
@@ -109,7 +109,7 @@ def test_two_of_ours_at_once_fetch_everything_once(hub: HubServer, online: dict[
         assert data, "the second did not wait"
         said += data
     hub.release()
-    assert finish(first)["event"] == finish(second)["event"] == "finished"
+    assert finish(first)["event"] == finish(second)["event"] == "Finished"
     assert large_bytes(hub) == len(DATA)
     assert_complete(root, DATA, commit)
 
@@ -125,7 +125,7 @@ def test_beside_the_real_client(hub: HubServer, online: dict[str, str], tmp_path
     theirs = clients.start({**online, "HF_HUB_CACHE": str(root)}, code)
     assert hub.wait(lambda hub: any(entry.agent.startswith("unknown/None") for entry in hub.requests))
     hub.release()
-    assert finish(ours)["event"] == "finished"
+    assert finish(ours)["event"] == "Finished"
     output, errors = theirs.communicate(timeout=60)
     assert theirs.returncode == 0, errors
     assert str(folder(root) / "snapshots" / commit) in output
@@ -151,7 +151,7 @@ def test_what_the_real_client_leaves_when_it_is_killed_is_continued(
     left = max(path.stat().st_size for path in blobs.glob("*.????????.incomplete"))
     hub.release()
     hub.forget()
-    assert finish(start(request(root, patience=PATIENT)))["event"] == "finished"
+    assert finish(start(request(root, patience=PATIENT)))["event"] == "Finished"
     assert [entry.start for entry in hub.requests if entry.path.startswith("/lfs/")] == [left]
     assert large_bytes(hub) == len(data) - left
     assert_complete(root, data, commit)
@@ -179,6 +179,6 @@ def test_a_lock_that_is_never_let_go(hub: HubServer, online: dict[str, str], tmp
     lock.parent.mkdir(parents=True)
     with filelock.FileLock(lock):
         said = finish(start(request(root, patience=Patience(stall_s=20, lock_s=0.5))))
-    assert said["event"] == "failed"
+    assert said["event"] == "Failed"
     assert said["kind"] == "locked"
     assert not list(left_over(root))

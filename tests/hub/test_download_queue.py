@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from downloading import (
@@ -23,7 +24,7 @@ from server import HubServer
 
 from speedtest_tui.core.download.queue import Downloads
 from speedtest_tui.core.download.request import DownloadRow, Patience
-from speedtest_tui.core.process import launch as launcher
+from speedtest_tui.core.process import parent
 
 DATA = weights(8_000_000)
 PATIENT = Patience(stall_s=20)
@@ -81,13 +82,13 @@ def test_a_child_that_is_killed_from_outside_is_told_of(
     add_model(hub, DATA)
     hub.misbehave("/lfs/*", Stall(after=1_000_000))
     started: list[subprocess.Popen[bytes]] = []
-    real = launcher.launch
+    real = parent.launch
 
-    def launch(module: str, *, online: bool = False) -> subprocess.Popen[bytes]:
-        started.append(real(module, online=online))
+    def launch(module: str, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(real(module, **options))
         return started[-1]
 
-    monkeypatch.setattr(launcher, "launch", launch)
+    monkeypatch.setattr(parent, "launch", launch)
     downloads = Downloads()
     downloads.add(request(tmp_path / "cache", patience=PATIENT))
     assert hub.wait(lambda hub: hub.stalled)
@@ -95,7 +96,7 @@ def test_a_child_that_is_killed_from_outside_is_told_of(
     assert downloads.join(30)
     row = downloads.rows[0]
     assert row.advice is not None
-    assert "was ended by signal 9" in row.advice.what
+    assert "was killed (SIGKILL)" in row.advice.what
     assert "kept" in row.advice.todo
 
 

@@ -60,7 +60,7 @@ def test_a_connection_that_breaks_is_continued(
     assert hub.url.startswith("https://")
     commit = add_model(hub, DATA)
     hub.misbehave("/lfs/*", Cut(3_000_000, reset=reset), times=1)
-    assert finish(start(request(tmp_path, patience=PATIENT)))["event"] == "finished"
+    assert finish(start(request(tmp_path, patience=PATIENT)))["event"] == "Finished"
     assert_complete(tmp_path, DATA, commit)
     assert len(gets(hub)) == 2
     if not reset:  # after a reset, what was on its way is lost
@@ -78,7 +78,7 @@ def test_killed_and_continued(hub: HubServer, online: dict[str, str], trusted: N
     kept = size_of(partial(tmp_path, DATA))
     hub.behave()
     hub.forget()
-    assert finish(start(request(tmp_path, patience=PATIENT)))["event"] == "finished"
+    assert finish(start(request(tmp_path, patience=PATIENT)))["event"] == "Finished"
     assert large_bytes(hub) == len(DATA) - kept
     assert_complete(tmp_path, DATA, commit)
 
@@ -86,7 +86,7 @@ def test_killed_and_continued(hub: HubServer, online: dict[str, str], trusted: N
 def test_a_stranger_is_not_trusted(hub: HubServer, online: dict[str, str], tmp_path: Path) -> None:
     add_model(hub, DATA)
     last = finish(start(request(tmp_path, patience=PATIENT)))
-    assert (last["event"], last["kind"]) == ("failed", "tls")
-    assert "cannot be trusted" in str(last["what"])
-    assert "SSL_CERT_FILE" in str(last["todo"])
+    assert (last["event"], last["kind"]) == ("Failed", "tls")
+    assert "cannot be trusted" in last["advice"]["what"]
+    assert "SSL_CERT_FILE" in last["advice"]["todo"]
     assert not hub.requests

@@ -15,7 +15,7 @@ import repos
 from clients import run
 from handmade import HubCache, checkpoint, hub_cache, plain_folder, shared_store
 from misbehaviour import Cut
-from racing import TESTS
+from racing import TESTS, python_path
 from repos import Kit
 from server import HubServer
 
@@ -36,7 +36,7 @@ def made(tmp_path: Path) -> HubCache:
 
 def probe(backend: str, folder: str, home: Path) -> dict[str, object]:
     """What the backend does with a model and a second of noise."""
-    environment = {**os.environ, "HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONPATH": python_path(TESTS)}
     command = [sys.executable, "-m", "backend_probe", backend, folder, "16000"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

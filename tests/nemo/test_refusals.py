@@ -17,7 +17,7 @@ import pytest
 from checkpoints import WEIGHTS, YAML, changed_weights, checkpoint, members, pack
 
 from speedtest_tui.core.convert import archive, child, keymap, steps
-from speedtest_tui.core.convert.convert import convert
+from speedtest_tui.core.convert.convert import Job, convert
 from speedtest_tui.core.errors import UserError
 
 pytest.importorskip("torch")
@@ -256,14 +256,8 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         pytest.skip("this system has no /dev/full")
     (folder := tmp_path / "building").mkdir()
     (folder / "model.safetensors").symlink_to("/dev/full")
-    order = {"source": str(checkpoint("tdt")), "folder": str(folder), "dtype": "float32", "bits": 0, "limit": 2**40}
     with pytest.raises(UserError, match=r"the disk is full: free some space"):
-        child.work(_Silent(), order)  # type: ignore[arg-type]
-
-
-class _Silent:
-    def send(self, event: str, **fields: Any) -> None:
-        """Events are of no interest."""
+        child.convert(Job(checkpoint("tdt"), folder, "float32", 0, 2**40), lambda _: None)
 
 
 def test_too_little_space_is_said_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

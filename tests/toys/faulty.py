@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import json
 import os
 import signal
 import sys
@@ -24,15 +25,26 @@ from backends.base import (
 )
 
 
-def event_pipe() -> Any:
-    """The child's private pipe to its parent, dug out of the interpreter as no library would."""
-    return next(thing for thing in gc.get_objects() if type(thing).__name__ == "EventPipe")
+def parent() -> Any:
+    """The child's private way to its parent, dug out of the interpreter as no library would."""
+    return next(thing for thing in gc.get_objects() if type(thing).__name__ == "Parent")
 
 
 def send_raw(data: bytes) -> None:
     """Write to the private pipe past its lock."""
     while data:
-        data = data[os.write(event_pipe()._descriptor, data) :]
+        data = data[os.write(parent()._descriptor, data) :]
+
+
+def send(event: str, **fields: Any) -> None:
+    """Send a message of whatever form."""
+    send_raw(json.dumps({"event": event, "at": 1.0, **fields}).encode() + b"\n")
+
+
+RAN: dict[str, Any] = {
+    "kind": "run", "index": 0, "seconds": 1.0, "transcription": {"text": "words"}, "peak_rss": 1, "device_memory": {},
+}  # fmt: skip
+"""Fields of a run that ended."""
 
 
 class InLoad(Well):
@@ -99,12 +111,11 @@ class ExitsInLastRun(Well):
 
 
 class AbortsAfterwards(Well):
-    """Ends like a process that used MLX in a thread: results are in, then SIGABRT."""
+    """Results are in and told, then SIGABRT, as by a library's thread."""
 
     def close(self) -> None:
-        import atexit
-
-        atexit.register(os.abort)
+        send("Entered", phase="ended")
+        os.abort()
 
 
 class HangsInClose(Well):
@@ -214,14 +225,12 @@ class WritesDeepNesting(InLoad):
 
 class HalfALine(InLoad):
     def misbehave(self) -> None:
-        event_pipe()._lock.acquire()  # the memory thread must not finish the line
-        send_raw(b'{"event": "loaded", "at": 12')
+        send_raw(b'{"event": "ModelLoaded", "at": 12')
         os._exit(0)
 
 
 class EndlessLine(InLoad):
     def misbehave(self) -> None:
-        event_pipe()._lock.acquire()
         while True:
             send_raw(b"x" * 65536)
 
@@ -229,30 +238,31 @@ class EndlessLine(InLoad):
 class FloodsEvents(InLoad):
     def misbehave(self) -> None:
         while True:
-            send_raw(b'{"event": "loading", "at": 1.0}\n' * 100)
+            send_raw(b'{"event": "Entered", "at": 1.0, "phase": "loading"}\n' * 100)
 
 
 class FinishesEarly(InLoad):
     def misbehave(self) -> None:
-        event_pipe().send("finished")
+        send("Entered", phase="ended")
         os._exit(0)
 
 
 class NanSeconds(InTranscribe):
     def misbehave(self) -> None:
-        event_pipe().send("run_finished", kind="run", index=0, seconds=float("nan"), transcription={})
+        send("Transcribed", **{**RAN, "seconds": float("nan")})
         threading.Event().wait()
 
 
 class HugeSeconds(InTranscribe):
     def misbehave(self) -> None:
-        event_pipe().send("run_finished", kind="run", index=0, seconds=10**400, transcription={})
+        send("Transcribed", **{**RAN, "seconds": 10**400})
         threading.Event().wait()
 
 
-class WrongMemory(InLoad):
+class WrongMemory(InTranscribe):
     def misbehave(self) -> None:
-        event_pipe().send("memory", rss="plenty")
+        send("Transcribed", **{**RAN, "peak_rss": "plenty"})
+        threading.Event().wait()
 
 
 class ClosesEverything(InLoad):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from textual.message import Message
 
-from backends.base import BackendEntry, Loaded, Location, ModelSpec, Transcription
+from backends.base import Advice, BackendEntry, Loaded, Location, ModelSpec, Transcription
 from backends.registry import BUILT_IN, create, default_backends
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.recorder import RecorderState
@@ -123,13 +123,13 @@ MISSING = row(
     "parakeet-mlx",
     phase="ended",
     status="missing-model",
-    error=RowError("missing-model", "mlx-community/parakeet-tdt-0.6b-v2 is not on this machine", "fetch it"),
+    error=RowError("missing-model", Advice("mlx-community/parakeet-tdt-0.6b-v2 is not on this machine", "fetch it")),
 )
 CRASHED = row(
     "whisper-mps",
     phase="ended",
     status="failed",
-    error=RowError("crash", "its process crashed (segmentation fault, SIGSEGV) while it was loading"),
+    error=RowError("crash", Advice("its process crashed (segmentation fault, SIGSEGV) while it was loading")),
 )
 
 
@@ -171,7 +171,7 @@ def finished() -> RaceSnapshot:
 
 
 def cancelled() -> RaceSnapshot:
-    stopped = RowError("cancelled", "after 1 of 3 runs")
+    stopped = RowError("cancelled", Advice("after 1 of 3 runs"))
     rows = tuple(
         r if r.status else replace(r, phase="ended", status="cancelled", error=stopped) for r in running().rows
     )

@@ -29,7 +29,7 @@ def test_what_is_said() -> None:
     assert words(replace(row, warnings=(RAN, OTHER))) == f"mlx-whisper\n! {RAN}\n! {OTHER}"
     failed = replace(states.MISSING, warnings=(RAN,))
     assert failed.error
-    assert words(failed) == f"parakeet-mlx: {failed.error.message}\n{failed.error.hint}\n! {RAN}"
+    assert words(failed) == f"parakeet-mlx: {failed.error.advice.what}\n{failed.error.advice.todo}\n! {RAN}"
     assert words(states.CRASHED).count("\n") == 0
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from racing import TESTS
+from racing import TESTS, python_path
 
 from speedtest_tui.core.accuracy.wer import word_error_rate
 from speedtest_tui.core.audio.clip import Clip
@@ -27,7 +27,7 @@ MODULE = {"mlx-whisper": "mlx_whisper", "whisper-mps": "whisper_mps", "transform
 
 def python(home: Path, *arguments: str) -> str:
     """Run a module of the tests with an empty home, no program on the path (no ffmpeg), offline."""
-    environment = {**os.environ, "HOME": str(home), "PATH": "", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "HOME": str(home), "PATH": "", "HF_HUB_OFFLINE": "1", "PYTHONPATH": python_path(TESTS)}
     done = subprocess.run(
         [sys.executable, "-m", *arguments], env=environment, capture_output=True, text=True, check=False
     )

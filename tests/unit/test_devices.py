@@ -66,7 +66,7 @@ def test_inputs_only_with_the_default_first(monkeypatch: pytest.MonkeyPatch, cap
         InputDevice("Headset", 1, 44_100.0, "JACK", True),
         InputDevice("Line in", 2, 44_100.0, "ALSA", False),
     )
-    assert (report.problem, report.fix) == ("", "")
+    assert report.advice is None
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "after\n"
 
@@ -79,16 +79,16 @@ def test_without_the_library(platform: str, word: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "platform", platform)
     report = input_devices()
     assert report.devices == ()
-    assert "PortAudio library not found" in report.problem
-    assert word in report.fix
-    assert "\n" not in report.fix
+    assert "PortAudio library not found" in str(report.advice)
+    assert word in str(report.advice)
+    assert "\n" not in str(report.advice)
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     report = input_devices()
-    assert "sounddevice" in report.problem
-    assert report.fix == "pip install sounddevice"
+    assert "sounddevice" in str(report.advice)
+    assert report.advice and report.advice.todo == "pip install sounddevice"
 
 
 @pytest.mark.parametrize(("platform", "word"), [("linux", "arecord"), ("darwin", "Privacy"), ("win32", "https")])
@@ -96,13 +96,13 @@ def test_without_a_microphone(platform: str, word: str, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "sounddevice", Sounddevice([device(0, "Speaker", 0)]))
     monkeypatch.setattr(sys, "platform", platform)
     report = input_devices()
-    assert "no microphone" in report.problem
-    assert word in report.fix
+    assert "no microphone" in str(report.advice)
+    assert word in str(report.advice)
 
 
 def test_portaudio_that_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", Sounddevice([], error=PortAudioError("Host error")))
-    assert "Host error" in input_devices().problem
+    assert "Host error" in str(input_devices().advice)
     os.write(2, b"back\n")
     assert capfd.readouterr().err == "back\n"
 

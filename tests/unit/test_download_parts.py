@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from backends.base import Advice, ModelSpec, RequiredFile
 from backends.catalogue import MLX_WHISPER, POCKETSPHINX, WHISPER_MPS
-from speedtest_tui.core import codec
+from speedtest_tui.core.codec import typed
 from speedtest_tui.core.download import publish
 from speedtest_tui.core.download.failures import Failure, explain, from_status
 from speedtest_tui.core.download.incoming import Content
@@ -21,6 +22,7 @@ from speedtest_tui.core.download.queue import Speed
 from speedtest_tui.core.download.request import DownloadRow, Patience, Request, headline, request_for
 from speedtest_tui.core.download.transfer import Attempts, Progress
 from speedtest_tui.core.format import moved, pace
+from speedtest_tui.core.process.lines import encode
 
 SPEC = ModelSpec("hub", "org/name", (RequiredFile(("a", "b"), "c"),), "main")
 REQUEST = Request(SPEC, "hf", Path("/x y/größe"), ("a",), Path("/t"))
@@ -32,7 +34,7 @@ def quiet() -> Progress:
 
 
 def test_a_request_survives_its_way_to_the_child() -> None:
-    assert codec.decode(Request, codec.encode(REQUEST)) == REQUEST
+    assert typed(Request, json.loads(encode(REQUEST))) == REQUEST
 
 
 def test_a_models_request(places: Path) -> None:

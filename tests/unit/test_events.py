@@ -1,62 +1,65 @@
-"""What an event changes in a row, and that events of the wrong form are refused by an error that the race expects."""
+"""What a message changes in a row, and that lines of the wrong form are refused by an error that the race expects."""
 
 from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytest
 
 from backends.base import DeviceMemory, Loaded, Segment, Transcription
-from speedtest_tui.core.process.lines import Event
-from speedtest_tui.core.race.events import apply
+from speedtest_tui.core.process.lines import Message, ProtocolError
+from speedtest_tui.core.process.parent import read_message
+from speedtest_tui.core.race.events import MESSAGES, apply
 from speedtest_tui.core.race.row import Row
 
-EXPECTED = (KeyError, TypeError, ValueError, OverflowError)
+REFUSED = (ProtocolError, ValueError)
 LOADED = Loaded("cpu", "float16", 16.0, 1000, "org/name", "abc", ("/a",), (("chunk", "20 s"),), ("odd",))
 MEMORY: dict[str, Any] = {"peak_rss": 1000, "device_memory": asdict(DeviceMemory(1, 2))}
 
 
-def sent(name: str, **fields: Any) -> Event:
-    """An event as it arrives: through JSON."""
-    return Event(name, 5.0, json.loads(json.dumps(fields)))
+@dataclass
+class Line:
+    """A message on its way."""
+
+    event: str
+    fields: dict[str, Any]
+
+    def read(self) -> Message:
+        """As it arrives: through JSON."""
+        return read_message(json.dumps({"event": self.event, "at": 5.0, **self.fields}).encode(), MESSAGES)
 
 
-def ran(kind: str, seconds: float, text: str = "hello", index: int = 0, **facts: Any) -> Event:
+def entered(phase: str) -> Line:
+    return Line("Entered", {"phase": phase})
+
+
+def loaded(**change: Any) -> Line:
+    return Line("ModelLoaded", {"seconds": 0.5, "facts": {**asdict(LOADED), **change}, **MEMORY})
+
+
+def ran(kind: str, seconds: float, text: str = "hello", **facts: Any) -> Line:
     transcription = asdict(Transcription(text, (Segment(0.0, 1.0, text),), **facts))
-    return sent("run_finished", kind=kind, index=index, seconds=seconds, transcription=transcription, **MEMORY)
+    return Line("Transcribed", {"kind": kind, "index": 0, "seconds": seconds, "transcription": transcription, **MEMORY})
 
 
-def after(*events: Event) -> Row:
+def after(*lines: Line) -> Row:
     row = Row("toy", "nano")
-    for event in events:
-        row = apply(row, event)
+    for line in lines:
+        row = apply(row, line.read())
     return row
 
 
-@pytest.mark.parametrize(
-    ("name", "phase"),
-    [
-        ("ready", "starting"),
-        ("importing", "importing"),
-        ("loading", "loading"),
-        ("warming", "warming"),
-        ("run_started", "running"),
-        ("finished", "ended"),
-    ],
-)
-def test_phases(name: str, phase: str) -> None:
-    row = after(sent(name))
+@pytest.mark.parametrize("phase", ["starting", "importing", "loading", "warming", "running", "ended"])
+def test_phases(phase: str) -> None:
+    row = after(entered(phase))
     assert (row.phase, row.since) == (phase, 5.0)
 
 
 def test_import_and_load() -> None:
-    row = after(
-        sent("imported", seconds=1.5),
-        sent("loaded", seconds=0.5, facts=asdict(LOADED), **MEMORY),
-    )
+    row = after(Line("Imported", {"seconds": 1.5}), loaded())
     assert (row.import_s, row.load_s, row.phase) == (1.5, 0.5, "loaded")
     assert row.loaded == LOADED
     assert row.warnings == ("odd",)
@@ -95,10 +98,10 @@ def test_peaks_never_fall() -> None:
 
 @pytest.mark.parametrize("seconds", [-0.1, float("nan"), float("inf"), 10**400, "soon", None, [1]])
 def test_times_that_are_none(seconds: Any) -> None:
-    event = ran("run", 1.0)
-    event.fields["seconds"] = seconds
-    with pytest.raises(EXPECTED):
-        after(event)
+    line = ran("run", 1.0)
+    line.fields["seconds"] = seconds
+    with pytest.raises(REFUSED):
+        after(line)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,8 @@ def test_times_that_are_none(seconds: Any) -> None:
         (("transcription", "text"), 5),
         (("transcription", "segments"), 3),
         (("transcription", "segments"), [{"start": 1}]),
-        (("transcription", "extra"), 1),
+        (("transcription", "figures"), [["lag_s", "long"]]),
+        (("transcription", "figures"), [3]),
         (("device_memory",), []),
         (("device_memory", "peak"), "much"),
         (("peak_rss",), float("inf")),
@@ -118,33 +122,31 @@ def test_times_that_are_none(seconds: Any) -> None:
     ],
 )
 def test_run_finished_of_the_wrong_form(path: tuple[str, ...], value: Any) -> None:
-    event = ran("run", 1.0)
-    place: Any = event.fields
+    line = ran("run", 1.0)
+    place: Any = line.fields
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    with pytest.raises(EXPECTED):
-        after(event)
+    with pytest.raises(REFUSED):
+        after(line)
 
 
 @pytest.mark.parametrize(
     "change", [{"bits": "four"}, {"parameters": []}, {"files": None}, {"options": [1]}, {"options": [[1]]}]
 )
 def test_loaded_of_the_wrong_form(change: dict[str, Any]) -> None:
-    with pytest.raises(EXPECTED):
-        after(sent("loaded", seconds=1.0, facts={**asdict(LOADED), **change}, **MEMORY))
+    with pytest.raises(REFUSED):
+        after(loaded(**change))
 
 
 def test_any_field_may_be_any_json() -> None:
-    """Whatever a child puts in whichever place, it is either taken or refused by one of the expected errors."""
+    """Whatever a child puts in whichever place, it is either taken or refused by an error that the race expects."""
     dice = random.Random(9)
     junk = [None, True, -1, 1e308, float("nan"), 10**400, "", "x" * 99, [], [[]], {}, {"a": {}}, ["a", 1], "\ud800"]
     refused = 0
     for _ in range(3000):
-        event = dice.choice(
-            (ran("run", 1.0), sent("loaded", seconds=0.5, facts=asdict(LOADED), **MEMORY), sent("imported", seconds=1))
-        )
-        place: Any = event.fields
+        line = dice.choice((ran("run", 1.0), loaded(), Line("Imported", {"seconds": 1})))
+        place: Any = line.fields
         while True:
             key = dice.choice(list(place))
             if isinstance(place[key], dict) and place[key] and dice.random() < 0.7:
@@ -153,7 +155,7 @@ def test_any_field_may_be_any_json() -> None:
             place[key] = dice.choice(junk)
             break
         try:
-            after(event)
-        except EXPECTED:
+            after(line)
+        except REFUSED:
             refused += 1
     assert 500 < refused < 3000

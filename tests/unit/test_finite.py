@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from racing import TESTS
+from racing import TESTS, python_path
 
 from backends import checks
 from backends.base import BackendError
@@ -79,7 +79,7 @@ def facts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     pytest.importorskip(name.replace("-", "_"))
     home = tmp_path_factory.mktemp(name)
     model = str(unpacked("hf")) if name == "transformers" else ""
-    path = os.pathsep.join([str(TESTS), str(Path(__file__).parent)])
+    path = python_path(TESTS, Path(__file__).parent)
     done = subprocess.run(
         [sys.executable, "-c", CODE, name, str(home), model, "noise", "nan", *WEIGHTS[name]],
         env={**os.environ, "HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONPATH": path},

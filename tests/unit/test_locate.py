@@ -13,7 +13,7 @@ from backends.base import Advice, BackendEntry, Location, ModelSpec
 from backends.catalogue import MLX_WHISPER, openai_checkpoint
 from speedtest_tui.core.models.inspect import locate
 from speedtest_tui.core.models.sizes import Candidate
-from speedtest_tui.core.race.prepare import Entrant, prepare
+from speedtest_tui.core.race.prepare import Ready, prepare
 
 SIZE = sum(map(len, GOOD.values()))
 
@@ -159,12 +159,12 @@ def test_the_fallback_is_used_and_said(hub: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Well, "model", lambda self, size: spec)
     candidate = Candidate(BackendEntry("well", "toys.well:Well"), "tiny")
     found = prepare(candidate, None, threading.Event())
-    assert not isinstance(found, Entrant)
-    assert (found.status, found.error.message) == ("missing-model", "org/name-q4 is not on this machine")
+    assert not isinstance(found, Ready)
+    assert (found.status, found.error.advice.what) == ("missing-model", "org/name-q4 is not on this machine")
 
     snapshot = put(hub)
     found = prepare(candidate, None, threading.Event())
-    assert isinstance(found, Entrant)
+    assert isinstance(found, Ready)
     assert (found.spec, found.location.path) == (SPEC, snapshot)
     assert found.warnings == ("ran org/name because org/name-q4 is not on this machine",)
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,9 +17,9 @@ import pytest
 
 from backends.embedded import layouts
 from speedtest_tui.core import disk as atomic
+from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models import builtin as materialise
 
-MODULE = "speedtest_tui.core.models.builtin"
 LAYOUT = "nano/mlx"
 WEIGHTS = "weights.safetensors"
 
@@ -171,34 +172,30 @@ def test_relative_cache_gives_absolute_folder(cache: Path, monkeypatch: pytest.M
     assert materialise.find(LAYOUT, Path("cache")) == materialise.folder_of(LAYOUT, cache)
 
 
-def test_program_prints_one_line(tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", MODULE, LAYOUT, str(tmp_path)]
-    done = subprocess.run(arguments, check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("\n") == 1
-    assert json.loads(done.stdout) == {"path": str(materialise.find(LAYOUT, tmp_path))}
+def test_a_process_of_its_own(tmp_path: Path) -> None:
+    folder = materialise.unpack_apart(LAYOUT, tmp_path)
+    assert folder is not None
+    assert folder == materialise.find(LAYOUT, tmp_path)
+    cancelled = threading.Event()
+    cancelled.set()
+    assert materialise.unpack_apart(LAYOUT, tmp_path, cancelled) is None
 
 
-def test_program_says_why_not_in_one_line(tmp_path: Path) -> None:
+def test_a_process_of_its_own_says_why_not(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    arguments = [sys.executable, "-m", MODULE, LAYOUT, str(tmp_path / "file")]
-    done = subprocess.run(arguments, check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count("\n") == 1
-    assert "a file stands where a folder belongs" in done.stderr
+    with pytest.raises(UserError, match=r"a file stands where a folder belongs.*: remove it") as caught:
+        materialise.unpack_apart(LAYOUT, tmp_path / "file")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_read_only_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_read_only_cache(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        assert materialise.main([LAYOUT, str(tmp_path / "cache")]) == 1
+        with pytest.raises(UserError, match="not writable"):
+            materialise.materialise(LAYOUT, tmp_path / "cache")
     finally:
         tmp_path.chmod(0o700)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    assert "not writable" in said.err
 
 
 @pytest.mark.parametrize(
@@ -210,18 +207,14 @@ def test_read_only_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         (errno.EIO, "Input/output error"),
     ],
 )
-def test_system_errors_are_one_line(
-    code: int, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_system_errors_are_one_line(code: int, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, text: str) -> None:
         raise OSError(code, os.strerror(code), str(path))
 
     monkeypatch.setattr(atomic, "write_text", refuse)
-    assert materialise.main([LAYOUT, str(tmp_path)]) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    assert sentence in said.err
+    with pytest.raises(UserError, match=sentence) as caught:
+        materialise.materialise(LAYOUT, tmp_path)
+    assert "\n" not in str(caught.value)
     assert materialise.find(LAYOUT, tmp_path) is None
     assert not leftovers(tmp_path)
 

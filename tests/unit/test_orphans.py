@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from racing import TESTS, entry, eventually, marked, survivors
+from racing import TESTS, entry, eventually, marked, python_path, survivors
 from toys import hanging, well
 
 from speedtest_tui.core.process.launch import launch
-from speedtest_tui.core.process.lines import Assignment, encode
+from speedtest_tui.core.process.lines import encode
+from speedtest_tui.core.race.events import CHILD, Assignment, Transcribe
 
 SOON_S = 2.0
 """How long after the end of its parent a child may still be seen."""
@@ -31,7 +32,7 @@ def registered(toys: Path, places: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     classes += (hanging.HangsWithAGrandchild, hanging.IgnoresSigterm)
     lines = [f"{toy.name} = {toy.reference}" for toy in map(entry, classes)]
     (information / "entry_points.txt").write_text("\n".join(["[speedtest_tui.backends]", *lines]))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(places / "site")]))
+    monkeypatch.setenv("PYTHONPATH", python_path(TESTS, places / "site"))
     return toys
 
 
@@ -100,7 +101,7 @@ def test_parent_asked_to_end(
 def test_a_child_ends_when_its_stdin_does(toys: Path, mark: str, toy: type, tmp_path: Path) -> None:
     (tmp_path / "clip").write_bytes(bytes(64_000))
     with (tmp_path / "clip").open("rb") as clip:
-        child = launch("speedtest_tui.core.race.child", pass_fds=(clip.fileno(),))
+        child = launch(CHILD, pass_fds=(clip.fileno(),))
         assert child.stdin
         assert child.stdout
         reference = entry(toy).reference
@@ -108,7 +109,7 @@ def test_a_child_ends_when_its_stdin_does(toys: Path, mark: str, toy: type, tmp_
         work = Assignment(reference, spec, {"path": None}, {}, {"language": None}, clip.fileno())
         os.write(child.stdin.fileno(), encode(work))
         if toy is hanging.HangsWithAGrandchild:
-            os.write(child.stdin.fileno(), encode({"command": "run", "kind": "warm-up", "index": 0}))
+            os.write(child.stdin.fileno(), encode(Transcribe("warm-up", 0)))
         assert eventually(toys.exists, 30)
         child.stdin.close()
         assert child.wait(SOON_S) != 0

@@ -6,8 +6,7 @@ import pytest
 from racing import plan, rows, run, sentence, survivors
 from toys import faulty, hanging, well
 
-from speedtest_tui.core.process import lines as protocol
-from speedtest_tui.core.process import parent as child_handle
+from speedtest_tui.core.process import lines, parent
 from speedtest_tui.core.race import supervisor
 from speedtest_tui.core.race import watch as stall
 from speedtest_tui.core.race.row import RaceSnapshot
@@ -28,27 +27,27 @@ FAULTS = (
     (faulty.Explains, "missing-model", "the weights are for another model: fetch them again"),
     (faulty.RaisesWhenMade, "unavailable", "no such device", "reinstall or remove"),
     (faulty.RaisesWhenAsked, "unavailable", "KeyError", "report it to toy shop"),
-    (faulty.NotInstalled, "unavailable", "not installed here: pip install toy"),
-    (faulty.NoModel, "unavailable", "has no model of size nano"),
+    (faulty.NotInstalled, "unavailable", "not installed: pip install toy"),
+    (faulty.NoModel, "unavailable", "no nano model"),
     (faulty.NoWeights, "missing-model", "nobody has trained it yet"),
     (faulty.ExitsWhenMadeInChild, "failed", "exit code 9", "while it was starting"),
-    (faulty.WritesGarbage, "failed", "sent a line that is no event", "not an event"),
-    (faulty.WritesDeepNesting, "failed", "sent a line that is no event"),
-    (faulty.HalfALine, "failed", "in the middle of a line", '"event": "loaded"'),
+    (faulty.WritesGarbage, "failed", "sent a line that is no message", "not an event"),
+    (faulty.WritesDeepNesting, "failed", "sent a line that is no message"),
+    (faulty.HalfALine, "failed", "in the middle of a line", '"event": "ModelLoaded"'),
     (faulty.EndlessLine, "failed", "without an end of line"),
-    (faulty.FloodsEvents, "failed", "sent more than 1000 events"),
+    (faulty.FloodsEvents, "failed", "sent more than 1000 messages in a second"),
     (faulty.FinishesEarly, "failed", "ended without a word before its runs were done"),
-    (faulty.NanSeconds, "failed", "unreadable run_finished event", "nan seconds"),
-    (faulty.HugeSeconds, "failed", "unreadable run_finished event"),
-    (faulty.WrongMemory, "failed", "unreadable memory event"),
+    (faulty.NanSeconds, "failed", "unreadable message", "nan seconds"),
+    (faulty.HugeSeconds, "failed", "unreadable message"),
+    (faulty.WrongMemory, "failed", "unreadable message (Transcribed: ", "peak_rss"),
     (faulty.ClosesEverything, "failed", "exit code"),
     (faulty.ClosesEverythingAndStays, "failed", "closed its event pipe and went on running"),
-    (faulty.FactsAreADictionary, "failed", "TypeError"),
+    (faulty.FactsAreADictionary, "failed", "AttributeError"),
     (faulty.FactsCannotBeSent, "failed", "RecursionError"),
-    (faulty.FactsAreWords, "failed", "unreadable loaded event"),
-    (faulty.TextIsNone, "failed", "unreadable run_finished event"),
-    (faulty.ReturnsNothing, "failed", "TypeError"),
-    (faulty.ReturnsText, "failed", "TypeError"),
+    (faulty.FactsAreWords, "failed", "unreadable message (ModelLoaded: ", "facts.bits"),
+    (faulty.TextIsNone, "failed", "unreadable message (Transcribed: ", "transcription.text"),
+    (faulty.ReturnsNothing, "failed", "unreadable message (Transcribed: "),
+    (faulty.ReturnsText, "failed", "unreadable message (Transcribed: "),
 )  # fmt: skip
 
 HARMLESS = (
@@ -79,8 +78,8 @@ HANGS = (
 def patched() -> pytest.MonkeyPatch:
     """Limits low enough to be reached soon."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(child_handle, "MAX_EVENTS", 1000)
-        patch.setattr(protocol, "MAX_LINE_BYTES", 1 << 20)
+        patch.setattr(parent, "MAX_MESSAGES_S", 1000)
+        patch.setattr(lines, "MAX_LINE_BYTES", 1 << 20)
         patch.setattr(stall, "BUSY_FACTOR", 2)
         patch.setattr(supervisor, "CLOSE_S", 1.0)
         yield patch

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from racing import TESTS, eventually
+from racing import TESTS, eventually, python_path
 
 from speedtest_tui.core.audio import recording
 
@@ -22,7 +22,7 @@ PATIENCE_S = 30.0
 
 @pytest.fixture(autouse=True)
 def folder(places: Path, mark: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS / "sound"), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("PYTHONPATH", python_path(TESTS / "sound"))
     monkeypatch.chdir(places)
     return places
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from racing import TESTS, eventually, marked, survivors
+from racing import TESTS, eventually, marked, python_path, survivors
 
 from speedtest_tui.core.audio import recording
 from speedtest_tui.core.audio.devices import InputDevice, choose_device, scan_devices
@@ -29,7 +29,7 @@ SOON_S = 2.0
 @pytest.fixture(autouse=True)
 def sound(places: Path, mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-in in every child, and a home of this test's own."""
-    monkeypatch.setenv("PYTHONPATH", str(TESTS / "sound"))
+    monkeypatch.setenv("PYTHONPATH", python_path(TESTS / "sound"))
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_scanning_in_a_process_of_its_own() -> None:
     report = scan_devices()
     assert report.devices == (InputDevice("Toy microphone", 2, 48_000.0, "Toy audio", True),)
     assert report.devices[0].index == 1
-    assert report.problem == ""
+    assert report.advice is None
     for name in (None, "toy MICROPHONE", "mic", "1"):
         assert choose_device(name, report) == report.devices[0]
     for name in ("", "speaker", "0"):
@@ -240,7 +240,7 @@ def test_a_sound_system_that_crashes_while_it_is_asked(monkeypatch: pytest.Monke
     monkeypatch.setenv("SOUND_SCRIPT", "abort")
     report = scan_devices()
     assert report.devices == ()
-    assert "SIGABRT" in report.problem
+    assert "SIGABRT" in str(report.advice)
     recorder = Recorder()
     recorder.start()
     assert recorder.wait(PATIENCE_S)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from speedtest_tui.core.race.schedule import alone, expected_bytes, interleaved, order_for
+from speedtest_tui.core.race.schedule import expected_bytes, interleaved, order_for
 
 GB = 1 << 30
 
@@ -14,36 +14,28 @@ GB = 1 << 30
 def test_rounds_shift_by_one() -> None:
     turns = interleaved((0, 1, 2), 1, 4)
     assert [turn.kind for turn in turns[:3]] == ["warm-up"] * 3
-    assert "".join("ABC"[turn.entrant] for turn in turns) == "ABCABCCABBCAABC"
+    assert "".join("ABC"[turn.row] for turn in turns) == "ABCABCCABBCAABC"
 
 
-@pytest.mark.parametrize("entrants", [(0,), (4, 2), (0, 1, 2), (0, 1, 2, 3, 9)])
+@pytest.mark.parametrize("rows", [(0,), (4, 2), (0, 1, 2), (0, 1, 2, 3, 9)])
 @pytest.mark.parametrize("runs", [1, 3, 5])
-def test_everybody_gets_every_run_once_and_in_order(entrants: tuple[int, ...], runs: int) -> None:
-    turns = interleaved(entrants, 2, runs)
-    assert len(turns) == len(entrants) * (2 + runs)
-    for entrant in entrants:
-        mine = [(turn.kind, turn.index) for turn in turns if turn.entrant == entrant]
+def test_everybody_gets_every_run_once_and_in_order(rows: tuple[int, ...], runs: int) -> None:
+    turns = interleaved(rows, 2, runs)
+    assert len(turns) == len(rows) * (2 + runs)
+    for row in rows:
+        mine = [(turn.kind, turn.index) for turn in turns if turn.row == row]
         assert mine == [("warm-up", 0), ("warm-up", 1), *(("run", index) for index in range(runs))]
 
 
 def test_positions_fall_on_all_alike() -> None:
-    entrants = (0, 1, 2, 3)
-    turns = interleaved(entrants, 0, 8)
-    positions = Counter((turn.entrant, place % 4) for place, turn in enumerate(turns))
+    rows = (0, 1, 2, 3)
+    turns = interleaved(rows, 0, 8)
+    positions = Counter((turn.row, place % 4) for place, turn in enumerate(turns))
     assert set(positions.values()) == {2}
 
 
 def test_nobody_to_race() -> None:
     assert interleaved((), 1, 5) == ()
-
-
-def test_alone_is_one_after_the_other() -> None:
-    assert [(turn.entrant, turn.kind, turn.index) for turn in alone(7, 1, 2)] == [
-        (7, "warm-up", 0),
-        (7, "run", 0),
-        (7, "run", 1),
-    ]
 
 
 def test_memory_decides() -> None:

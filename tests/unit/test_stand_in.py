@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from racing import plan, rows, run, sentence, survivors
 from toys import quantised, well
 from toys.quantised import BALLAST, PLAIN, QUANTISED
 
-from speedtest_tui.core.race import supervisor as module
+from speedtest_tui.core.race.events import Assignment
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.core.race.supervisor import Children
 
@@ -70,7 +69,7 @@ def test_what_the_failed_attempt_took_is_forgotten() -> None:
 def test_never_twice(toys: Path) -> None:
     row = run(plan(quantised.NeitherLoads)).rows[0]
     assert loaded(toys) == [QUANTISED, PLAIN]
-    assert (row.status, sentence(row)) == ("failed", f"ValueError: {PLAIN} is of a kind unknown here: ")
+    assert (row.status, sentence(row)) == ("failed", f"ValueError: {PLAIN} is of a kind unknown here")
     assert row.warnings[0].startswith(f"ran {PLAIN} because {QUANTISED} does not load: ")
 
 
@@ -81,9 +80,9 @@ def test_nothing_in_its_place(toys: Path) -> None:
     assert row.spec is not None
     assert row.spec.source == QUANTISED
     assert row.error is not None
-    assert row.error.message == "the weights are for another model"
-    assert row.error.hint.startswith(
-        f"fetch the file again; nothing can run in place of {QUANTISED}: {PLAIN} is not on this machine (fetch it: "
+    assert row.error.advice.what == "the weights are for another model"
+    assert row.error.advice.todo.startswith(
+        f"fetch the file again; nothing can run in place of {QUANTISED}: {PLAIN} is not on this machine (download it: "
     )
 
 
@@ -129,23 +128,20 @@ def test_cancelled_while_the_stand_in_loads(mark: str) -> None:
 class Child:
     """A child that says what the test says."""
 
-    def __init__(self, entrant: int, _assignment: object, reports: queue.SimpleQueue[Any]) -> None:
-        self.entrant, self._reports = entrant, reports
-
-    def say(self, word: str) -> None:
-        self._reports.put((self.entrant, word))
+    def __init__(self, *arguments: Any, **_: Any) -> None:
+        self.say = arguments[3]
 
     def end(self) -> None:
         self.say("the last word")
 
 
-def test_late_words_are_not_taken_for_the_successors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ChildHandle", Child)
+def test_late_words_are_not_taken_for_the_successors() -> None:
     children = Children()
+    assignment = Assignment("", {}, {}, {}, {}, 0)
 
     def start(row: int) -> Any:
-        children.start(row, Any)  # type: ignore[arg-type]
-        return children.get(row)
+        children.start(row, assignment, Child)  # type: ignore[arg-type]
+        return children[row]
 
     other, first = start(3), start(5)
     first.say("before")
@@ -154,6 +150,7 @@ def test_late_words_are_not_taken_for_the_successors(monkeypatch: pytest.MonkeyP
     first.say("late")
     other.say("hello")
     second.say("after")
-    assert list(children.reports(0)) == [(3, "hello"), (5, "after")]
-    assert [row for row, _ in children.running()] == [3, 5]
-    assert (len(children), 5 in children, 4 in children) == (2, True, False)
+    found: list[Any] = list(children.reports(0))
+    assert found == [(3, "hello"), (5, "after")]
+    assert children.rows() == (3, 5)
+    assert children.get(4) is None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.base import Loaded, ModelSpec, Transcription
+from backends.base import Advice, Loaded, ModelSpec, Transcription
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.race.row import Row, RowError, Verdict
 from speedtest_tui.core.race.verdict import judge, rank, verdict, weights_of
@@ -92,7 +92,7 @@ def test_invalid_output_never_gets_a_rank(bad: Row, reason: str) -> None:
     rows, found = decide(bad, row("good", SLOW))
     assert (rows[0].status, rows[0].rank) == ("invalid", None)
     assert rows[0].error is not None
-    assert reason in rows[0].error.message
+    assert reason in rows[0].error.advice.what
     assert (rows[1].rank, found.fastest) == (1, "good")
 
 
@@ -101,7 +101,7 @@ def test_empty_text_is_right_for_silence() -> None:
 
 
 def test_a_row_that_failed_stays_failed() -> None:
-    failed = replace(row("a", (0.01, 0.01)), status="cancelled", error=RowError("cancelled", "stopped"))
+    failed = replace(row("a", (0.01, 0.01)), status="cancelled", error=RowError("cancelled", Advice("stopped")))
     rows, found = decide(failed, row("b", SLOW))
     assert (rows[0].status, rows[0].rank) == ("cancelled", None)
     assert rows[0].rtfx == 100.0

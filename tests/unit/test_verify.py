@@ -21,7 +21,7 @@ from backends.registry import BUILT_IN, create
 from speedtest_tui.core.jobs import verify as module
 from speedtest_tui.core.jobs.verify import disqualified, tone, verify
 from speedtest_tui.core.models.status import Verification
-from speedtest_tui.core.process import parent as child_handle
+from speedtest_tui.core.process import parent
 from speedtest_tui.core.race import watch as stall
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -71,8 +71,8 @@ def test_a_model_that_loads(mark: str) -> None:
         (faulty.ExitsWithCode, ("exit code 3", "cannot open the secret device")),
         (faulty.ExitsQuietly, ("ended without a word",)),
         (faulty.ExitsWhenMadeInChild, ("exit code 9", "while it was starting")),
-        (faulty.WritesGarbage, ("sent a line that is no event",)),
-        (faulty.TextIsNone, ("unreadable run_finished event",)),
+        (faulty.WritesGarbage, ("sent a line that is no message",)),
+        (faulty.TextIsNone, ("unreadable message (Transcribed: ",)),
         (faulty.ClosesEverythingAndStays, ("went on running",)),
         (well.NotANumber, ("1 of 1 segments have NaN as their log-probability",)),
     ],
@@ -89,10 +89,10 @@ def test_what_goes_wrong_is_said(mark: str, toy: type, words: tuple[str, ...]) -
 
 
 def test_a_child_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError("no more processes")
 
-    monkeypatch.setattr(module, "ChildHandle", refuse)
+    monkeypatch.setattr(parent, "launch", refuse)
     assert check(well.Well).message == "does not load: its process could not be started (no more processes)"
 
 
@@ -173,7 +173,7 @@ def test_cancel(toys: Path, mark: str, toy: type, phase: str) -> None:
 
 
 def test_cancelled_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ChildHandle", lambda *_: pytest.fail("a child was started"))
+    monkeypatch.setattr(parent, "launch", lambda *_, **__: pytest.fail("a child was started"))
     cancelled = threading.Event()
     cancelled.set()
     assert verify(entry(well.Well), SPEC, HERE, lambda *_: None, cancelled) is None
@@ -224,8 +224,8 @@ def test_a_check_cannot_start_a_download(
     address, seen = requests
     monkeypatch.setenv("HF_ENDPOINT", address)
     if online:
-        launch = child_handle.launch
-        monkeypatch.setattr(child_handle, "launch", lambda *a, **options: launch(*a, **options, online=True))
+        launch = parent.launch
+        monkeypatch.setattr(parent, "launch", lambda *a, **options: launch(*a, **{**options, "online": True}))
     found = check(checked.Fetches)
     assert not found.ok
     assert bool(seen) == online

@@ -160,7 +160,7 @@ def resume_line(folder: Path, kills: int) -> Line:
                 hub.wait(lambda hub: all(entry.ended for entry in transfers(hub)))
             hub.behave()
             last = child.finish(child.start(request(root)))
-            if last.get("event") != "finished":
+            if last.get("event") != "Finished":
                 raise RuntimeError(f"the last download failed: {last}")
             log = transfers(hub)
     finally:

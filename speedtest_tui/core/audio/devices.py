@@ -1,18 +1,18 @@
-"""Which microphones PortAudio sees, which of them is meant, and what to do where it sees none.
-
-python -m speedtest_tui.core.audio.devices          (one JSON line: a fresh process sees what was just plugged in)
-"""
+"""Which microphones PortAudio sees, which of them is meant, and what to do where it sees none."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
+
+from backends.base import Advice
+from speedtest_tui.core.process.child import serve
+from speedtest_tui.core.process.lines import Message
 
 _NO_LIBRARY = {
     "linux": "sudo apt install libportaudio2 (Debian, Ubuntu) or sudo dnf install portaudio (Fedora)",
@@ -40,11 +40,21 @@ class InputDevice:
 
 @dataclass(frozen=True)
 class DeviceReport:
-    """What PortAudio sees. Where it sees nothing `problem` says why and `fix` is the one line that may mend it."""
+    """What PortAudio sees; where it sees nothing, why and what to do about it."""
 
     devices: tuple[InputDevice, ...] = ()
-    problem: str = ""
-    fix: str = ""
+    advice: Advice | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        what, todo = astuple(self.advice or Advice(""))
+        return {"devices": [asdict(device) for device in self.devices], "problem": what, "fix": todo}
+
+
+@dataclass(frozen=True)
+class Seen(Message):
+    """What `scan_devices`' child answers."""
+
+    report: DeviceReport
 
 
 def input_devices() -> DeviceReport:
@@ -56,17 +66,21 @@ def input_devices() -> DeviceReport:
         with silent_stderr():
             devices = _query()
     except ImportError as error:
-        return DeviceReport((), f"the Python package sounddevice is not usable ({error})", "pip install sounddevice")
+        return _nothing(f"the Python package sounddevice is not usable ({error})", "pip install sounddevice")
     except OSError as error:
         # Raised by the import of sounddevice: its wheels carry PortAudio for macOS and Windows only.
-        return DeviceReport((), f"the PortAudio library does not load ({error})", _fix(_NO_LIBRARY))
+        return _nothing(f"the PortAudio library does not load ({error})", _fix(_NO_LIBRARY))
     except Exception as error:  # PortAudioError, a class of the module that may not have been imported.
         if type(error).__name__ != "PortAudioError":
             raise
-        return DeviceReport((), f"PortAudio does not start ({error})", _fix(_NO_DEVICE))
+        return _nothing(f"PortAudio does not start ({error})", _fix(_NO_DEVICE))
     if not devices:
-        return DeviceReport((), "no microphone is connected or allowed", _fix(_NO_DEVICE))
+        return _nothing("no microphone is connected or allowed", _fix(_NO_DEVICE))
     return DeviceReport(devices)
+
+
+def _nothing(what: str, todo: str) -> DeviceReport:
+    return DeviceReport(advice=Advice(what, todo))
 
 
 def scan_devices(cancelled: threading.Event | None = None) -> DeviceReport:
@@ -75,20 +89,15 @@ def scan_devices(cancelled: threading.Event | None = None) -> DeviceReport:
     It leaves this process's standard error alone, so a TUI may call it from any thread. Blocks for about 0.3 s, or
     until `cancelled` is set. Never raises for what is missing on the machine.
     """
-    from speedtest_tui.core.process.launch import run_to_end
-    from speedtest_tui.core.process.parent import describe_exit
+    from speedtest_tui.core.errors import UserError
+    from speedtest_tui.core.process.parent import ask
 
     try:
-        child = run_to_end(cancelled or threading.Event(), "speedtest_tui.core.audio.devices")
-        if how := describe_exit(child.returncode):
-            # Sound systems in C do crash on what they find in their configuration.
-            return DeviceReport((), f"what lists the microphones {how}", "see what `python -m sounddevice` prints")
-        fields = json.loads(child.stdout)
-        return DeviceReport(
-            tuple(InputDevice(**device) for device in fields["devices"]), fields["problem"], fields["fix"]
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return DeviceReport((), f"the microphones could not be listed ({type(error).__name__})", "try again")
+        seen = ask(__name__, {}, Seen, "listing the microphones", cancelled)
+    except UserError as error:
+        # Sound systems in C do crash on what they find in their configuration.
+        return _nothing(error.what, "see what `python -m sounddevice` prints")
+    return seen.report if seen else _nothing("the microphones were not listed", "try again")
 
 
 def choose_device(name: str | None, report: DeviceReport) -> InputDevice:
@@ -99,7 +108,7 @@ def choose_device(name: str | None, report: DeviceReport) -> InputDevice:
     from speedtest_tui.core.errors import UserError
 
     if not report.devices:
-        raise UserError(report.problem or "no microphone", report.fix or _fix(_NO_DEVICE))
+        raise UserError(*astuple(report.advice or Advice("no microphone", _fix(_NO_DEVICE))))
     if name is None:
         return report.devices[0]
     wanted = name.strip().casefold()
@@ -115,14 +124,6 @@ def choose_device(name: str | None, report: DeviceReport) -> InputDevice:
     listed = ", ".join(f"{device.index} {device.name}" for device in partly or report.devices)
     number = f"{len(partly)} microphones are" if partly else "no microphone is"
     raise UserError(f"{number} called {name!r}", f"choose from: {listed}")
-
-
-def main() -> None:
-    """Print the report on what was standard output; libraries that print there are sent to standard error."""
-    from speedtest_tui.core.process.child import EventPipe
-
-    pipe = EventPipe()
-    pipe.send("devices", **asdict(input_devices()))
 
 
 def _query() -> tuple[InputDevice, ...]:
@@ -176,4 +177,4 @@ def silent_stderr() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda parent: parent.send(Seen(input_devices())))

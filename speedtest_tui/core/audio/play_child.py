@@ -1,23 +1,19 @@
 """The child process that plays a clip, for the reasons for which `record_child` is one.
 
-    python -m speedtest_tui.core.audio.play_child          (an order on stdin, then commands; events on stdout)
-
-Order:     {"descriptor", "begin"}: an inherited file of little-endian float32 samples at 16 kHz, and seconds into it
-Commands:  {"command": "stop"}
-Events:    playing(device) · position(seconds) · finished · failed(message, hint)
+python -m speedtest_tui.core.audio.play_child          (an Order on stdin, then anything to stop; messages on stdout)
 """
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backends.base import SAMPLE_RATE
 from speedtest_tui.core.audio.devices import silent_stderr
-from speedtest_tui.core.audio.sound_child import run
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.process.child import EventPipe
+from speedtest_tui.core.process.child import Parent, serve
+from speedtest_tui.core.process.lines import Message
 
 if TYPE_CHECKING:
     from backends.base import Samples
@@ -26,6 +22,33 @@ if TYPE_CHECKING:
 BLOCK_S = 0.1
 
 _TODO = "connect a loudspeaker or headphones, or choose an output in the system's sound settings"
+
+
+@dataclass(frozen=True)
+class Order:
+    """descriptor: an inherited file of little-endian float32 samples at 16 kHz; begin: seconds into it."""
+
+    descriptor: int
+    begin: float
+
+
+@dataclass(frozen=True)
+class Playing(Message):
+    """The device is open."""
+
+    device: str
+
+
+@dataclass(frozen=True)
+class Position(Message):
+    """Seconds of the clip that have been heard."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finished(Message):
+    """All of it has been heard."""
 
 
 def open_output() -> tuple[Any, str, float]:
@@ -67,13 +90,13 @@ def blocks(samples: Samples, rate: float) -> Iterator[tuple[Samples, int]]:
         yield resampler.resample_chunk(samples[start:end], last=end == len(samples))[:, None], end
 
 
-def play(pipe: EventPipe, commands: queue.SimpleQueue[dict[str, Any]]) -> None:
-    """Play to the end, or until told to stop. Raises UserError."""
-    order = commands.get()
-    samples = read_samples(order["descriptor"])
+def play(parent: Parent) -> None:
+    """Play to the end, or until a command comes, which can only mean to stop. Raises UserError."""
+    order, commands = Order(**parent.order), parent.commands()
+    samples = read_samples(order.descriptor)
     stream, name, rate = open_output()
-    pipe.send("playing", device=name)
-    begin = round(order["begin"] * SAMPLE_RATE)
+    parent.send(Playing(name))
+    begin = round(order.begin * SAMPLE_RATE)
     for block, end in blocks(samples[begin:], rate):
         if not commands.empty():
             return
@@ -83,11 +106,11 @@ def play(pipe: EventPipe, commands: queue.SimpleQueue[dict[str, Any]]) -> None:
             reason = " ".join(str(error).split())
             raise UserError(f"{name!r} stopped playing ({reason})", _TODO) from None
         # What was written is heard once it has gone through the device's buffer.
-        pipe.send("position", seconds=max(0.0, (begin + end) / SAMPLE_RATE - stream.latency))
+        parent.send(Position(max(0.0, (begin + end) / SAMPLE_RATE - stream.latency)))
     # Waits until all of it has been heard.
     stream.stop()
-    pipe.send("finished")
+    parent.send(Finished())
 
 
 if __name__ == "__main__":
-    run(play)
+    serve(play)

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from speedtest_tui.core.process.sound_link import ChildLink
+from speedtest_tui.core.audio.play_child import Finished, Order, Playing, Position
+from speedtest_tui.core.process.lines import Failed, Message
+from speedtest_tui.core.process.parent import Child, Ended
 
 if TYPE_CHECKING:
     from speedtest_tui.core.audio.clip import Clip
@@ -44,7 +46,7 @@ class Player:
         self._clip = clip
         self._listener = listener
         self._state = PlayerState(total_s=clip.seconds)
-        self._link: ChildLink | None = None
+        self._child: Child | None = None
         self._over = threading.Event()
 
     @property
@@ -53,42 +55,38 @@ class Player:
 
     def play(self, begin_s: float = 0.0) -> None:
         """Begin, in the background, `begin_s` seconds into the clip. Does nothing the second time."""
-        import os
-
-        if self._link is not None:
+        if self._child is not None:
             return
         self._state = replace(self._state, phase="opening", seconds=begin_s)
         with tempfile.TemporaryFile() as file:
             file.write(self._clip.data())
             file.flush()
-            descriptor = os.dup(file.fileno())
-        # The child's own number for it: `pass_fds` keeps the number.
-        order = {"descriptor": descriptor, "begin": begin_s}
-        self._link = ChildLink(CHILD_MODULE, order, self._on_event, self._on_end, descriptor)
+            # The child's own number for it: `pass_fds` keeps the number.
+            order, messages = Order(file.fileno(), begin_s), (Playing, Position, Finished)
+            self._child = Child(CHILD_MODULE, order, messages, self._on_report, pass_fds=(file.fileno(),))
 
     def stop(self) -> None:
         """Stop at once; returns when the child has ended. Does nothing where nothing plays."""
-        if self._link is not None:
+        if self._child is not None:
             self._end("stopped")
-            self._link.close()
+            self._child.end()
 
     def wait(self, seconds: float) -> bool:
         """Wait until it is over, or for so long; whether it is."""
         return self._over.wait(seconds)
 
-    def _on_event(self, event: dict[str, Any]) -> None:
-        match event["event"]:
-            case "playing":
-                self._change(phase="playing", device=event["device"])
-            case "position":
-                self._change(seconds=min(event["seconds"], self._state.total_s))
-            case "finished":
+    def _on_report(self, report: Message | Ended) -> None:
+        match report:
+            case Playing():
+                self._change(phase="playing", device=report.device)
+            case Position():
+                self._change(seconds=min(report.seconds, self._state.total_s))
+            case Finished():
                 self._end("finished", seconds=self._state.total_s)
-            case "failed":
-                self._end("failed", problem=f"{event['message']}: {event['hint']}")
-
-    def _on_end(self, problem: str) -> None:
-        self._end("failed", problem=f"the player {problem or 'ended'}: try again")
+            case Failed():
+                self._end("failed", problem=str(report.advice))
+            case Ended():
+                self._end("failed", problem=f"the player {report.told()}: try again")
 
     def _end(self, phase: str, **changes: Any) -> None:
         if not self._state.over:

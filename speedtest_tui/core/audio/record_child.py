@@ -1,12 +1,8 @@
 """The child process that records: PortAudio prints on file descriptor 2 and may crash, and neither may touch a screen.
 
-    python -m speedtest_tui.core.audio.record_child          (an order on stdin, then commands; events on stdout)
+    python -m speedtest_tui.core.audio.record_child          (an Order on stdin, then commands; messages on stdout)
 
-Order:     {"device", "folder", "max_s", "silence_s"}
-Commands:  {"command": "begin"}    {"command": "stop"}
-Events:    opened(device, host_api, rate, channels) · recording(path) · reading(fields of `take.Reading`), REPORT_HZ
-           times a second · ended(how, reason, path) · failed(message, hint)
-
+Messages are those of `take`: Opened, Started, Reading REPORT_HZ times a second, Over.
 Three threads: PortAudio's callback fills the ring, the writer empties it to the disk, this one talks. So a parent that
 does not listen, because somebody has stopped it with Ctrl-Z, costs not one frame.
 """
@@ -19,15 +15,13 @@ import queue
 import sys
 import threading
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from speedtest_tui.core.audio.devices import choose_device, input_devices
-from speedtest_tui.core.audio.sound_child import run
-from speedtest_tui.core.audio.take import Opened, Take
+from speedtest_tui.core.audio.take import Opened, Order, Started, Take
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.process.child import EventPipe
+from speedtest_tui.core.process.child import Commands, Parent, serve
 
 TICK_S = 0.05
 REPORT_HZ = 12
@@ -113,7 +107,7 @@ def write(take: Take) -> None:
         time.sleep(TICK_S)
 
 
-def talk(pipe: EventPipe, take: Take, commands: queue.SimpleQueue[dict[str, Any]]) -> None:
+def talk(parent: Parent, take: Take, commands: Commands) -> None:
     """Carry out commands and report until the take has ended."""
     actions = {"begin": take.begin, "stop": take.stop}
     report_at = time.monotonic()
@@ -122,36 +116,30 @@ def talk(pipe: EventPipe, take: Take, commands: queue.SimpleQueue[dict[str, Any]
             actions[commands.get(timeout=max(0.0, report_at - time.monotonic()))["command"]]()
         if time.monotonic() >= report_at:
             report_at = time.monotonic() + 1 / REPORT_HZ
-            pipe.send("reading", **asdict(take.reading()))
+            parent.send(take.reading())
 
 
-def record(pipe: EventPipe, commands: queue.SimpleQueue[dict[str, Any]]) -> None:
+def record(parent: Parent) -> None:
     """Open, record, end. Raises UserError."""
-    order = commands.get()
-    source = Source(order["device"])
-    pipe.send("opened", **asdict(source.opened))
-    path: list[str] = []
-
-    def started(file: Path) -> None:
-        path.append(str(file))
-        pipe.send("recording", path=str(file))
-
+    order, commands = Order(**parent.order), parent.commands()
+    source = Source(order.device)
+    parent.send(source.opened)
     take = Take(
         source.opened,
-        Path(order["folder"]),
-        max_s=order["max_s"],
-        silence_s=order["silence_s"],
+        Path(order.folder),
+        max_s=order.max_s,
+        silence_s=order.silence_s,
         alive=source.running,
-        started=started,
+        started=lambda file: parent.send(Started(file)),
     )
     source.start(take)
     writer = threading.Thread(target=write, args=(take,), name="writer", daemon=True)
     writer.start()
-    talk(pipe, take, commands)
+    talk(parent, take, commands)
     assert take.ended
-    pipe.send("reading", **asdict(take.reading()))
-    pipe.send("ended", how=take.ended.how, reason=take.ended.reason, path=path[0] if path else "")
+    parent.send(take.reading())
+    parent.send(take.ended)
 
 
 if __name__ == "__main__":
-    run(record)
+    serve(record)

@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from backends.base import Advice
 from speedtest_tui.core.audio.level import FLOOR_DB
 from speedtest_tui.core.audio.recording import Recording, open_recording
 from speedtest_tui.core.audio.spool import Hold
+from speedtest_tui.core.audio.take import Opened, Order, Over, Reading, Started
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.process.sound_link import ChildLink
+from speedtest_tui.core.process.lines import Failed, Message
+from speedtest_tui.core.process.parent import Child, Ended
 
 DEFAULT_MAX_S = 30 * 60.0
 """0.7 GB on the disk at 48 kHz in two channels, while it grows."""
@@ -91,11 +94,11 @@ class Recorder:
         self._folder = folder
         self._state = RecorderState()
         self._trace: deque[float] = deque(maxlen=TRACE_POINTS)
-        self._link: ChildLink | None = None
+        self._child: Child | None = None
         self._path: Path | None = None
         self._hold: Hold | None = None
         self._began = False
-        self._problem = ("", "")
+        self._problem = Advice("nothing was recorded", "check the device and try again")
         self._over = threading.Event()
 
     @property
@@ -105,43 +108,37 @@ class Recorder:
     @property
     def pid(self) -> int | None:
         """The child's process id, once it runs."""
-        return self._link.pid if self._link else None
+        return self._child.pid if self._child else None
 
     def arm(self) -> None:
         """Open the device in the background. The phase becomes "armed" as soon as it really delivers."""
         from speedtest_tui.core.locations import spool_folder
 
-        if self._link is not None:
+        if self._child is not None:
             return
         folder = self._folder or spool_folder()
-        order = {
-            "device": self._device,
-            "folder": str(folder.absolute()),
-            "max_s": self._max_s,
-            "silence_s": self._silence_s,
-        }
-        self._link = ChildLink(CHILD_MODULE, order, self._on_event, self._on_end)
+        order = Order(self._device, str(folder.absolute()), self._max_s, self._silence_s)
+        self._child = Child(CHILD_MODULE, order, (Opened, Started, Reading, Over), self._on_report)
 
     def start(self) -> None:
         """Record from now on, with the half second before; arms first where that was not done."""
         self.arm()
-        if self._link and not self._began:
+        if self._child and not self._began:
             self._began = True
-            self._link.send({"command": "begin"})
+            self._child.send({"command": "begin"})
 
     def stop(self) -> Recording:
         """End the recording, or fetch one that has ended by itself. Blocks for STOP_S at most.
 
         Raises UserError where nothing was recorded.
         """
-        if self._link is not None:
-            self._link.send({"command": "stop"})
+        if self._child is not None:
+            self._child.send({"command": "stop"})
             if not self._over.wait(STOP_S):
-                self._link.close()
+                self._child.end()
                 self._end("lost", "the device did not let go of the recording", force=True)
         if self._path is None:
-            what, todo = self._problem
-            raise UserError(what or "nothing was recorded", todo or "check the device and try again")
+            raise UserError(self._problem.what, self._problem.todo)
         try:
             return open_recording(self._path)
         except (OSError, ValueError) as error:
@@ -153,45 +150,49 @@ class Recorder:
 
     def close(self) -> None:
         """End the child. A recording that grew stays on disk and becomes a leftover, unless it was fetched."""
-        if self._link is not None:
-            self._link.close()
+        if self._child is not None:
+            self._child.end()
         if self._hold is not None:
             self._hold.release()
 
-    def _on_event(self, event: dict[str, Any]) -> None:
-        match event["event"]:
-            case "opened":
-                self._change(device=event["device"], rate=event["rate"], channels=event["channels"])
-            case "recording":
-                self._path = Path(event["path"])
+    def _on_report(self, report: Message | Ended) -> None:
+        match report:
+            case Opened():
+                self._change(device=report.device, rate=report.rate, channels=report.channels)
+            case Started():
+                self._path = report.path
                 # Ours from here on: between the child's end and ours no other program may take it for a leftover.
-                self._hold = Hold(self._path)
-            case "reading":
-                self._read(event)
-            case "failed":
-                self._problem = (event["message"], event["hint"])
-                self._end("failed", ": ".join(self._problem))
-            case "ended":
-                self._problem = (event["reason"], "")
-                self._end(event["how"], event["reason"])
+                self._hold = Hold(report.path)
+            case Reading():
+                self._read(report)
+            case Failed():
+                self._problem = report.advice
+                self._end("failed", str(report.advice))
+            case Over():
+                self._problem = replace(self._problem, what=report.reason or self._problem.what)
+                self._end(report.how, report.reason)
+            case Ended() if not self._state.over:
+                what = "the recorder was closed" if report.kind == "closed" else f"the recorder {report.told()}"
+                self._problem = replace(self._problem, what=what)
+                self._end("lost" if self._path else "failed", what)
 
-    def _read(self, event: dict[str, Any]) -> None:
-        phase = event["phase"]
+    def _read(self, reading: Reading) -> None:
+        phase = reading.phase
         if phase in ("stopped", "lost"):
-            # The event that follows says why; until then the numbers count.
+            # The message that follows says why; until then the numbers count.
             phase = self._state.phase
         if phase == "recording" and self._state.phase != "recording":
             # The recording's own trace begins with its pre-roll.
             self._trace.clear()
-        self._trace.extend(event["peaks"])
+        self._trace.extend(reading.peaks)
         self._change(
             phase=phase,
-            seconds=event["seconds"],
-            peak_db=event["peak_db"],
-            rms_db=event["rms_db"],
-            clipped=event["clipped"],
-            dropped_frames=event["dropped_frames"],
-            missing_ms=event["missing_ms"],
+            seconds=reading.seconds,
+            peak_db=reading.peak_db,
+            rms_db=reading.rms_db,
+            clipped=reading.clipped,
+            dropped_frames=reading.dropped_frames,
+            missing_ms=reading.missing_ms,
             trace=tuple(self._trace),
         )
 
@@ -203,11 +204,6 @@ class Recorder:
         # Before the listener, which may fetch the recording at once.
         self._over.set()
         self._listener(self._state)
-
-    def _on_end(self, problem: str) -> None:
-        if not self._state.over:
-            self._problem = (f"the recorder {problem}" if problem else "the recorder was closed", "")
-            self._end("lost" if self._path else "failed", self._problem[0])
 
     def _change(self, **changes: Any) -> None:
         self._state = replace(self._state, **changes)

@@ -17,6 +17,7 @@ from speedtest_tui.core.audio.level import FLOOR_DB
 from speedtest_tui.core.audio.meter import Meter, SilenceWatch
 from speedtest_tui.core.audio.ring import FrameRing, StreamClock
 from speedtest_tui.core.audio.spool import Facts, SpoolWriter
+from speedtest_tui.core.process.lines import Message
 
 PREROLL_S = 0.5
 """Kept from before the start: people speak while they press the key, and headsets and ears are slow."""
@@ -44,7 +45,20 @@ PEAKS_KEPT = 240
 
 
 @dataclass(frozen=True)
-class Opened:
+class Order:
+    """What a recording child is for. device: as for `devices.choose_device`; folder: where the recording grows.
+
+    max_s: the longest recording, in seconds; silence_s: stop after so long a silence, None for never
+    """
+
+    device: str | None
+    folder: str
+    max_s: float
+    silence_s: float | None
+
+
+@dataclass(frozen=True)
+class Opened(Message):
     """The stream's own facts. `rate` in Hz, as it really runs."""
 
     device: str
@@ -54,7 +68,14 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Ended:
+class Started(Message):
+    """The recording has begun to grow in this file."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Over(Message):
     """How a take ended: "stopped", "silence", "limit" or "lost", and why, in words, where it was lost."""
 
     how: str
@@ -62,7 +83,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(Message):
     """What the meter shows, levels in dBFS. `peaks` are the steps of the trace since the last reading, from 0 to 1."""
 
     phase: str
@@ -110,7 +131,7 @@ class Take:
         self._ticked: float | None = None
         self._synced = 0.0
         self._broken = ""
-        self.ended: Ended | None = None
+        self.ended: Over | None = None
 
     def callback(self, frames: Any, _count: int, times: Any, status: Any) -> None:
         """sounddevice's stream callback: copies and returns."""
@@ -143,7 +164,7 @@ class Take:
             self._clock.add(self._take_marks())
             self._ring.read = max(self._ring.read, end - round((PREROLL_S + SPARE_S) * self._opened.rate))
             if self._stop_at is not None:
-                ending = ending or Ended("stopped")
+                ending = ending or Over("stopped")
         else:
             ending = self._write(end, now, steps) or ending
         if ending:
@@ -169,7 +190,7 @@ class Take:
             peaks,
         )
 
-    def _look_at_device(self, now: float, end: int) -> Ended | None:
+    def _look_at_device(self, now: float, end: int) -> Over | None:
         """Whether frames still come."""
         seen = end + self._ring.dropped
         elapsed = 0.0 if self._ticked is None else min(now - self._ticked, TICK_CAP_S)
@@ -180,9 +201,9 @@ class Take:
             self.finished()
         if not self._broken and self._quiet_for >= (STALL_S if seen else FIRST_FRAME_S):
             self._broken = f"the device has sent nothing for {self._quiet_for:.0f} s"
-        return Ended("lost", self._broken) if self._broken else None
+        return Over("lost", self._broken) if self._broken else None
 
-    def _open(self, now: float) -> Ended | None:
+    def _open(self, now: float) -> Over | None:
         assert self._begin_at is not None
         self._origin = max(self._ring.read, self._begin_at - round(PREROLL_S * self._opened.rate))
         facts = Facts(
@@ -196,7 +217,7 @@ class Take:
         try:
             self._spool = SpoolWriter(self._folder, facts)
         except OSError as error:
-            return Ended("lost", f"{self._folder} cannot be written ({error.strerror or error})")
+            return Over("lost", f"{self._folder} cannot be written ({error.strerror or error})")
         self._started(self._spool.path)
         self._synced = now
         # Only what goes wrong from here on is this recording's; the pre-roll is measured again, into its counts.
@@ -216,7 +237,7 @@ class Take:
         self._peaks += (peak for peak, _ in steps)
         return steps
 
-    def _write(self, end: int, now: float, steps: list[tuple[float, float]]) -> Ended | None:
+    def _write(self, end: int, now: float, steps: list[tuple[float, float]]) -> Over | None:
         """Spool what came since the last time, and say whether that was the end of it."""
         assert self._spool is not None
         stop = end if self._stop_at is None else min(end, max(self._stop_at, self._origin))
@@ -231,15 +252,15 @@ class Take:
                 self._spool.sync()
                 self._synced = now
         except OSError as error:
-            return Ended("lost", f"it could not be written to the disk ({error.strerror or error})")
+            return Over("lost", f"it could not be written to the disk ({error.strerror or error})")
         if self._stop_at is not None:
-            return Ended("stopped")
+            return Over("stopped")
         if stop >= limit:
-            return Ended("limit")
+            return Over("limit")
         silent = [self._watch.add(power) for _, power in steps]
-        return Ended("silence") if any(silent) else None
+        return Over("silence") if any(silent) else None
 
-    def _finish(self, ending: Ended) -> None:
+    def _finish(self, ending: Over) -> None:
         self._clock.end()
         if self._spool is not None:
             try:
@@ -249,7 +270,7 @@ class Take:
             except OSError as error:
                 # The frames are there; that the last facts are not will be said.
                 problem = f"its end could not be written ({error.strerror or error})"
-                ending = Ended("lost", ending.reason or problem)
+                ending = Over("lost", ending.reason or problem)
             self._spool.close()
         # Last: whoever sees it may end the process.
         self.ended = ending

@@ -1,6 +1,6 @@
-"""Converting a checkpoint: the parent's side. The work is done in a child process, which may be ended at any time.
+"""Converting a checkpoint: the parent's side, and where a converted model goes.
 
-Where a converted model goes: a folder of its own among the converted ones, or wherever a person wants it.
+The work is done in a child process, which may be ended at any time.
 """
 
 from __future__ import annotations
@@ -9,27 +9,22 @@ import contextlib
 import errno
 import fcntl
 import os
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from speedtest_tui.core import disk
-from speedtest_tui.core.codec import typed
 from speedtest_tui.core.convert.archive import LIMIT_BYTES
+from speedtest_tui.core.convert.numbers import DType
 from speedtest_tui.core.convert.report import Report
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import converted_folder
-from speedtest_tui.core.process.sound_link import ChildLink
-
-if TYPE_CHECKING:
-    from speedtest_tui.core.convert.numbers import DType
-
+from speedtest_tui.core.process.lines import Message
+from speedtest_tui.core.process.parent import ask
 
 CHILD_MODULE = "speedtest_tui.core.convert.child"
-LOOK_EVERY_S = 0.1
 
 Stage = Literal["starting", "unpacking", "converting", "proving", "saving"]
 STAGES: tuple[Stage, ...] = ("starting", "unpacking", "converting", "proving", "saving")
@@ -37,12 +32,30 @@ STAGES: tuple[Stage, ...] = ("starting", "unpacking", "converting", "proving", "
 
 
 @dataclass(frozen=True)
-class Progress:
+class Job:
+    """`source` is the .nemo, `folder` the empty folder that becomes the result, `limit` what an archive may hold."""
+
+    source: Path
+    folder: Path
+    dtype: DType
+    bits: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class Progress(Message):
     """How far a stage is; `done` and `total` are bytes or layers, both 0 where nobody knows."""
 
     stage: Stage
     done: int = 0
     total: int = 0
+
+
+@dataclass(frozen=True)
+class Done(Message):
+    """The folder holds the model."""
+
+    report: Report
 
 
 @dataclass(frozen=True)
@@ -81,8 +94,18 @@ def convert(
     try:
         with disk.new_folder(target) as building, _held(building):
             on_progress(Progress("starting"))
-            order = {"source": str(source), "folder": str(building), "dtype": dtype, "bits": bits, "limit": limit}
-            report = _run(order, on_progress, cancelled or threading.Event())
+            job = Job(source, building, dtype, bits, limit)
+            done = ask(
+                CHILD_MODULE,
+                job,
+                Done,
+                "the conversion",
+                cancelled,
+                progress=(Progress,),
+                on_progress=lambda message: on_progress(message) if isinstance(message, Progress) else None,
+            )
+            if done is None:
+                raise ConversionCancelledError
             on_progress(Progress("saving"))
             with contextlib.suppress(FileNotFoundError):
                 target.rmdir()  # empty, as was seen; what came into it meanwhile keeps it and is an error
@@ -90,7 +113,7 @@ def convert(
         if error.errno == errno.ENOTEMPTY or isinstance(error, FileExistsError):
             raise UserError(f"{target} is no longer empty", "choose another folder") from error
         raise UserError(f"{target}: {error.strerror or error}", "choose a folder that can be written") from error
-    return Converted(target, report)
+    return Converted(target, done.report)
 
 
 def _refuse_unusable(source: Path, target: Path) -> None:
@@ -106,37 +129,6 @@ def _refuse_unusable(source: Path, target: Path) -> None:
         raise UserError(f"{target}: {error.strerror or error}", "choose another folder") from error
     if used:
         raise UserError(f"{target} exists and is not an empty folder", "choose another one or remove it first")
-
-
-def _run(order: dict[str, Any], on_progress: Callable[[Progress], None], cancelled: threading.Event) -> Report:
-    """Start the child and follow it to its end. Raises UserError, ConversionCancelledError."""
-    events: queue.SimpleQueue[dict[str, Any] | str] = queue.SimpleQueue()
-    link = ChildLink(CHILD_MODULE, order, events.put, events.put)
-    report: Report | None = None
-    failure: UserError | None = None
-    try:
-        while True:
-            if cancelled.is_set():
-                raise ConversionCancelledError
-            try:
-                event = events.get(timeout=LOOK_EVERY_S)
-            except queue.Empty:
-                continue
-            if isinstance(event, str):
-                break
-            if event["event"] == "stage":
-                on_progress(Progress(event["name"], event["done"], event["total"]))
-            elif event["event"] == "failed":
-                failure = UserError(event["message"], event["hint"])
-            elif event["event"] == "converted":
-                report = typed(Report, event["report"])
-    finally:
-        link.close(wait_s=5.0)
-    if failure:
-        raise failure
-    if report is None:
-        raise UserError(f"the conversion ended early: {event or 'no result came'}", "try again with more memory free")
-    return report
 
 
 @contextlib.contextmanager

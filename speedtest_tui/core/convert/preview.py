@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import queue
 import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from speedtest_tui.core.codec import typed
 from speedtest_tui.core.convert.numbers import DType
 from speedtest_tui.core.convert.report import form_name
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.process.sound_link import ChildLink
+from speedtest_tui.core.process.lines import Message
+from speedtest_tui.core.process.parent import ask
 
 CHILD_MODULE = "speedtest_tui.core.convert.preview_child"
-LOOK_EVERY_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Preview:
+class Preview(Message):
     """A checkpoint. bytes: size of the file; target: NeMo's class; reader: the backend that runs the result.
 
     encoder, decoders: their sizes in words; tokenizers: file names; languages: of aggregate tokenizers
@@ -69,26 +66,5 @@ def look(path: Path, cancelled: threading.Event) -> Preview | None:
     if not path.is_file():
         raise UserError(f"{path} is no file", "choose a .nemo file")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        facts = _facts({"source": str(path), "scratch": scratch}, cancelled)
-    return None if facts is None else typed(Preview, {**facts, "path": str(path)})
-
-
-def _facts(order: dict[str, Any], cancelled: threading.Event) -> dict[str, Any] | None:
-    events: queue.SimpleQueue[dict[str, Any] | str] = queue.SimpleQueue()
-    link = ChildLink(CHILD_MODULE, order, events.put, events.put)
-    try:
-        while not cancelled.is_set():
-            try:
-                event = events.get(timeout=LOOK_EVERY_S)
-            except queue.Empty:
-                continue
-            if isinstance(event, str):
-                raise UserError(f"looking into it ended early: {event or 'no result came'}", "try again")
-            if event["event"] == "failed":
-                raise UserError(event["message"], event["hint"])
-            if event["event"] == "seen":
-                found: dict[str, Any] = event["facts"]
-                return found
-    finally:
-        link.close()
-    return None
+        order = {"source": str(path), "scratch": scratch}
+        return ask(CHILD_MODULE, order, Preview, "looking into it", cancelled)

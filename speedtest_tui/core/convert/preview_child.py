@@ -7,13 +7,8 @@ archive must be something that can be ended.
 
 from __future__ import annotations
 
-import queue
-import sys
-import threading
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from backends.folders import CASTS
 from speedtest_tui.core import host
@@ -21,11 +16,12 @@ from speedtest_tui.core.convert import config as configuration
 from speedtest_tui.core.convert import numbers, tokenizers
 from speedtest_tui.core.convert.archive import Archive
 from speedtest_tui.core.convert.keymap import Rule, rules_of
+from speedtest_tui.core.convert.preview import Form, Preview
 from speedtest_tui.core.convert.recipe import Recipe, recipe_of
 from speedtest_tui.core.convert.report import reader_of
 from speedtest_tui.core.convert.steps import WEIGHTS
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.process.child import EventPipe, die_with_parent, read_commands
+from speedtest_tui.core.process.child import Parent, serve
 
 FORMS: tuple[tuple[numbers.DType, int], ...] = (
     ("bfloat16", 0),
@@ -36,7 +32,7 @@ FORMS: tuple[tuple[numbers.DType, int], ...] = (
 """What is offered, the usual one first."""
 
 
-def look(path: Path, scratch: Path) -> dict[str, Any]:
+def look(path: Path, scratch: Path) -> Preview:
     """What the archive's configuration says, in words and figures. Raises UserError, OSError."""
     with Archive(path, scratch / "archive.tar") as archive:
         recipe = recipe_of(configuration.read(archive))
@@ -44,31 +40,29 @@ def look(path: Path, scratch: Path) -> dict[str, Any]:
         archive.member(WEIGHTS)
     description = described(path, recipe)
     reader = reader_of(recipe.name)
-    return {
-        "bytes": description.bytes,
-        "family": description.family,
-        "target": recipe.target.rpartition(".")[2],
-        "reader": reader,
-        "encoder": _encoder(recipe),
-        "decoders": list(_decoders(recipe)),
-        "tokenizers": [file.name for file in recipe.tokenizer if file.field.endswith("model_path")],
-        "languages": list(description.languages),
-        "parameters": description.parameters,
-        "forms": [_form(description, reader, dtype, bits) for dtype, bits in FORMS],
-        "memory_bytes": description.memory_bytes(),
-        "memory_total": host.total_memory(),
-    }
+    return Preview(
+        path=path,
+        bytes=description.bytes,
+        family=description.family,
+        target=recipe.target.rpartition(".")[2],
+        reader=reader,
+        encoder=_encoder(recipe),
+        decoders=tuple(_decoders(recipe)),
+        tokenizers=tuple(file.name for file in recipe.tokenizer if file.field.endswith("model_path")),
+        languages=description.languages,
+        parameters=description.parameters,
+        forms=tuple(_form(description, reader, dtype, bits) for dtype, bits in FORMS),
+        memory_bytes=description.memory_bytes(),
+        memory_total=host.total_memory(),
+    )
 
 
-def _form(description: Description, reader: str, dtype: numbers.DType, bits: int = 0) -> dict[str, Any]:
-    form = {"dtype": dtype, "bits": bits, "output_bytes": 0, "problem": "", "note": ""}
-    if not bits and dtype != CASTS.get(reader, dtype):
-        form["note"] = f"{reader} runs it as {CASTS[reader]}"
+def _form(description: Description, reader: str, dtype: numbers.DType, bits: int) -> Form:
+    note = f"{reader} runs it as {CASTS[reader]}" if not bits and dtype != CASTS.get(reader, dtype) else ""
     try:
-        form["output_bytes"] = description.output_bytes(dtype, bits)
+        return Form(dtype, bits, description.output_bytes(dtype, bits), note=note)
     except UserError as error:
-        form["problem"] = error.what
-    return form
+        return Form(dtype, bits, 0, error.what, note)
 
 
 def _layers(count: int, width: int) -> str:
@@ -94,26 +88,13 @@ def _decoders(recipe: Recipe) -> list[str]:
     return found
 
 
-def main() -> int:
-    die_with_parent()
-    pipe = EventPipe()
-    orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=read_commands, args=(orders,), name="commands", daemon=True).start()
-    order = orders.get()
+def work(parent: Parent) -> None:
+    """Look and answer. Raises UserError."""
+    source = Path(parent.order["source"])
     try:
-        facts = look(Path(order["source"]), Path(order["scratch"]))
-    except UserError as error:
-        pipe.send("failed", message=error.what, hint=error.todo)
+        parent.send(look(source, Path(parent.order["scratch"])))
     except OSError as error:
-        where = error.filename or order["source"]
-        pipe.send("failed", message=f"{where}: {error.strerror or error}", hint="see that it can be read")
-    except Exception as error:
-        traceback.print_exc()
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        pipe.send("failed", message=f"looking into it failed ({text:.200})", hint="please report this")
-    else:
-        pipe.send("seen", facts=facts)
-    return 0
+        raise UserError(f"{error.filename or source}: {error.strerror or error}", "see that it can be read") from error
 
 
 RUNTIME_BYTES = 400 * 2**20
@@ -162,4 +143,4 @@ def described(path: Path, recipe: Recipe) -> Description:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    serve(work)

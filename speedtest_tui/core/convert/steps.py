@@ -8,7 +8,6 @@ import json
 import platform
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -21,6 +20,7 @@ from speedtest_tui.core.convert import config as configuration
 from speedtest_tui.core.convert import keymap, numbers, parity, parity_mlx, parity_torch, report, tokenizers
 from speedtest_tui.core.convert.archive import Archive
 from speedtest_tui.core.convert.checkpoint import Checkpoint
+from speedtest_tui.core.convert.convert import Job, Stage
 from speedtest_tui.core.convert.keymap import rules_of
 from speedtest_tui.core.convert.numbers import SafetensorsFile
 from speedtest_tui.core.convert.recipe import Recipe, recipe_of
@@ -32,19 +32,8 @@ HASH_BLOCK = 4 * 2**20
 FREE_MARGIN = 64 * 2**20
 
 Result = TypeVar("Result")
-Tell = Callable[[str, int, int], None]
+Tell = Callable[[Stage, int, int], None]
 """Gets the stage's name, what is done of it and what there is to do."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """`source` is the .nemo, `folder` the empty folder that becomes the result, `limit` what an archive may hold."""
-
-    source: Path
-    folder: Path
-    dtype: numbers.DType
-    bits: int
-    limit: int
 
 
 def convert(job: Job, tell: Tell) -> report.Report:

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import json
-import os
-import selectors
-import subprocess
+import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from backends.base import Advice
-from speedtest_tui.core import codec
-from speedtest_tui.core.download.request import DownloadRow, Request
-from speedtest_tui.core.process import launch as launcher
-from speedtest_tui.core.process.lines import LineSplitter, ProtocolError
+from speedtest_tui.core.download.request import MESSAGES, DownloadRow, Figures, Finished, Note, Request, Step
+from speedtest_tui.core.process.lines import Failed, Message
+from speedtest_tui.core.process.parent import Child, Ended
 
 Listener = Callable[[tuple[DownloadRow, ...]], None]
 
 CHILD = "speedtest_tui.core.download.child"
 TICK_S = 0.1
 SPEED_WINDOW_S = 5.0
-TAIL_BYTES = 4096
 TRY_AGAIN = "download it again; what was downloaded is kept"
 
 
@@ -153,74 +147,43 @@ class _Run:
     def __init__(self, downloads: Downloads, index: int) -> None:
         self._downloads, self._index = downloads, index
         self._speed = Speed()
-        self._stderr = b""
 
     def run(self) -> None:
-        try:
-            process = launcher.launch(CHILD, online=True)
-        except OSError as error:
-            self._fail("unexpected", f"cannot start a process ({error.strerror})", "free some memory, then try again")
-            return
+        """Take in reports until the download is over, or is not wanted any more."""
+        reports: queue.SimpleQueue[Message | Ended] = queue.SimpleQueue()
+        # A fallback is the parent's business and never sent.
+        child = Child(CHILD, replace(self._row.request, fallback=None), MESSAGES, reports.put, online=True)
         self._change(state="contacting", note=self._row.note)
         try:
-            assert process.stdin and process.stdout and process.stderr
-            # A child that has died already says so at the other end.
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(codec.encode(replace(self._row.request, fallback=None)) + b"\n")
-            self._follow(process)
-        except ProtocolError as error:
-            self._fail("unexpected", f"the download process {error}", TRY_AGAIN)
+            while not self._row.ended:
+                if self._downloads.is_unwanted(self._index):
+                    child.end()
+                    self._change(state="cancelled", speed=None, eta_s=None)
+                    return
+                with contextlib.suppress(queue.Empty):
+                    self._take(reports.get(timeout=TICK_S))
+                self._tick()
         finally:
-            launcher.end(process)
-            for stream in (process.stdin, process.stdout, process.stderr):
-                if stream:
-                    stream.close()
-        if not self._row.ended:
-            self._fail("unexpected", self._last_words(process), TRY_AGAIN)
+            child.end()
 
     @property
     def _row(self) -> DownloadRow:
         return self._downloads.row(self._index)
 
-    def _follow(self, process: subprocess.Popen[bytes]) -> None:
-        """Take in events until the child has closed its pipes, or has said that it is done, or is not wanted."""
-        lines = LineSplitter()
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
-            selector.register(process.stderr, selectors.EVENT_READ)  # type: ignore[arg-type]
-            while selector.get_map() and not self._row.ended:
-                if self._downloads.is_unwanted(self._index):
-                    launcher.end(process)
-                    self._change(state="cancelled", speed=None, eta_s=None)
-                    return
-                for key, _ in selector.select(TICK_S):
-                    data = os.read(key.fd, 65536)
-                    if not data:
-                        selector.unregister(key.fileobj)
-                    elif key.fileobj is process.stderr:
-                        self._stderr = (self._stderr + data)[-TAIL_BYTES:]
-                    else:
-                        for line in lines.feed(data):
-                            self._take(line)
-                self._tick()
-
-    def _take(self, line: bytes) -> None:
-        try:
-            event = json.loads(line)
-            kind = event["event"]
-            if kind == "state":
-                self._change(state=event["state"], file=event["file"])
-            elif kind == "note":
-                self._change(note=event["text"])
-            elif kind == "progress":
-                self._change(**{name: event[name] for name in ("bytes", "total", "received", "file")})
-            elif kind == "finished":
-                path, revision = Path(event["path"]), event["revision"]
-                self._change(state="done", path=path, revision=revision, speed=None, eta_s=None)
-            elif kind == "failed":
-                self._fail(event["kind"], event["what"], event["todo"])
-        except (ValueError, KeyError, TypeError):
-            raise ProtocolError("sent a line that is no event") from None
+    def _take(self, report: Message | Ended) -> None:
+        match report:
+            case Step():
+                self._change(state=report.state, file=report.file)
+            case Note():
+                self._change(note=report.text)
+            case Figures():
+                self._change(bytes=report.bytes, total=report.total, received=report.received, file=report.file)
+            case Finished():
+                self._change(state="done", path=report.path, revision=report.revision, speed=None, eta_s=None)
+            case Failed():
+                self._fail(report.kind, report.advice)
+            case Ended():
+                self._fail("unexpected", Advice(f"the download process {report.told()}", TRY_AGAIN))
 
     def _tick(self) -> None:
         row = self._row
@@ -233,14 +196,8 @@ class _Run:
     def _change(self, **fields: Any) -> None:
         self._downloads.change(self._index, **fields)
 
-    def _fail(self, kind: str, what: str, todo: str) -> None:
-        self._change(state="failed", failure=kind, advice=Advice(what, todo), speed=None, eta_s=None)
-
-    def _last_words(self, process: subprocess.Popen[bytes]) -> str:
-        code = process.returncode
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        lines = self._stderr.decode("utf-8", "replace").strip().splitlines()
-        return f"the download process {how}" + (f" ({lines[-1][:200]})" if lines else "")
+    def _fail(self, kind: str, advice: Advice) -> None:
+        self._change(state="failed", failure=kind, advice=advice, speed=None, eta_s=None)
 
 
 def _same(one: Request, other: Request) -> bool:

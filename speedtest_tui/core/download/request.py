@@ -12,6 +12,7 @@ from backends.base import Advice, ModelSpec
 from speedtest_tui.core import locations
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.models.status import CacheName
+from speedtest_tui.core.process.lines import Message
 
 RowState = Literal["waiting", "contacting", "checking", "downloading", "done", "failed", "cancelled"]
 ENDED: tuple[RowState, ...] = ("done", "failed", "cancelled")
@@ -112,6 +113,43 @@ class DownloadRow:
     def has_fallback(self) -> bool:
         """Whether it failed and another one is downloaded in its place."""
         return self.state == "failed" and self.request.fallback is not None and bool(self.note)
+
+
+@dataclass(frozen=True)
+class Step(Message):
+    """What a downloading child does now, and with which file."""
+
+    state: RowState
+    file: str
+
+
+@dataclass(frozen=True)
+class Note(Message):
+    """Something that people should see."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Figures(Message):
+    """As the fields of a DownloadRow."""
+
+    bytes: int
+    total: int | None
+    received: int
+    file: str
+
+
+@dataclass(frozen=True)
+class Finished(Message):
+    """Where the model lies."""
+
+    path: Path
+    revision: str = ""
+
+
+MESSAGES = (Step, Note, Figures, Finished)
+"""What a downloading child says while it works."""
 
 
 def request_for(spec: ModelSpec, to: Literal["hf", "local"] = "hf") -> Request | None:

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from speedtest_tui.core.download.failures import TRY_LATER, Failure, explain, from_status, portal, wrong_content
 from speedtest_tui.core.download.incoming import Algorithm, Content, receive
-from speedtest_tui.core.download.request import Patience
+from speedtest_tui.core.download.request import Figures, Finished, Note, Patience, RowState, Step
 from speedtest_tui.core.models.layout import digest_of
+from speedtest_tui.core.process.lines import Message
 
 if TYPE_CHECKING:
     import httpx2
@@ -29,9 +30,9 @@ INTERVAL_S = 0.1
 
 
 class Progress:
-    """Counts bytes and passes them on. `send(event, **fields)` is given; see `child` for the events."""
+    """Counts bytes and passes them on."""
 
-    def __init__(self, send: Callable[..., None]) -> None:
+    def __init__(self, send: Callable[[Message], None]) -> None:
         self._send = send
         self._due = 0.0
         self._total: int | None = None
@@ -51,13 +52,13 @@ class Progress:
         """Another file has its turn."""
         self._file = name
 
-    def state(self, state: str) -> None:
-        """ "contacting", "checking", "downloading" or "waiting"."""
-        self._send("state", state=state, file=self._file)
+    def state(self, state: RowState) -> None:
+        """Another step begins."""
+        self._send(Step(state, self._file))
 
     def note(self, text: str) -> None:
         """Something that people should see."""
-        self._send("note", text=text)
+        self._send(Note(text))
 
     def received(self, count: int) -> None:
         """Bytes came over the network and are in the file."""
@@ -75,14 +76,14 @@ class Progress:
         if time.monotonic() >= self._due:
             self._report()
 
-    def end(self, **fields: Any) -> None:
+    def end(self, path: Path, revision: str = "") -> None:
         """The last figures, then the end."""
         self._report()
-        self._send("finished", **fields)
+        self._send(Finished(path, revision))
 
     def _report(self) -> None:
         self._due = time.monotonic() + INTERVAL_S
-        self._send("progress", bytes=self.bytes, total=self._total, received=self.received_bytes, file=self._file)
+        self._send(Figures(self.bytes, self._total, self.received_bytes, self._file))
 
 
 class Attempts:

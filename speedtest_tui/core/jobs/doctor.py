@@ -51,13 +51,18 @@ class Checkup:
     def problems(self) -> tuple[str, ...]:
         """What to mend, one line each: the thing, then what to do."""
         found = [f"{b.name} is not installed: {b.fix}" for b in self.backends if not b.ok]
-        if self.microphones.problem:
-            found.append(f"{self.microphones.problem}: {self.microphones.fix}")
+        if self.microphones.advice:
+            found.append(str(self.microphones.advice))
         found += [f"{c.path} cannot be written: change its permissions" for c in self.caches if not c.writable]
         return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": 1, **asdict(self), "problems": list(self.problems())}
+        return {
+            "schema": 1,
+            **asdict(self),
+            "microphones": self.microphones.to_json(),
+            "problems": list(self.problems()),
+        }
 
 
 def examine() -> Checkup:

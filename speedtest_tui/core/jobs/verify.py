@@ -22,9 +22,9 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.fingerprint import fingerprint, libraries
 from speedtest_tui.core.models.remembered import remember
 from speedtest_tui.core.models.status import ModelReport, Outcome, Verification
-from speedtest_tui.core.process.lines import Assignment, Event, ProtocolError
-from speedtest_tui.core.process.parent import ChildHandle, Ended, Report
-from speedtest_tui.core.race.events import apply
+from speedtest_tui.core.process.lines import Failed, Message
+from speedtest_tui.core.process.parent import Child, Ended
+from speedtest_tui.core.race.events import CHILD, MESSAGES, Assignment, ModelLoaded, Transcribe, Transcribed, apply
 from speedtest_tui.core.race.prepare import assign, shared_samples
 from speedtest_tui.core.race.row import WORDS, Row
 from speedtest_tui.core.race.watch import DEFAULT_STALL_S, StallWatch
@@ -128,7 +128,7 @@ class _Check:
         self.row = Row(entry.name, "", "starting", time.monotonic())
         self._on_change = on_change
         self._cancelled = cancelled
-        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[Message | Ended] = queue.SimpleQueue()
         self._watch = StallWatch(limit_s, time.monotonic())
 
     def run(self, assignment: Assignment) -> bool:
@@ -136,15 +136,12 @@ class _Check:
         self._tell()
         if self._cancelled.is_set():
             return False
+        child = Child(CHILD, assignment, MESSAGES, self._reports.put, pass_fds=(assignment.clip_descriptor,))
         try:
-            child = ChildHandle(0, assignment, self._reports)
-        except OSError as error:
-            raise Refuted(f"its process could not be started ({error})") from None
-        try:
-            if not self._await(child, "loaded"):
+            if not self._await(child, ModelLoaded):
                 return False
-            child.send({"command": "run", "kind": "run", "index": 0})
-            if not self._await(child, "run_finished"):
+            child.send(Transcribe("run", 0))
+            if not self._await(child, Transcribed):
                 return False
         finally:
             child.end()
@@ -152,45 +149,38 @@ class _Check:
             raise Refuted(reason)
         return True
 
-    def _await(self, child: ChildHandle, name: str) -> bool:
-        """Wait for an event, telling of progress; False where it was cancelled first."""
+    def _await(self, child: Child, kind: type[Message]) -> bool:
+        """Wait for a message, telling of progress; False where it was cancelled first."""
         while not self._cancelled.is_set():
             try:
-                report = self._reports.get(timeout=TICK_S)[1]
+                report = self._reports.get(timeout=TICK_S)
             except queue.Empty:
                 self._look_at(child)
             else:
-                self._take(child, report)
+                self._take(report)
                 self._watch.progressed(time.monotonic())
-                if isinstance(report, Event) and report.name == name:
+                if isinstance(report, kind):
                     return True
             self._tell()
         return False
 
-    def _look_at(self, child: ChildHandle) -> None:
+    def _look_at(self, child: Child) -> None:
         if vitals := child.vitals():
             self._watch.observe(time.monotonic(), vitals)
         if reason := self._watch.verdict(time.monotonic()):
             raise GaveUp(f"{reason} while it was {self._doing()}: give it more with --timeout")
 
-    def _take(self, child: ChildHandle, report: Event | ProtocolError | Ended) -> None:
+    def _take(self, report: Message | Ended) -> None:
         """Take a report into the row. Raises Refuted where there will be no better one."""
-        if isinstance(report, ProtocolError):
-            raise Refuted(self._with_last_words(child, f"its process {report}"))
         if isinstance(report, Ended):
-            reason = report.reason or "ended without a word"
-            raise Refuted(self._with_last_words(child, f"its process {reason} while it was {self._doing()}"))
-        if report.name == "failed":
-            message, hint = (str(report.fields.get(key, "")) for key in ("message", "hint"))
-            raise Refuted(f"{message}: {hint}" if hint else message)
+            when = "" if report.kind == "launch" else f"while it was {self._doing()}"
+            raise Refuted(f"its process {report.told(when)}")
+        if isinstance(report, Failed):
+            raise Refuted(str(report.advice))
         try:
             self.row = apply(self.row, report)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise Refuted(f"its process sent an unreadable {report.name} event ({error})") from None
-
-    def _with_last_words(self, child: ChildHandle, message: str) -> str:
-        words = child.last_words()
-        return f"{message}; its last words: {words}" if words else message
+        except ValueError as error:
+            raise Refuted(f"its process sent an unreadable message ({error})") from None
 
     def _doing(self) -> str:
         return DOING[self.row.phase]

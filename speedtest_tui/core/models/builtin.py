@@ -2,25 +2,25 @@
 
 The folder of "<model>/<layout>" is `<cache>/embedded/<model>-<first 12 hex of the compact file's sha256>/<layout>/`. It
 comes into being by one rename, with its manifest, so an interrupted process leaves nothing that `find` accepts; a lock
-lets one process build while others wait. `python -m speedtest_tui.core.models.builtin LAYOUT CACHE_DIR` does the
-same in a process of its own: "nano/openai" imports torch, which does not belong in the process that draws the screen.
+lets one process build while others wait.
 """
 
 from __future__ import annotations
 
-import argparse
 import errno
 import hashlib
 import json
-import sys
 import tempfile
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backends.embedded import layouts
 from speedtest_tui.core import disk
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.process.child import die_with_parent
+from speedtest_tui.core.process.child import Parent, serve
+from speedtest_tui.core.process.lines import Message
 
 EMBEDDED_FOLDER = "embedded"
 MANIFEST = "manifest.json"
@@ -153,21 +153,28 @@ def explained(error: OSError, folder: Path) -> UnpackError:
     return UnpackError(f"cannot unpack the nano model (up to 14 MB): {advice.what}", advice.todo)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print {"path": ...} on one line and return 0, or say on stderr in one line why not and return 1."""
-    parser = argparse.ArgumentParser(prog="python -m speedtest_tui.core.models.builtin", description=__doc__)
-    parser.add_argument("layout", choices=layouts.LAYOUTS, metavar="LAYOUT", help="one of %(choices)s")
-    parser.add_argument("cache", type=Path, metavar="CACHE_DIR", help="the local cache; made where missing")
-    chosen = parser.parse_args(arguments)
-    die_with_parent()
-    try:
-        folder = materialise(chosen.layout, chosen.cache)
-    except UnpackError as error:
-        print(error, file=sys.stderr)  # bare: the parent puts it into a sentence of its own
-        return 1
-    print(json.dumps({"path": str(folder)}))
-    return 0
+@dataclass(frozen=True)
+class Unpacked(Message):
+    """What `unpack_apart`'s child answers."""
+
+    path: Path
+
+
+def unpack_apart(layout: str, cache: Path, cancelled: threading.Event | None = None) -> Path | None:
+    """As `materialise`, in a process of its own; None where it was cancelled. Raises UserError.
+
+    "nano/openai" imports torch, which does not belong in the process that draws the screen.
+    """
+    from speedtest_tui.core.process.parent import ask
+
+    order = {"layout": layout, "cache": str(cache)}
+    answer = ask(__name__, order, Unpacked, "unpacking the built-in model", cancelled)
+    return answer.path if answer else None
+
+
+def _work(parent: Parent) -> None:
+    parent.send(Unpacked(materialise(parent.order["layout"], Path(parent.order["cache"]))))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    serve(_work)

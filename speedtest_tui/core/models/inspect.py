@@ -5,16 +5,15 @@ A model is found exactly where `examine` calls it complete: what a check says an
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
-from pathlib import Path
 
 from backends.base import Advice, BackendEntry, Location, ModelSpec
 from backends.catalogue import sizes_of
 from backends.registry import create
+from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import local_cache
 from speedtest_tui.core.models import builtin
 from speedtest_tui.core.models.examine import examine
@@ -30,7 +29,6 @@ from speedtest_tui.core.models.status import (
     StateName,
     Verification,
 )
-from speedtest_tui.core.process.launch import run_to_end
 
 States = tuple[tuple[CacheName, CacheState], ...]
 
@@ -137,17 +135,15 @@ def locate(spec: ModelSpec) -> Location | Advice:
 
 
 def _unpacked(spec: ModelSpec, cancelled: threading.Event) -> Location | Advice:
-    """The folder of an embedded model, from the local cache or freshly made.
-
-    Making it may need torch, so it happens in a child process: this one must stay small.
-    """
+    """The folder of an embedded model, from the local cache or freshly made."""
     folder = builtin.find(spec.source, local_cache())
     if folder is None:
-        process = run_to_end(cancelled, builtin.__name__, spec.source, str(local_cache()))
-        if process.returncode != 0:
-            reason, _, todo = process.stderr.decode("utf-8", "replace").strip().rpartition(": ")
-            return Advice(f"the built-in model could not be unpacked ({reason})", todo)
-        folder = Path(json.loads(process.stdout)["path"])
+        try:
+            folder = builtin.unpack_apart(spec.source, local_cache(), cancelled)
+        except UserError as error:
+            return Advice(f"the built-in model cannot be unpacked ({error.what})", error.todo)
+    if folder is None:
+        return Advice("the built-in model was not unpacked", "it was cancelled")
     size = sum(file.stat().st_size for file in folder.iterdir())
     return Location(folder.absolute(), folder.parent.name, "embedded", size)
 

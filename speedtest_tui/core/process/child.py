@@ -1,55 +1,110 @@
-"""A child process's side of the conversation: commands come as JSON lines on stdin, events go out as JSON lines.
+"""A child process's side: `serve` begins and ends it, `Parent` is its end of the conversation.
 
-The library's own prints must not mix with the events: file descriptor 1 is duplicated for the events alone and then
-made to point where stderr goes.
-
-How a child process makes sure that neither it nor anything it starts outlives its parent.
+The order and the commands come as JSON lines on stdin, messages go out as JSON lines. The library's own prints must not
+mix with them: descriptor 1 is duplicated for the messages alone and then made to point where stderr goes. The end of
+stdin means that the parent is gone, and ends the process with everything that it has started.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import select
 import signal
+import sys
 import threading
-import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
-from speedtest_tui.core.process.lines import LineSplitter
+from backends.base import Advice, BackendError
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.process.lines import Failed, LineSplitter, Message, encode_message
+
+POLL_MS = 1000
+"""How often the watchdog looks whether its own process is still there; the end of stdin it notices at once."""
+
+Commands = queue.SimpleQueue[dict[str, Any]]
 
 
-class EventPipe:
-    """Writes events to a descriptor that nothing else in the process knows."""
+class Parent:
+    """The child's view of its parent. `order` is the first line that came down, and was read without any thread."""
 
     def __init__(self) -> None:
         self._descriptor = os.dup(1)
         os.dup2(2, 1)
         self._lock = threading.Lock()
+        self._lines = LineSplitter()
+        self._early: list[bytes] = []
+        while not self._early:
+            self._early += self._read()
+        self.order: dict[str, Any] = json.loads(self._early.pop(0))
 
-    def send(self, event: str, **fields: Any) -> None:
-        line = json.dumps({"event": event, "at": time.monotonic(), **fields}, ensure_ascii=False, default=str)
-        data = line.encode("utf-8", "replace") + b"\n"
+    def send(self, message: Message) -> None:
+        """Tell something. May be called by any thread; raises OSError where nobody listens any more."""
+        data = encode_message(message)
         with self._lock:
             while data:
                 data = data[os.write(self._descriptor, data) :]
 
+    def commands(self) -> Commands:
+        """What comes down after the order, from now on read by a thread of its own. To be called once."""
+        commands: Commands = queue.SimpleQueue()
+        threading.Thread(target=self._pass_on, args=(commands,), name="commands", daemon=True).start()
+        return commands
 
-def read_commands(commands: queue.SimpleQueue[dict[str, Any]]) -> None:
-    """Pass on every line of stdin; when it ends, end the whole process group."""
-    lines = LineSplitter()
+    def _pass_on(self, commands: Commands) -> None:
+        try:
+            lines = self._early
+            while True:
+                for line in lines:
+                    commands.put(json.loads(line))
+                lines = self._read()
+        finally:
+            end_own_group()
+
+    def _read(self) -> list[bytes]:
+        # Without a buffer object: one that a daemon thread holds at exit is a fatal error.
+        if not (data := os.read(0, 65536)):
+            end_own_group()
+        return list(self._lines.feed(data))
+
+
+def serve(work: Callable[[Parent], object]) -> NoReturn:
+    """Do a child's work and end the process: exit code 0, or 1 behind a last message that says what failed.
+
+    The process does not end through the interpreter: there PortAudio closes its streams, which hangs where a device is
+    gone, and threads of MLX and torch may abort.
+    """
+    die_with_parent()
+    parent = Parent()
+    code = 1
     try:
-        # Read without a buffer object: one that a daemon thread holds at exit is a fatal error.
-        while data := os.read(0, 65536):
-            for line in lines.feed(data):
-                commands.put(json.loads(line))
+        work(parent)
+        code = 0
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            parent.send(_failed(error))
     finally:
-        end_own_group()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
 
 
-POLL_MS = 1000
-"""How often the watchdog looks whether its own process is still there; the end of stdin it notices at once."""
+def _failed(error: BaseException) -> Failed:
+    if isinstance(error, BackendError):
+        return Failed(Advice(error.message, error.hint), error.kind)
+    if isinstance(error, UserError):
+        return Failed(error.advice)
+    if isinstance(error, MemoryError):
+        return Failed(Advice("ran out of memory", "close other programs or take a smaller size"), "memory")
+    import traceback
+
+    traceback.print_exception(error)
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    return Failed(Advice(f"{type(error).__name__}: {first_line}".rstrip(": ")), "exception")
 
 
 def die_with_parent() -> None:
@@ -77,7 +132,7 @@ def die_with_parent() -> None:
         os._exit(0)
 
 
-def end_own_group() -> None:
+def end_own_group() -> NoReturn:
     """End this process at once, and with it everything that it started, if it leads a group of its own."""
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 
 CHILD_ENVIRONMENT = {
@@ -22,9 +21,17 @@ OFFLINE_ENVIRONMENT = {**CHILD_ENVIRONMENT, "HF_HUB_OFFLINE": "1"}  # a benchmar
 KILL_AFTER_S = 0.5
 """How long a child may take to end after SIGTERM; ours has no handler, so this only matters to what it started."""
 
+MEANINGS = {
+    "SIGSEGV": "crashed (segmentation fault, SIGSEGV)",
+    "SIGBUS": "crashed (bus error, SIGBUS)",
+    "SIGABRT": "aborted (SIGABRT)",
+    "SIGILL": "crashed (this processor lacks an instruction that the library uses, SIGILL)",
+    "SIGKILL": "was killed (SIGKILL); the system does that when memory runs out",
+}
 
-def launch(module: str, *arguments: str, pass_fds: Sequence[int] = (), online: bool = False) -> subprocess.Popen[bytes]:
-    """Start `python -m module arguments...`, unbuffered pipes on all three standard streams.
+
+def launch(module: str, *, pass_fds: Sequence[int] = (), online: bool = False) -> subprocess.Popen[bytes]:
+    """Start `python -m module`, unbuffered pipes on all three standard streams.
 
     online: whether the child may use the network; what the user's own HF_HUB_OFFLINE forbids stays forbidden
 
@@ -32,7 +39,7 @@ def launch(module: str, *arguments: str, pass_fds: Sequence[int] = (), online: b
     starts can be ended with it. `-P` keeps the working folder off its import path. Raises OSError.
     """
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", module, *arguments],
+        [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -43,24 +50,6 @@ def launch(module: str, *arguments: str, pass_fds: Sequence[int] = (), online: b
     )
 
 
-def run_to_end(cancelled: threading.Event, module: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run a child that needs no conversation and return what it printed; ended early where `cancelled` gets set."""
-    process = launch(module, *arguments)
-    # `communicate` would close stdin at once, and the end of stdin is how a child learns that its parent is gone.
-    lifeline, process.stdin = process.stdin, None
-    try:
-        while True:
-            try:
-                out, errors = process.communicate(timeout=0.1)
-                return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
-            except subprocess.TimeoutExpired:
-                if cancelled.is_set():
-                    end(process)
-    finally:
-        if lifeline:
-            lifeline.close()
-
-
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a child and its whole group: ask, wait KILL_AFTER_S, kill. Returns when the child is reaped."""
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -69,3 +58,16 @@ def end(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(KILL_AFTER_S if number == signal.SIGTERM else None)
+
+
+def describe_exit(code: int) -> str:
+    """An exit status in words, empty for 0; negative numbers are signals, as in subprocess."""
+    if code == 0:
+        return ""
+    if code > 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return MEANINGS.get(name, f"was ended by {name}")

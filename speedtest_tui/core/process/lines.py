@@ -1,81 +1,80 @@
-"""The language between the supervisor and a child: one JSON object a line, commands down, events up.
+"""The language of a parent and its child: one JSON object a line. Down go an order and commands, up go messages.
 
-Commands: `run`, `close`. Everything else that a child must know comes with its first line, the `Assignment`.
-Events carry `at`, seconds of the system's monotonic clock, which parent and child share.
+A message is a frozen dataclass that both sides import; on its line it is called as its class. The child needs nothing
+but the standard library for this, so that what it imports beside its own work costs no time and no memory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
+from operator import index
 from typing import Any
 
-EVENTS = (
-    "ready", "importing", "imported", "loading", "loaded", "warming", "run_started", "run_finished", "memory",
-    "finished", "failed",
-)  # fmt: skip
+from backends.base import Advice
 
 MAX_LINE_BYTES = 16 * 2**20
-"""An hour of speech is some 60 KB of text, ten times that with segments; more than this is no event."""
+"""An hour of speech is some 60 KB of text, ten times that with segments; more than this is no message."""
 
 
 class ProtocolError(Exception):
-    """The child sent something that is no event; the text says what."""
+    """The child sent something that is no message; the text is a clause that says what."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What a child tells. `at` is when, in seconds of the system's monotonic clock, which parent and child share."""
+
+    at: float = field(default_factory=time.monotonic, compare=False)
 
 
 @dataclass(frozen=True)
-class Assignment:
-    """What one child is for.
+class Failed(Message):
+    """The last message of a child that cannot do what it was started for.
 
-    reference: the backend, as "module:attribute"
-    spec, location, load_options, transcribe_options: fields of the dataclasses of `backends.base`, as JSON
-    clip_descriptor: an inherited file descriptor of the clip's samples, little-endian float32
+    kind: a word for programs: that of a BackendError, "unusable", "memory", or "exception" for what nobody expected
     """
 
-    reference: str
-    spec: dict[str, Any]
-    location: dict[str, Any]
-    load_options: dict[str, Any]
-    transcribe_options: dict[str, Any]
-    clip_descriptor: int
+    advice: Advice
+    kind: str = "unusable"
 
 
-@dataclass(frozen=True)
-class Event:
-    """Something that happened in a child. `fields` hold what belongs to `name`; see `core.race.child`."""
-
-    name: str
-    at: float
-    fields: dict[str, Any]
+def encode(value: object) -> bytes:
+    """A line that goes down, in ASCII so that paths of any bytes pass; dataclasses become objects."""
+    return json.dumps(_fields(value), default=_plain).encode() + b"\n"
 
 
-def encode(message: object) -> bytes:
-    """One line of JSON, in ASCII so that paths of any bytes pass; dataclasses become objects."""
-    plain = asdict(message) if hasattr(message, "__dataclass_fields__") else message  # type: ignore[call-overload]
-    return json.dumps(plain).encode() + b"\n"
+def encode_message(message: Message) -> bytes:
+    """A line that goes up. What is no text in it, such as half a surrogate pair, becomes a question mark."""
+    line = {"event": type(message).__name__, **asdict(message)}
+    return json.dumps(line, default=_plain, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
-def parse_event(line: bytes) -> Event:
-    """Read one line that a child sent. Raises ProtocolError."""
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError):
-        raise ProtocolError(f"sent a line that is no event: {excerpt(line)}") from None
-    if not isinstance(fields, dict) or fields.get("event") not in EVENTS or not isinstance(fields.get("at"), float):
-        raise ProtocolError(f"sent an event of no known kind: {excerpt(line)}")
-    return Event(fields.pop("event"), fields.pop("at"), fields)
+def _fields(value: object) -> object:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _plain(value: Any) -> int | float | str:
+    """Numbers of a library's own types as numbers, everything else as text."""
+    with contextlib.suppress(Exception):
+        return index(value)
+    with contextlib.suppress(Exception):
+        return float(value)
+    return str(value)
 
 
 def excerpt(data: bytes, limit: int = 60) -> str:
     """The beginning of some bytes, printable on one line."""
     text = data[: limit * 4].decode("utf-8", "backslashreplace").strip()
-    shown = "".join(character if character.isprintable() else "�" for character in text)
+    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
     return repr(shown[:limit] + ("…" if len(shown) > limit else ""))
 
 
 class LineSplitter:
-    """Cuts a stream of bytes into lines, refusing to hold more than `MAX_LINE_BYTES` of an unfinished one."""
+    """Cuts a stream of bytes into lines, refusing to hold more than MAX_LINE_BYTES of an unfinished one."""
 
     def __init__(self) -> None:
         self._rest = bytearray()

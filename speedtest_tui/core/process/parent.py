@@ -1,31 +1,34 @@
-"""The parent's side of one child process: its events, its last words, its vital signs, its end."""
+"""The parent's side of one child process: its messages, its last words, its vital signs, its end."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
-import signal
 import subprocess
 import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from speedtest_tui.core.process.launch import end, launch
-from speedtest_tui.core.process.lines import (
-    Assignment,
-    Event,
-    LineSplitter,
-    ProtocolError,
-    encode,
-    excerpt,
-    parse_event,
-)
+from speedtest_tui.core import codec
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.process.launch import describe_exit, end, launch
+from speedtest_tui.core.process.lines import Failed, LineSplitter, Message, ProtocolError, encode, excerpt
+
+if TYPE_CHECKING:
+    import psutil
 
 STDERR_KEPT = 64 * 1024
-MAX_EVENTS = 100_000
-"""More events than the longest plan can cause; a child that sends more has gone wild."""
+TICK_S = 0.1
 
-CHILD_MODULE = "speedtest_tui.core.race.child"
+MAX_MESSAGES_S = 5000
+"""In one second. None of ours sends a hundredth of that, so a child that does has gone wild; what waits in a full pipe
+while nobody reads is some 300."""
+
+M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -39,143 +42,206 @@ class Vitals:
 
 @dataclass(frozen=True)
 class Ended:
-    """The child's event pipe is closed; `reason` says in words what became of it, empty for a plain exit 0."""
+    """The last report of every child.
 
-    reason: str
-    exit_code: int | None
+    kind: "done" for a plain exit 0, "closed" where we ended it, "launch" where it could not be started, "protocol"
+        where it sent something that is no message, else "crash"
+    reason: a clause to follow the child's name, "was killed (SIGKILL)"; empty for "done" and "closed"
+    last_words: the last line that it wrote to stderr
+    """
+
+    kind: Literal["done", "closed", "launch", "protocol", "crash"]
+    reason: str = ""
+    last_words: str = ""
+
+    def told(self, when: str = "") -> str:
+        """The reason with `when` and the last words behind it; for a child that ended too early."""
+        words = f"; its last words: {self.last_words}" if self.last_words else ""
+        return f"{self.reason or 'ended without a word'}{when and ' '}{when}{words}"
 
 
-Report = tuple[int, Event | ProtocolError | Ended]
-"""What a child's reader puts into the supervisor's queue: the entrant's index and what happened."""
+def read_message(line: bytes, kinds: Sequence[type[Message]]) -> Message:
+    """What a child sent, validated against its type. Raises ProtocolError."""
+    try:
+        fields = json.loads(line)
+        kind = next(kind for kind in kinds if kind.__name__ == fields["event"])
+    except (ValueError, RecursionError, KeyError, TypeError, StopIteration):
+        raise ProtocolError(f"sent a line that is no message: {excerpt(line)}") from None
+    try:
+        return codec.typed(kind, fields)
+    except (codec.Damaged, OverflowError) as error:
+        raise ProtocolError(f"sent an unreadable message ({kind.__name__}: {str(error)[:200]})") from None
 
 
-class ChildHandle:
-    """A running child and the two threads that drain its pipes, so that it can never block on a full one."""
+class Child:
+    """A running child and the two threads that drain its pipes, so that it can never block on a full one.
 
-    def __init__(self, entrant: int, assignment: Assignment, reports: queue.SimpleQueue[Report]) -> None:
-        """Start the child. Raises OSError where the system refuses."""
-        import psutil
+    `report` is called in one of them with each message, and last with an `Ended`; by then the child has been ended
+    with everything that it had started.
+    """
 
-        self.entrant = entrant
-        self.rss = 0
-        self._reports = reports
-        self._process = launch(CHILD_MODULE, pass_fds=(assignment.clip_descriptor,))
-        self._system = psutil.Process(self._process.pid)
+    def __init__(
+        self,
+        module: str,
+        order: object,
+        messages: Sequence[type[Message]],
+        report: Callable[[Message | Ended], None],
+        *,
+        pass_fds: Sequence[int] = (),
+        online: bool = False,
+    ) -> None:
+        """Start it and give it its order, a dataclass or what JSON has.
+
+        messages: what it may send, beside `Failed`; pass_fds, online: as for `launch`
+        """
+        self._kinds: tuple[type[Message], ...] = (Failed, *messages)
+        self._report = report
+        self._closing = self._killed = False
+        self._lock = threading.Lock()
         self._stderr = bytearray()
-        self._readers = (
-            threading.Thread(target=self._read_events, name=f"events of {entrant}", daemon=True),
-            threading.Thread(target=self._read_stderr, name=f"stderr of {entrant}", daemon=True),
-        )
-        for reader in self._readers:
-            reader.start()
-        self.send(assignment)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._system: psutil.Process | None = None
+        problem = ""
+        try:
+            self._process = launch(module, pass_fds=pass_fds, online=online)
+        except OSError as error:
+            problem = f"could not be started ({error.strerror or error})"
+        name = module.removeprefix("speedtest_tui.core.")
+        self._reader = threading.Thread(target=self._live, args=(problem,), name=f"{name}: messages", daemon=True)
+        self._errors = threading.Thread(target=self._read_stderr, name=f"{name}: stderr", daemon=True)
+        self._errors.start()
+        self._reader.start()
+        self.send(order)
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
+    def pid(self) -> int | None:
+        """None where it could not be started."""
+        return self._process.pid if self._process else None
 
     def send(self, command: object) -> None:
-        """Hand over a command; a child that is gone says so through its event pipe."""
-        assert self._process.stdin
-        with contextlib.suppress(OSError):
-            os.write(self._process.stdin.fileno(), encode(command))
+        """Hand over a command; a child that is gone says so through its report."""
+        if self._process and self._process.stdin:
+            with contextlib.suppress(OSError, ValueError):
+                os.write(self._process.stdin.fileno(), encode(command))
 
     def vitals(self) -> Vitals | None:
         """Processor time, bytes read and memory, or None once the child is gone."""
         import psutil
 
         try:
-            with self._system.oneshot():
-                times, memory = self._system.cpu_times(), self._system.memory_info()
+            process = self._system = self._system or psutil.Process(self.pid or -1)
+            with process.oneshot():
+                times, memory = process.cpu_times(), process.memory_info()
                 # macOS keeps no per-process count of bytes read; memory that grows stands in for it.
-                read = self._system.io_counters().read_bytes if hasattr(self._system, "io_counters") else 0
-        except (psutil.Error, OSError):
+                read = process.io_counters().read_bytes if hasattr(process, "io_counters") else 0
+        except (psutil.Error, OSError, ValueError):
             return None
         return Vitals(times.user + times.system, read, memory.rss)
 
-    def last_words(self, limit: int = 300) -> str:
-        """The last line that the child wrote to stderr, for an error report."""
-        lines = [line for line in bytes(self._stderr).splitlines() if line.strip()]
-        return excerpt(lines[-1], limit)[1:-1] if lines else ""
+    def end(self, wait_s: float = 2.0) -> None:
+        """End the child and everything it started, and wait for its threads, unless called by one of them."""
+        self._closing = True
+        self._kill()
+        if threading.current_thread() is not self._reader:
+            self._reader.join(wait_s)
 
-    def end(self) -> None:
-        """End the child and everything it started, and wait for the readers."""
-        end(self._process)
-        for reader in self._readers:
-            reader.join(timeout=1.0)
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if stream:
-                with contextlib.suppress(OSError):
-                    stream.close()
+    def _kill(self) -> None:
+        with self._lock:
+            # Once only: what has been waited for has no number any more, and another process may get it.
+            if self._process and not self._killed:
+                self._killed = True
+                end(self._process)
 
-    def _read_events(self) -> None:
-        assert self._process.stdout
-        splitter = LineSplitter()
-        sent = 0
+    def _live(self, problem: str) -> None:
+        ended = Ended("launch", problem)
         try:
-            while data := os.read(self._process.stdout.fileno(), 65536):
-                for line in splitter.feed(data):
-                    event = parse_event(line)
-                    if event.name == "memory":
-                        self.rss = _rss(event)
-                        continue
-                    sent += 1
-                    if sent > MAX_EVENTS:
-                        raise ProtocolError(f"sent more than {MAX_EVENTS} events")
-                    self._reports.put((self.entrant, event))
-        except ProtocolError as error:
-            self._reports.put((self.entrant, error))
-            self._drain()
-        except OSError:
-            pass
-        self._reports.put((self.entrant, self._obituary(splitter.rest)))
+            if self._process:
+                ended = self._follow(self._process)
+        finally:
+            self._kill()
+            self._report(Ended("closed") if self._closing else ended)
 
-    def _drain(self) -> None:
-        """Read on without looking, so that a child that went wild is not blocked while it is being ended."""
-        assert self._process.stdout
+    def _follow(self, process: subprocess.Popen[bytes]) -> Ended:
+        assert process.stdin and process.stdout and process.stderr
+        splitter, wild, code = LineSplitter(), "", None
+        try:
+            self._read_messages(process.stdout.fileno(), splitter)
+        except ProtocolError as error:
+            wild = str(error)
+        else:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(2.0)
+        self._kill()
+        self._errors.join(1.0)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            with contextlib.suppress(OSError):
+                stream.close()
+        if wild:
+            return Ended("protocol", wild, self._last_words())
+        if code is None:
+            return Ended("crash", "closed its event pipe and went on running", self._last_words())
+        if splitter.rest:
+            how = f"{describe_exit(code) or 'ended'} in the middle of a line: {excerpt(splitter.rest)}"
+            return Ended("crash", how, self._last_words())
+        return Ended("crash", describe_exit(code), self._last_words()) if code else Ended("done")
+
+    def _read_messages(self, descriptor: int, splitter: LineSplitter) -> None:
+        since, count = time.monotonic(), 0
         with contextlib.suppress(OSError):
-            while os.read(self._process.stdout.fileno(), 65536):
-                pass
+            while data := os.read(descriptor, 65536):
+                for line in splitter.feed(data):
+                    now = time.monotonic()
+                    since, count = (since, count + 1) if now - since < 1 else (now, 1)
+                    if count > MAX_MESSAGES_S:
+                        raise ProtocolError(f"sent more than {MAX_MESSAGES_S} messages in a second")
+                    self._report(read_message(line, self._kinds))
 
     def _read_stderr(self) -> None:
-        assert self._process.stderr
-        with contextlib.suppress(OSError):
-            while data := os.read(self._process.stderr.fileno(), 65536):
-                self._stderr += data
-                del self._stderr[:-STDERR_KEPT]
+        if self._process and self._process.stderr:
+            with contextlib.suppress(OSError, ValueError):
+                while data := os.read(self._process.stderr.fileno(), 65536):
+                    self._stderr += data
+                    del self._stderr[:-STDERR_KEPT]
 
-    def _obituary(self, rest: bytes) -> Ended:
-        try:
-            code = self._process.wait(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            return Ended("closed its event pipe and went on running", None)
-        if rest:
-            return Ended(f"{describe_exit(code) or 'ended'} in the middle of a line: {excerpt(rest)}", code)
-        return Ended(describe_exit(code), code)
+    def _last_words(self, limit: int = 300) -> str:
+        # Behind this mark stands what Python's fault handler knows, which is for those who mend libraries.
+        words = bytes(self._stderr).partition(b"Fatal Python error: ")[0]
+        lines = [line for line in words.splitlines() if line.strip()]
+        return excerpt(lines[-1], limit)[1:-1] if lines else ""
 
 
-def _rss(event: Event) -> int:
-    rss = event.fields.get("rss")
-    if not isinstance(rss, int):
-        raise ProtocolError(f"sent an unreadable memory event ({rss!r:.60})")
-    return rss
+def ask(
+    module: str,
+    order: object,
+    answer: type[M],
+    what: str,
+    cancelled: threading.Event | None = None,
+    *,
+    progress: Sequence[type[Message]] = (),
+    on_progress: Callable[[Message], None] = lambda _: None,
+) -> M | None:
+    """Start a child for one answer and wait for it. None where it was cancelled; by then the child has been ended.
 
-
-def describe_exit(code: int) -> str:
-    """An exit status in words, empty for 0; negative numbers are signals, as in subprocess."""
-    if code == 0:
-        return ""
-    if code > 0:
-        return f"ended with exit code {code}"
+    what: the work, for people: "the conversion"; progress: messages before the answer, for `on_progress`
+    Raises UserError where no answer comes.
+    """
+    reports: queue.SimpleQueue[Message | Ended] = queue.SimpleQueue()
+    child = Child(module, order, (answer, *progress), reports.put)
     try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    meaning = {
-        "SIGSEGV": "crashed (segmentation fault, SIGSEGV)",
-        "SIGBUS": "crashed (bus error, SIGBUS)",
-        "SIGABRT": "aborted (SIGABRT)",
-        "SIGILL": "crashed (this processor lacks an instruction that the library uses, SIGILL)",
-        "SIGKILL": "was killed (SIGKILL); the system does that when memory runs out",
-    }
-    return meaning.get(name, f"was ended by {name}")
+        while cancelled is None or not cancelled.is_set():
+            try:
+                report = reports.get(timeout=TICK_S)
+            except queue.Empty:
+                continue
+            if isinstance(report, answer):
+                return report
+            if isinstance(report, Ended):
+                raise UserError(f"{what} ended early: {report.told()}", "try again")
+            if isinstance(report, Failed):
+                if report.kind == "exception":
+                    raise UserError(f"{what} failed ({report.advice.what})", "please report this")
+                raise UserError(report.advice.what, report.advice.todo)
+            on_progress(report)
+    finally:
+        child.end()
+    return None

@@ -1,47 +1,25 @@
-"""The child process: loads and runs one backend in its main thread and reports each step as a JSON line.
+"""The child process: loads and runs one backend in its main thread and reports each step.
 
-    python -m speedtest_tui.core.race.child          (an Assignment on stdin, then commands; events on stdout)
+    python -m speedtest_tui.core.race.child          (an Assignment on stdin, then commands; messages on stdout)
 
-Commands:  {"command": "run", "kind": "warm-up" | "run", "index": i}      {"command": "close"}
-Events:    ready · importing · imported(seconds) · loading · loaded(seconds, facts, peak_rss, device_memory) ·
-           warming or run_started(index) · run_finished(kind, index, seconds, transcription, peak_rss, device_memory) ·
-           memory(rss) · finished · failed(kind, message, hint)
-
-The library's own prints must not mix with the events: file descriptor 1 is duplicated for the events alone and then
-made to point where stderr goes. When stdin ends the parent is gone and so, at once, is this process with its group.
+See `core.race.events` for both, and `core.process.child` for how it begins and ends.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import queue
 import sys
-import threading
 import time
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.base import Backend, BackendError, LoadOptions, Location, ModelSpec, RequiredFile, TranscribeOptions
-from speedtest_tui.core.process.child import EventPipe, die_with_parent, read_commands
+from backends.base import Backend, LoadOptions, Location, ModelSpec, RequiredFile, TranscribeOptions
+from speedtest_tui.core.process.child import Parent, serve
+from speedtest_tui.core.race.events import Entered, Imported, ModelLoaded, Transcribed
 
 if TYPE_CHECKING:
     from backends.base import Samples
-
-
-MEMORY_INTERVAL_S = 0.1
-
-
-def watch_memory(pipe: EventPipe) -> None:
-    """Send the resident set size in bytes every MEMORY_INTERVAL_S, for as long as the process lives."""
-    import psutil
-
-    process = psutil.Process()
-    with contextlib.suppress(OSError):  # the parent closed its end: the reader of stdin ends the process
-        while True:
-            pipe.send("memory", rss=process.memory_info().rss)
-            time.sleep(MEMORY_INTERVAL_S)
 
 
 def peak_rss() -> int:
@@ -55,11 +33,6 @@ def peak_rss() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def memory_facts(backend: Backend) -> dict[str, Any]:
-    """What a step has cost in memory: the process's peak, and the device's own counters."""
-    return {"peak_rss": peak_rss(), "device_memory": asdict(backend.device_memory())}
 
 
 def read_spec(fields: dict[str, Any]) -> ModelSpec:
@@ -92,20 +65,20 @@ def timed(action: Any, *arguments: Any) -> tuple[float, Any]:
     return time.perf_counter() - begin, result
 
 
-def load(pipe: EventPipe, backend: Backend, assignment: dict[str, Any]) -> None:
+def load(parent: Parent, backend: Backend) -> None:
     """Import the library, then load the model; each timed on its own."""
-    pipe.send("importing")
+    parent.send(Entered("importing"))
     seconds, _ = timed(backend.import_library)
-    pipe.send("imported", seconds=seconds)
-    pipe.send("loading")
-    spec, location = read_spec(assignment["spec"]), read_location(assignment["location"])
-    seconds, facts = timed(backend.load, spec, location, LoadOptions(**assignment["load_options"]))
-    pipe.send("loaded", seconds=seconds, facts=asdict(facts), **memory_facts(backend))
+    parent.send(Imported(seconds))
+    parent.send(Entered("loading"))
+    spec, location = read_spec(parent.order["spec"]), read_location(parent.order["location"])
+    seconds, facts = timed(backend.load, spec, location, LoadOptions(**parent.order["load_options"]))
+    # For the record only, and so whatever a backend had at hand.
+    facts = replace(facts, options=tuple((str(name), str(value)) for name, value in facts.options))
+    parent.send(ModelLoaded(seconds, facts, peak_rss(), backend.device_memory()))
 
 
-def run(
-    pipe: EventPipe, backend: Backend, samples: Samples, options: TranscribeOptions, command: dict[str, Any]
-) -> None:
+def run(parent: Parent, backend: Backend, samples: Samples, options: TranscribeOptions, command: Any) -> None:
     """One transcription. The clock stops when the device has nothing left to do."""
 
     def transcribe() -> Any:
@@ -114,59 +87,26 @@ def run(
         return result
 
     kind, index = command["kind"], command["index"]
-    pipe.send("warming" if kind == "warm-up" else "run_started", index=index)
+    parent.send(Entered("warming" if kind == "warm-up" else "running"))
     seconds, transcription = timed(transcribe)
-    pipe.send(
-        "run_finished",
-        kind=kind,
-        index=index,
-        seconds=seconds,
-        transcription=asdict(transcription),
-        **memory_facts(backend),
-    )
+    parent.send(Transcribed(kind, index, seconds, transcription, peak_rss(), backend.device_memory()))
 
 
-def work(pipe: EventPipe, commands: queue.SimpleQueue[dict[str, Any]]) -> None:
-    """Carry out the assignment, then commands until `close`."""
+def work(parent: Parent) -> None:
+    """Carry out the assignment, then commands until one that asks for nothing."""
     from backends.registry import create
 
-    assignment = commands.get()
-    samples = read_samples(assignment["clip_descriptor"])
-    backend = create(assignment["reference"])
-    pipe.send("ready")
-    load(pipe, backend, assignment)
-    options = TranscribeOptions(**assignment["transcribe_options"])
-    while (command := commands.get())["command"] == "run":
-        run(pipe, backend, samples, options, command)
+    commands = parent.commands()
+    samples = read_samples(parent.order["clip_descriptor"])
+    backend = create(parent.order["reference"])
+    parent.send(Entered("starting"))
+    load(parent, backend)
+    options = TranscribeOptions(**parent.order["transcribe_options"])
+    while command := commands.get():
+        run(parent, backend, samples, options, command)
     backend.close()
-    pipe.send("finished")
-
-
-def main() -> int:
-    die_with_parent()
-    pipe = EventPipe()
-    commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=read_commands, args=(commands,), name="commands", daemon=True).start()
-    threading.Thread(target=watch_memory, args=(pipe,), name="memory", daemon=True).start()
-    try:
-        work(pipe, commands)
-    except BackendError as error:
-        pipe.send("failed", kind=error.kind, message=error.message, hint=error.hint)
-        return 1
-    except MemoryError:
-        pipe.send(
-            "failed", kind="memory", message="ran out of memory", hint="close other programs or take a smaller size"
-        )
-        return 1
-    except BaseException as error:
-        import traceback
-
-        traceback.print_exc()
-        first_line = (str(error).strip().splitlines() or [""])[0]
-        pipe.send("failed", kind="exception", message=f"{type(error).__name__}: {first_line}".rstrip(": "), hint="")
-        return 1
-    return 0
+    parent.send(Entered("ended"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    serve(work)

@@ -1,49 +1,113 @@
-"""What a child's event changes in its row. Pure: a row and an event in, a row out."""
+"""What parent and child of a race say to each other, and what each message changes in a row.
+
+The parent gives an Assignment, then Run commands and Close. The child imports this module, too: nothing here needs more
+than the standard library.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from backends.base import Loaded, Segment, Transcription
-from speedtest_tui.core.process.lines import Event
-from speedtest_tui.core.race.row import Phase, Row
+from backends.base import DeviceMemory, Loaded, Segment, Transcription
+from speedtest_tui.core.process.lines import Message
 
-PHASE_OF: dict[str, Phase] = {
-    "ready": "starting",
-    "importing": "importing",
-    "imported": "importing",
-    "loading": "loading",
-    "loaded": "loaded",
-    "warming": "warming",
-    "run_started": "running",
-    "run_finished": "resting",
-    "finished": "ended",
-}
+if TYPE_CHECKING:
+    from speedtest_tui.core.race.row import Row
+
+CHILD = "speedtest_tui.core.race.child"
+
+TurnKind = Literal["warm-up", "run"]
 
 
-def apply(row: Row, event: Event) -> Row:
-    """Take an event into a row.
+@dataclass(frozen=True)
+class Assignment:
+    """What one child is for.
 
-    Raises KeyError, TypeError, ValueError or OverflowError where its fields are not as agreed.
+    reference: the backend, as "module:attribute"
+    spec, location, load_options, transcribe_options: fields of the dataclasses of `backends.base`
+    clip_descriptor: an inherited file descriptor of the clip's samples, little-endian float32
     """
-    row = replace(row, phase=PHASE_OF[event.name], since=event.at)
-    fields = event.fields
-    if event.name == "imported":
-        return replace(row, import_s=_seconds(fields))
-    if event.name == "loaded":
-        loaded = _loaded(fields["facts"])
-        row = replace(row, load_s=_seconds(fields), loaded=loaded, warnings=(*row.warnings, *loaded.warnings))
-        return _memory(row, fields)
-    if event.name == "run_finished":
-        return _memory(_run_finished(row, fields), fields)
+
+    reference: str
+    spec: dict[str, Any]
+    location: dict[str, Any]
+    load_options: dict[str, Any]
+    transcribe_options: dict[str, Any]
+    clip_descriptor: int
+
+
+@dataclass(frozen=True)
+class Transcribe:
+    """A command: one transcription. `index` counts from 0 within its kind."""
+
+    kind: TurnKind
+    index: int
+
+
+CLOSE: dict[str, str] = {}
+"""The command that ends a child: no transcription."""
+
+
+@dataclass(frozen=True)
+class Entered(Message):
+    """The child begins a step; "starting" where its clip is read and its backend made."""
+
+    phase: Literal["starting", "importing", "loading", "warming", "running", "ended"]
+
+
+@dataclass(frozen=True)
+class Imported(Message):
+    """The library is imported."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ModelLoaded(Message):
+    """The model is loaded. peak_rss: the process's largest resident size so far, in bytes."""
+
+    seconds: float
+    facts: Loaded
+    peak_rss: int
+    device_memory: DeviceMemory
+
+
+@dataclass(frozen=True)
+class Transcribed(Message):
+    """One transcription is done."""
+
+    kind: TurnKind
+    index: int
+    seconds: float
+    transcription: Transcription
+    peak_rss: int
+    device_memory: DeviceMemory
+
+
+MESSAGES = (Entered, Imported, ModelLoaded, Transcribed)
+
+
+def apply(row: Row, message: Message) -> Row:
+    """Take a message into a row. Raises ValueError for a time that is none."""
+    row = replace(row, since=message.at)
+    if isinstance(message, Entered):
+        return replace(row, phase=message.phase)
+    if isinstance(message, Imported):
+        return replace(row, phase="importing", import_s=_seconds(message))
+    if isinstance(message, ModelLoaded):
+        warnings = (*row.warnings, *message.facts.warnings)
+        row = replace(row, phase="loaded", load_s=_seconds(message), loaded=message.facts, warnings=warnings)
+        return _memory(row, message)
+    if isinstance(message, Transcribed):
+        return _memory(_ran(replace(row, phase="resting"), message), message)
     return row
 
 
-def _run_finished(row: Row, fields: dict[str, Any]) -> Row:
-    seconds = _seconds(fields)
-    transcription = _transcription(fields["transcription"])
+def _ran(row: Row, message: Transcribed) -> Row:
+    seconds = _seconds(message)
+    transcription = _finite(message.transcription)
     before = row.transcription
     new = [w for w in transcription.warnings if w not in row.warnings]
     if before and before.text != transcription.text:
@@ -53,54 +117,36 @@ def _run_finished(row: Row, fields: dict[str, Any]) -> Row:
         # One invalid output is enough to discredit the row, whichever run it came from.
         transcription = replace(transcription, invalid=before.invalid)
     row = replace(row, transcription=transcription, warnings=(*row.warnings, *new))
-    if fields["kind"] == "run":
+    if message.kind == "run":
         return replace(row, runs_s=(*row.runs_s, seconds), run_figures=(*row.run_figures, transcription.figures))
     first_s = seconds if row.first_s is None else row.first_s
     return replace(row, first_s=first_s, warmups_done=row.warmups_done + 1)
 
 
-def _memory(row: Row, fields: dict[str, Any]) -> Row:
-    device = fields["device_memory"]["peak"]
+def _memory(row: Row, message: ModelLoaded | Transcribed) -> Row:
+    device = message.device_memory.peak
     return replace(
         row,
-        peak_rss=max(row.peak_rss, int(fields["peak_rss"])),
-        device_peak=row.device_peak if device is None else max(row.device_peak or 0, int(device)),
+        peak_rss=max(row.peak_rss, message.peak_rss),
+        device_peak=row.device_peak if device is None else max(row.device_peak or 0, device),
     )
 
 
-def _seconds(fields: dict[str, Any]) -> float:
-    seconds = float(fields["seconds"])
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"{seconds} seconds")
-    return seconds
+def _seconds(message: Imported | ModelLoaded | Transcribed) -> float:
+    if not 0 <= message.seconds < float("inf"):
+        raise ValueError(f"{message.seconds} seconds")
+    return message.seconds
 
 
-def _loaded(facts: dict[str, Any]) -> Loaded:
-    bits, parameters = facts["bits"], facts["parameters"]
-    return Loaded(
-        # Libraries give numbers of types of their own, which arrive as text.
-        bits=None if bits is None else float(bits),
-        parameters=None if parameters is None else int(parameters),
-        **{key: str(facts[key]) for key in ("device", "dtype", "source", "revision")},
-        files=tuple(map(str, facts["files"])),
-        options=tuple((str(key), str(value)) for key, value in facts["options"]),
-        warnings=tuple(facts["warnings"]),
+def _finite(transcription: Transcription) -> Transcription:
+    """Without times and figures that are not finite: they have no place in JSON, nor on a time line."""
+
+    def timed(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+        return tuple(segment for segment in segments if isfinite(segment.start) and isfinite(segment.end))
+
+    return replace(
+        transcription,
+        segments=timed(transcription.segments),
+        words=timed(transcription.words),
+        figures=tuple((name, value) for name, value in transcription.figures if isfinite(value)),
     )
-
-
-def _transcription(fields: dict[str, Any]) -> Transcription:
-    if not isinstance(fields["text"], str):
-        raise TypeError(f"the text is {fields['text']!r:.60}")
-    read = {
-        "segments": _segments(fields["segments"]),
-        "words": _segments(fields["words"]),
-        "warnings": tuple(fields["warnings"]),
-        "figures": tuple((str(name), float(value)) for name, value in fields["figures"] if isfinite(value)),
-    }
-    return Transcription(**{**fields, **read})
-
-
-def _segments(found: list[dict[str, Any]]) -> tuple[Segment, ...]:
-    segments = (Segment(**segment) for segment in found)
-    # A time that is no number has no place in JSON, nor on a time line.
-    return tuple(segment for segment in segments if isfinite(segment.start) and isfinite(segment.end))

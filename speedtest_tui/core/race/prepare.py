@@ -1,6 +1,6 @@
-"""Getting a backend ready for the start: is it installed, which model does it run, and where are the files?
+"""Getting a row ready for the start: is its backend installed, which model does it run, where are the files?
 
-What every child is handed, be it for a race or for a check: its model as plain JSON, its clip as a descriptor.
+And what a child is handed, be it for a race or to verify a model: its model as plain JSON, its clip as a descriptor.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from backends.registry import create
 from speedtest_tui.core import host
 from speedtest_tui.core.models.inspect import find
 from speedtest_tui.core.models.sizes import Candidate, Unavailable, installed
-from speedtest_tui.core.process.lines import Assignment
-from speedtest_tui.core.race.row import RowError, Status
+from speedtest_tui.core.race.events import Assignment
+from speedtest_tui.core.race.row import Failure, RowError
 
 
 @dataclass(frozen=True)
-class Entrant:
+class Ready:
     """A backend that can start."""
 
     reference: str
@@ -41,34 +41,25 @@ class Entrant:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Scratched:
-    """A backend that cannot start: `status` is "unavailable" or "missing-model"."""
-
-    status: Status
-    error: RowError
-    spec: ModelSpec | None = None
-
-
-def prepare(candidate: Candidate, language: str | None, cancelled: threading.Event) -> Entrant | Scratched:
+def prepare(candidate: Candidate, language: str | None, cancelled: threading.Event) -> Ready | Failure:
     """Find out whether and with which files a candidate can run; unpacks an embedded model on first use."""
     try:
         return _prepare(candidate.resolved(), language, cancelled)
     except BackendError as error:
-        return Scratched("unavailable", RowError(error.kind, error.message, error.hint))
+        return Failure("unavailable", RowError(error.kind, Advice(error.message, error.hint)))
     except Exception as error:
-        message = f"its own code failed while it was asked what it needs ({type(error).__name__}: {error})"
-        return Scratched("unavailable", RowError("exception", message, f"report it to {candidate.entry.provider}"))
+        what = f"its own code failed while it was asked what it needs ({type(error).__name__}: {error})"
+        return Failure("unavailable", RowError("exception", Advice(what, f"report it to {candidate.entry.provider}")))
 
 
-def _prepare(candidate: Candidate, language: str | None, cancelled: threading.Event) -> Entrant | Scratched:
+def _prepare(candidate: Candidate, language: str | None, cancelled: threading.Event) -> Ready | Failure:
     backend = create(candidate.entry.reference)
     availability = backend.availability()
     missing, spec = installed(availability), candidate.model
     if missing or not isinstance(spec, ModelSpec):
         why = missing or spec
         assert isinstance(why, Unavailable)
-        return Scratched("unavailable", RowError(why.kind, why.advice.what, why.advice.todo))
+        return Failure("unavailable", RowError(why.kind, why.advice))
     found, warnings = find(spec, cancelled), []
     if isinstance(found, Advice) and spec.fallback is not None:
         replacement = find(spec.fallback, cancelled)
@@ -76,23 +67,24 @@ def _prepare(candidate: Candidate, language: str | None, cancelled: threading.Ev
             warnings.append(f"ran {spec.fallback.source} because {found.what}")
             found, spec = replacement, spec.fallback
     if isinstance(found, Advice):
-        return Scratched("missing-model", RowError("missing-model", found.what, found.todo), spec)
+        return Failure("missing-model", RowError("missing-model", found), spec)
     if spec.english_only and language not in (None, "en"):
         warnings.append(f"the model knows English only: language {language} was ignored")
-    return Entrant(candidate.entry.reference, backend.engine, spec, found, availability.version, tuple(warnings))
+    return Ready(candidate.entry.reference, backend.engine, spec, found, availability.version, tuple(warnings))
 
 
-def stand_in(entrant: Entrant, failure: RowError, cancelled: threading.Event) -> Entrant | RowError:
-    """What may run in place of a model that was found but does not load, or that failure with what is known of both."""
-    unusable, spec = entrant.spec.source, entrant.spec.fallback
+def fallback(candidate: Ready, failed: Failure, cancelled: threading.Event) -> Ready | Failure:
+    """What runs in place of a model that was found but does not load, or that failure with what is known of both."""
+    unusable, spec = candidate.spec.source, candidate.spec.fallback
     assert spec is not None
-    found = find(spec, cancelled)
+    found, advice = find(spec, cancelled), failed.error.advice
     if isinstance(found, Advice):
-        first = failure.hint or "download it again"
-        hint = f"{first}; nothing can run in place of {unusable}: {found.what} ({found.todo})"
-        return replace(failure, hint=hint)
-    warning = f"ran {spec.source} because {unusable} does not load: {failure.message}"
-    return replace(entrant, spec=spec, location=found, warnings=(*entrant.warnings, warning))
+        todo = (
+            f"{advice.todo or 'download it again'}; nothing can run in place of {unusable}: {found.what} ({found.todo})"
+        )
+        return replace(failed, error=replace(failed.error, advice=Advice(advice.what, todo)))
+    warning = f"ran {spec.source} because {unusable} does not load: {advice.what}"
+    return replace(candidate, spec=spec, location=found, warnings=(*candidate.warnings, warning))
 
 
 @contextmanager

@@ -1,15 +1,12 @@
-"""The state of a race at one moment, frozen: what crosses from the supervisor to whoever shows it.
-
-A row in a few words, the same on every screen and in the command line's progress.
-"""
+"""The state of a race at one moment, frozen: what crosses from the supervisor to whoever shows it; a row in words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from backends.base import Loaded, Location, ModelSpec, Transcription
-from speedtest_tui.core import format as figures
+from backends.base import Advice, Loaded, Location, ModelSpec, Transcription
+from speedtest_tui.core import format
 from speedtest_tui.core.race.statistics import Interval
 
 Phase = Literal[
@@ -25,11 +22,19 @@ ACTIVE_PHASES = frozenset({"preparing", "starting", "importing", "loading", "war
 
 @dataclass(frozen=True)
 class RowError:
-    """Why a row has no result: a kind for programs, a sentence and what to do for people."""
+    """Why a row has no result: a kind for programs, what and what to do for people."""
 
     kind: str
-    message: str
-    hint: str = ""
+    advice: Advice
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a row ends without a result; `spec` is its model where that is known only by now."""
+
+    status: Status
+    error: RowError
+    spec: ModelSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ MARKS = {
 
 WORDS = {
     "waiting": "waiting",
-    "preparing": "looking for its model",
+    "preparing": "finding its model",
     "starting": "starting",
     "importing": "importing its library",
     "loading": "loading its model",
@@ -151,17 +156,15 @@ def headline(row: Row, runs: int) -> str:
     if row.status and row.status != "ok":
         return f"{row.status}: {reason(row)}"
     if row.status == "ok" or (row.phase == "ended" and row.runs_s):
-        spread = f" {figures.half_width(row.median.low, row.median.high)}" if row.median else ""
-        return figures.seconds(row.median_s) + spread
+        spread = f" {format.half_width(row.median.low, row.median.high)}" if row.median else ""
+        return format.seconds(row.median_s) + spread
     if row.phase == "running":
         return f"run {len(row.runs_s) + 1} of {runs}"
     if row.phase == "resting" and row.runs_s:
-        return f"run {len(row.runs_s)} of {runs} took {figures.seconds(row.runs_s[-1])}"
+        return f"run {len(row.runs_s)} of {runs} took {format.seconds(row.runs_s[-1])}"
     return WORDS[row.phase]
 
 
 def reason(row: Row) -> str:
     """Why a row has no result and what to do about it, as one sentence."""
-    if row.error is None:
-        return ""
-    return f"{row.error.message}: {row.error.hint}" if row.error.hint else row.error.message
+    return str(row.error.advice) if row.error else ""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends.base import Engine
+from speedtest_tui.core.race.events import TurnKind
 
 Order = Literal["interleaved", "sequential"]
-TurnKind = Literal["warm-up", "run"]
 
 LIBRARY_BYTES: dict[Engine, int] = {"mlx": 400 << 20, "torch": 800 << 20, "cpu": 200 << 20}
 """Resident size of a child with its library imported and no model yet, rounded up from what was measured on Linux."""
@@ -23,28 +23,23 @@ AVAILABLE_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Turn:
-    """One transcription: `entrant` is an index into the plan's backends, `index` counts from 0 within its kind."""
+    """One transcription: `row` is an index into the plan's backends, `index` counts from 0 within its kind."""
 
-    entrant: int
+    row: int
     kind: TurnKind
     index: int
 
 
-def interleaved(entrants: Sequence[int], warmup: int, runs: int) -> tuple[Turn, ...]:
+def interleaved(rows: Sequence[int], warmup: int, runs: int) -> tuple[Turn, ...]:
     """Rounds in which everybody transcribes once, the last of one round first in the next: A B C, C A B, B C A.
 
     Heat, clock drift and the position in a round then fall on all alike.
     """
-    turns = [Turn(entrant, "warm-up", index) for index in range(warmup) for entrant in entrants]
+    turns = [Turn(row, "warm-up", index) for index in range(warmup) for row in rows]
     for index in range(runs):
-        shift = -index % len(entrants) if entrants else 0
-        turns += [Turn(entrant, "run", index) for entrant in (*entrants[shift:], *entrants[:shift])]
+        shift = -index % len(rows) if rows else 0
+        turns += [Turn(row, "run", index) for row in (*rows[shift:], *rows[:shift])]
     return tuple(turns)
-
-
-def alone(entrant: int, warmup: int, runs: int) -> tuple[Turn, ...]:
-    """All turns of one backend that has the machine to itself."""
-    return interleaved((entrant,), warmup, runs)
 
 
 def expected_bytes(engine: Engine, model_bytes: int) -> int:

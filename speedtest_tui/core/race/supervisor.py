@@ -1,10 +1,7 @@
 """The background thread that runs a race: prepares, starts, times, cancels, and tells whoever listens.
 
-It owns the children; what leaves it are frozen snapshots. A child that fails costs its own row only.
-
-The state of a race as its supervisor keeps it; what others see of it are frozen snapshots.
-
-The children of a race: at most one for each row at a time, all of them reporting into one queue.
+It owns the children, one at most for each row at a time; what leaves it are frozen snapshots. A child that fails costs
+its own row only.
 """
 
 from __future__ import annotations
@@ -15,16 +12,26 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from backends.base import Advice
 from speedtest_tui.core import host
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.background import Background
-from speedtest_tui.core.process.lines import Assignment, Event, ProtocolError
-from speedtest_tui.core.process.parent import ChildHandle, Ended, Report
+from speedtest_tui.core.process.lines import Failed, Message
+from speedtest_tui.core.process.parent import Child, Ended
 from speedtest_tui.core.race import schedule
-from speedtest_tui.core.race.events import apply
+from speedtest_tui.core.race.events import (
+    CHILD,
+    CLOSE,
+    MESSAGES,
+    Assignment,
+    ModelLoaded,
+    Transcribe,
+    Transcribed,
+    apply,
+)
 from speedtest_tui.core.race.plan import Plan
-from speedtest_tui.core.race.prepare import Entrant, assign, prepare, shared_samples, stand_in
-from speedtest_tui.core.race.row import Phase, RaceSnapshot, RaceState, Row, RowError, Status, Verdict
+from speedtest_tui.core.race.prepare import Ready, assign, fallback, prepare, shared_samples
+from speedtest_tui.core.race.row import Failure, Phase, RaceSnapshot, RaceState, Row, RowError, Status, Verdict
 from speedtest_tui.core.race.verdict import judge, rank, verdict
 from speedtest_tui.core.race.watch import StallWatch, wait_until_quiet
 
@@ -35,7 +42,7 @@ CLOSE_S = 5.0
 """How long children may take to end by themselves once all results are in."""
 
 DOES_NOT_LOAD = frozenset({"model", "error", "exception", "crash"})
-"""Kinds of failure which, while a model loads, say that another model may do better. Not memory: a stand-in takes more.
+"""Kinds of failure which, while a model loads, say that another model may do better. Not memory: a fallback takes more.
 """
 
 
@@ -63,9 +70,6 @@ class Race(Background):
         self._board = Scoreboard(plan, listener)
         self._when_ended = when_ended
         self._children = Children()
-        self._replaceable: int | None = None
-        self._unloadable: tuple[Status, RowError] | None = None
-        """How the row's model failed to load that is replaceable: its row is not decided yet."""
         self._traced_at = 0.0
 
     @property
@@ -73,6 +77,7 @@ class Race(Background):
         return self._board.snapshot
 
     def work(self) -> None:
+        board = self._board
         state: RaceState = "done"
         try:
             with shared_samples(self.clip.data()) as descriptor:
@@ -82,19 +87,15 @@ class Race(Background):
         except Exception as error:
             # Nothing here may fail silently: a race that broke says so in every row that has no result yet.
             reason = f"the race itself failed: {type(error).__name__}: {error}"
-            self._board.note(reason)
-            for index in self._board.unfinished():
-                self._fail(index, "failed", "internal", reason)
+            board.note(reason)
+            for index in board.unfinished():
+                board.decide(index, failure("internal", reason))
         finally:
-            for index, _ in self._children.running():
+            for index in self._children.rows():
                 self._children.drop(index)
-        for index in self._board.unfinished():
-            done = len(self._board.rows[index].runs_s)
-            self._fail(index, "cancelled", "cancelled", f"after {done} of {self.plan.runs} runs")
-        self._judge(state)
-
-    def _judge(self, state: RaceState) -> None:
-        board = self._board
+        for index in board.unfinished():
+            done = len(board.rows[index].runs_s)
+            board.decide(index, failure("cancelled", f"after {done} of {self.plan.runs} runs", status="cancelled"))
         board.rows = [judge(row, self.clip, self.plan.language) if row.runs_s else row for row in board.rows]
         board.rows = list(rank(board.rows))
         board.verdict = verdict(board.rows)
@@ -103,179 +104,160 @@ class Race(Background):
         board.publish()
 
     def _run(self, descriptor: int) -> None:
-        plan = self.plan
-        entrants = self._prepare()
-        expected = [schedule.expected_bytes(entrant.engine, entrant.location.bytes) for entrant in entrants.values()]
-        self._board.order, note = schedule.order_for(plan.order, expected, host.available_memory())
+        plan, board = self.plan, self._board
+        ready = self._prepare()
+        expected = [schedule.expected_bytes(each.engine, each.location.bytes) for each in ready.values()]
+        board.order, note = schedule.order_for(plan.order, expected, host.available_memory())
         if note:
-            self._board.note(note)
-        self._board.state = "racing"
-        if self._board.order == "sequential":
-            for index, entrant in entrants.items():
-                self._start(index, entrant, descriptor)
-                self._take(schedule.alone(index, plan.warmup, plan.runs))
-                self._close()
-        else:
-            for index, entrant in entrants.items():
-                self._start(index, entrant, descriptor)
-            started = tuple(index for index, _ in self._children.running())
-            self._take(schedule.interleaved(started, plan.warmup, plan.runs))
+            board.note(note)
+        board.state = "racing"
+        groups = [[index] for index in ready] if board.order == "sequential" else [list(ready)]
+        for group in groups:
+            for index in group:
+                self._start(index, ready[index], descriptor)
+            self._take(schedule.interleaved(self._children.rows(), plan.warmup, plan.runs))
             self._close()
 
     # The steps of a race.
 
-    def _prepare(self) -> dict[int, Entrant]:
+    def _prepare(self) -> dict[int, Ready]:
         """Find every backend's model; rows that cannot start get their status here."""
         ready = {}
         for index, candidate in enumerate(self.plan.candidates):
             self._check_cancelled()
             self._board.phase(index, "preparing")
             found = prepare(candidate, self.plan.language, self._cancelled)
-            if isinstance(found, Entrant):
+            if isinstance(found, Ready):
                 ready[index] = found
                 self._board.enter(index, found, "waiting")
             else:
-                self._board.rows[index] = replace(self._board.rows[index], spec=found.spec)
-                self._board.decide(index, found.status, found.error)
+                self._board.decide(index, found)
         return ready
 
-    def _start(self, index: int, entrant: Entrant, descriptor: int) -> None:
-        """Load a model in a child of its own; where it does not load, once, what may stand in for it."""
-        self._replaceable, self._unloadable = (index if entrant.spec.fallback else None), None
-        self._load(index, entrant, descriptor)
-        self._replaceable = None
-        if self._unloadable is None:
-            return
-        status, error = self._unloadable
-        replacement = stand_in(entrant, error, self._cancelled)
-        if isinstance(replacement, Entrant):
-            self._load(index, replacement, descriptor)
-        else:
-            self._board.decide(index, status, replacement)
+    def _start(self, index: int, candidate: Ready, descriptor: int) -> None:
+        """Load a model in a child of its own; where it does not load, once, its fallback."""
+        failed = self._load(index, candidate, descriptor)
+        loading = self._board.rows[index].phase == "loading"
+        if failed and loading and candidate.spec.fallback and failed.error.kind in DOES_NOT_LOAD:
+            replacement = fallback(candidate, failed, self._cancelled)
+            failed = self._load(index, replacement, descriptor) if isinstance(replacement, Ready) else replacement
+        if failed:
+            self._board.decide(index, failed)
 
-    def _load(self, index: int, entrant: Entrant, descriptor: int) -> None:
+    def _load(self, index: int, candidate: Ready, descriptor: int) -> Failure | None:
         """Start a child and wait until its model is loaded, with nothing else running meanwhile."""
         self._check_cancelled()
-        self._board.enter(index, entrant, "starting")
+        self._board.enter(index, candidate, "starting")
         chosen = self.plan.candidates[index].options
         assignment = assign(
-            entrant.reference, entrant.spec, entrant.location, descriptor, self.plan.language, chosen=chosen
+            candidate.reference, candidate.spec, candidate.location, descriptor, self.plan.language, chosen=chosen
         )
-        try:
-            self._children.start(index, assignment)
-        except OSError as error:
-            self._fail(index, "failed", "launch", f"could not be started ({error})")
-            return
-        self._await(index, "loaded")
+        self._children.start(index, assignment)
+        return self._await(index, ModelLoaded)
 
     def _take(self, turns: tuple[schedule.Turn, ...]) -> None:
         """Let children transcribe, one at a time, each when all others are quiet."""
         for turn in turns:
-            child = self._children.get(turn.entrant)
+            child = self._children.get(turn.row)
             if child is None:
                 continue
             for other in self._children.wait_until_quiet(self._cancelled):
-                self._board.warn(turn.entrant, f"{self._board.rows[other].backend} was still busy when a run began")
+                self._board.warn(turn.row, f"{self._board.rows[other].backend} was still busy when a run began")
             self._check_cancelled()
-            child.send({"command": "run", "kind": turn.kind, "index": turn.index})
-            self._await(turn.entrant, "run_finished")
+            child.send(Transcribe(turn.kind, turn.index))
+            if failed := self._await(turn.row, Transcribed):
+                self._board.decide(turn.row, failed)
 
     def _close(self) -> None:
         """All results are in: let the children end by themselves, and note it where they do not manage to."""
-        for _, child in self._children.running():
-            child.send({"command": "close"})
+        for index in self._children.rows():
+            self._children[index].send(CLOSE)
         deadline = time.monotonic() + CLOSE_S
-        while self._children and time.monotonic() < deadline:
+        while self._children.rows() and time.monotonic() < deadline:
             self._check_cancelled()
-            self._pump()
-        for index, _ in self._children.running():
+            for index, found in self._pump():
+                if isinstance(found, Failure):
+                    self._board.decide(index, found)
+        for index in self._children.rows():
             self._board.warn(index, f"its process did not end by itself within {CLOSE_S:g} s")
             self._children.drop(index)
 
-    def _await(self, index: int, name: str) -> None:
-        """Wait for an event of one child while serving all; returns early where that child is lost."""
+    def _await(self, awaited: int, kind: type[Message]) -> Failure | None:
+        """Wait for a message of one child while serving all; returns how that child failed, if it did."""
         watch = StallWatch(self.plan.stall_s, time.monotonic())
-        while index in self._children:
+        while True:
             self._check_cancelled()
-            for entrant, event in self._pump():
-                if entrant == index:
+            outcome: Message | Failure | None = None
+            for index, found in self._pump():
+                if isinstance(found, Failure) and index != awaited:
+                    self._board.decide(index, found)
+                elif index == awaited:
                     watch.progressed(time.monotonic())
-                    if event.name == name:
-                        return
-            child = self._children.get(index)
-            if child is None:
-                return
-            if vitals := child.vitals():
+                    outcome = found if isinstance(found, (Failure, kind)) else outcome
+            if outcome is not None:
+                return outcome if isinstance(outcome, Failure) else None
+            child = self._children.get(awaited)
+            if child and (vitals := child.vitals()):
                 watch.observe(time.monotonic(), vitals)
             if reason := watch.verdict(time.monotonic()):
-                phase = self._board.rows[index].phase
-                self._fail(index, "timeout", "timeout", f"{reason} while it was {phase}", "give it more with --timeout")
+                self._children.drop(awaited)
+                what = f"{reason} while it was {self._board.rows[awaited].phase}"
+                return failure("timeout", what, "give it more with --timeout", status="timeout")
 
     # What children report.
 
-    def _pump(self) -> list[tuple[int, Event]]:
-        """Wait up to a tick for reports, apply all that are there, publish, and return the events among them."""
-        events = []
-        changed = False
+    def _pump(self) -> list[tuple[int, Message | Failure]]:
+        """Wait up to a tick for reports, take in all that are there, publish, and return what they come to."""
+        found = []
         for index, report in self._children.reports(TICK_S):
-            changed = True
-            if isinstance(report, Event):
-                events.append((index, report))
-                self._apply(index, report)
-            elif isinstance(report, ProtocolError):
-                self._fail(index, "failed", "protocol", f"its process {report}")
-            else:
-                self._bury(index, report)
-        if self._trace_memory() or changed:
+            outcome = self._take_in(index, report)
+            if outcome is not None:
+                found.append((index, outcome))
+            if not isinstance(outcome, Message):
+                self._children.drop(index)
+        if self._trace_memory() or found:
             self._board.publish()
-        return events
+        return found
 
-    def _apply(self, index: int, event: Event) -> None:
-        if event.name == "failed":
-            kind, message, hint = (str(event.fields.get(key, "")) for key in ("kind", "message", "hint"))
-            self._fail(index, "missing-model" if kind == "model" else "failed", kind, message, hint)
-            return
-        try:
-            self._board.rows[index] = apply(self._board.rows[index], event)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            self._fail(index, "failed", "protocol", f"its process sent an unreadable {event.name} event ({error})")
-
-    def _bury(self, index: int, end: Ended) -> None:
-        """A child's pipe is closed: expected after `finished`, the end of its row otherwise."""
-        phase = self._board.rows[index].phase
-        if phase != "ended" or index in self._board.unfinished():
-            when = f"while it was {phase}" if phase != "ended" else "before its runs were done"
-            message = f"its process {end.reason or 'ended without a word'} {when}"
-            self._fail(index, "failed", "crash", message)
-            return
-        if end.reason:
-            self._board.warn(index, f"its process {end.reason} after its results were in")
-        self._children.drop(index)
-
-    def _fail(self, index: int, status: Status, kind: str, message: str, hint: str = "") -> None:
-        """End a child and give its row the reason."""
-        child = self._children.get(index)
-        self._children.drop(index)
-        if child and kind in ("crash", "protocol") and (words := child.last_words()):
-            message = f"{message}; its last words: {words}"
-        error = RowError(kind, message, hint)
-        if index == self._replaceable and kind in DOES_NOT_LOAD and self._board.rows[index].phase == "loading":
-            self._unloadable = status, error
-        else:
-            self._board.decide(index, status, error)
+    def _take_in(self, index: int, report: Message | Ended) -> Message | Failure | None:
+        row = self._board.rows[index]
+        if isinstance(report, Failed):
+            status: Status = "missing-model" if report.kind == "model" else "failed"
+            return Failure(status, RowError(report.kind, report.advice))
+        if isinstance(report, Message):
+            try:
+                self._board.rows[index] = apply(row, report)
+            except ValueError as error:
+                return failure("protocol", f"its process sent an unreadable message ({error})")
+            return report
+        if report.kind == "launch":
+            return failure(report.kind, f"its process {report.reason}")
+        if row.phase != "ended":
+            return failure(report.kind, f"its process {report.told(f'while it was {row.phase}')}")
+        if index in self._board.unfinished():
+            return failure(report.kind, f"its process {report.told('before its runs were done')}")
+        if report.reason:
+            self._board.warn(index, f"its process {report.reason} after its results were in")
+        return None
 
     def _trace_memory(self) -> bool:
         now = time.monotonic()
         if now - self._traced_at < TICK_S:
             return False
         self._traced_at = now
-        for index, child in self._children.running():
-            self._board.memory(index, child.rss)
-        return len(self._children) > 0
+        rows = self._children.rows()
+        for index in rows:
+            if vitals := self._children[index].vitals():
+                self._board.memory(index, vitals.rss)
+        return bool(rows)
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
             raise Cancelled
+
+
+def failure(kind: str, what: str, todo: str = "", *, status: Status = "failed") -> Failure:
+    return Failure(status, RowError("crash" if kind == "done" else kind, Advice(what, todo)))
 
 
 TRACE_KEPT = 600
@@ -311,15 +293,15 @@ class Scoreboard:
         """Rows that neither have a status nor all their runs."""
         return [i for i, row in enumerate(self.rows) if not row.status and len(row.runs_s) < self._runs]
 
-    def enter(self, index: int, entrant: Entrant, phase: Phase) -> None:
+    def enter(self, index: int, candidate: Ready, phase: Phase) -> None:
         """A row begins with what its backend is to run; whatever was measured in it before is forgotten."""
         self.rows[index] = Row(
             self.rows[index].backend,
             self.rows[index].size,
-            spec=entrant.spec,
-            location=entrant.location,
-            version=entrant.version,
-            warnings=entrant.warnings,
+            spec=candidate.spec,
+            location=candidate.location,
+            version=candidate.version,
+            warnings=candidate.warnings,
         )
         self.phase(index, phase)
 
@@ -328,9 +310,10 @@ class Scoreboard:
         self.rows[index] = replace(self.rows[index], phase=phase, since=time.monotonic())
         self.publish()
 
-    def decide(self, index: int, status: Status, error: RowError | None) -> None:
-        """A row ends with a status; what it measured so far is kept."""
-        self.rows[index] = replace(self.rows[index], status=status, error=error)
+    def decide(self, index: int, failure: Failure) -> None:
+        """A row ends without a result; what it measured so far is kept."""
+        row = self.rows[index]
+        self.rows[index] = replace(row, status=failure.status, error=failure.error, spec=failure.spec or row.spec)
         self.phase(index, "ended")
 
     def note(self, remark: str) -> None:
@@ -358,35 +341,37 @@ class Children:
     """
 
     def __init__(self) -> None:
-        self._running: dict[int, ChildHandle] = {}
+        self._running: dict[int, tuple[int, Child]] = {}
         self._rows: list[int] = []
         """By number."""
-        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[tuple[int, Message | Ended]] = queue.SimpleQueue()
 
-    def __contains__(self, row: int) -> bool:
-        return row in self._running
+    def __getitem__(self, row: int) -> Child:
+        return self._running[row][1]
 
-    def __len__(self) -> int:
-        return len(self._running)
+    def get(self, row: int) -> Child | None:
+        return self[row] if row in self._running else None
 
-    def running(self) -> tuple[tuple[int, ChildHandle], ...]:
-        """Rows and their children as they are now, in the order of their start."""
-        return tuple(self._running.items())
+    def rows(self) -> tuple[int, ...]:
+        """Those with a child, in the order of their start."""
+        return tuple(self._running)
 
-    def get(self, row: int) -> ChildHandle | None:
-        return self._running.get(row)
-
-    def start(self, row: int, assignment: Assignment) -> None:
-        """Start a row's child. Raises OSError where the system refuses."""
+    def start(self, row: int, assignment: Assignment, make: Callable[..., Child] = Child) -> None:
+        """Start a row's child."""
+        number = len(self._rows)
         self._rows.append(row)
-        self._running[row] = ChildHandle(len(self._rows) - 1, assignment, self._reports)
+
+        def report(found: Message | Ended) -> None:
+            self._reports.put((number, found))
+
+        self._running[row] = number, make(CHILD, assignment, MESSAGES, report, pass_fds=(assignment.clip_descriptor,))
 
     def drop(self, row: int) -> None:
         """End a row's child, if it has one."""
-        if child := self._running.pop(row, None):
-            child.end()
+        if running := self._running.pop(row, None):
+            running[1].end()
 
-    def reports(self, timeout: float) -> Iterator[Report]:
+    def reports(self, timeout: float) -> Iterator[tuple[int, Message | Ended]]:
         """Wait up to `timeout` seconds for reports; yield all that are there, with their row instead of a number."""
         while True:
             try:
@@ -395,9 +380,9 @@ class Children:
                 return
             timeout = 0
             row = self._rows[number]
-            if (child := self._running.get(row)) and child.entrant == number:
+            if self._running.get(row, (None,))[0] == number:
                 yield row, report
 
     def wait_until_quiet(self, cancelled: threading.Event) -> list[int]:
         """Return when no child computes, or with the rows of those that do not stop."""
-        return [self._rows[number] for number in wait_until_quiet(self._running.values(), cancelled)]
+        return wait_until_quiet({row: child for row, (_, child) in self._running.items()}, cancelled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from backends.base import Advice
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.race.row import Row, RowError, Verdict
 from speedtest_tui.core.race.statistics import Interval, median_interval, ratio_interval, rtfx
@@ -26,7 +27,7 @@ def judge(row: Row, clip: Clip, language: str | None) -> Row:
     if not reason and clip.speech and not text:
         reason = "the text is empty although the clip has speech"
     if reason:
-        return replace(row, status="invalid", error=RowError("invalid", reason, "its time does not count"))
+        return replace(row, status="invalid", error=RowError("invalid", Advice(reason, "its time does not count")))
     return replace(row, status="ok")
 
 

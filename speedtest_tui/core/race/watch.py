@@ -1,18 +1,12 @@
-"""When to give up on a child: by the absence of progress, never by a guess of how long something should take.
-
-Waiting until nobody computes, so that a child that is done does not slow the one that is timed next.
-
-OpenMP's threads spin for up to 200 ms after their work (GOMP_SPINCOUNT, KMP_BLOCKTIME): a run that begins at once would
-share its cores with them.
-"""
+"""Watching children by what the system says of them: whether one has stalled, and whether all are quiet."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping
 
-from speedtest_tui.core.process.parent import ChildHandle, Vitals
+from speedtest_tui.core.process.parent import Child, Vitals
 
 DEFAULT_STALL_S = 120.0
 BUSY_FACTOR = 10
@@ -22,12 +16,11 @@ MEMORY_STEP = 1 << 20
 """Resident memory must exceed its former maximum by this many bytes to count as progress."""
 
 BUSY_WINDOW_S, BUSY_SHARE = 1.0, 0.05
-"""A process counts as busy when it used this share of one core over a window; the child's own 10 Hz memory reading
-uses far less."""
+"""A process counts as busy when it used this share of one core over a window."""
 
 
 class StallWatch:
-    """Watches one child through one step (import, load, one run).
+    """Watches one child through one step (import, load, one run), never by a guess of how long that should take.
 
     Progress is an event, bytes read from disk, or memory that grows. Without any for `limit_s` and with an idle
     processor the step has stalled; with a busy one it has after BUSY_FACTOR times as long.
@@ -79,29 +72,30 @@ GIVE_UP_S = 3.0
 
 
 def wait_until_quiet(
-    children: Iterable[ChildHandle],
-    cancelled: threading.Event,
-    clock: Callable[[], float] = time.monotonic,
-) -> Sequence[int]:
-    """Return when no child computed for QUIET_WINDOWS windows, or after GIVE_UP_S with those that still do."""
-    children = tuple(children)
+    children: Mapping[int, Child], cancelled: threading.Event, clock: Callable[[], float] = time.monotonic
+) -> list[int]:
+    """Return when no child computed for QUIET_WINDOWS windows, or after GIVE_UP_S with the rows of those that still do.
+
+    OpenMP's threads spin for up to 200 ms after their work (GOMP_SPINCOUNT, KMP_BLOCKTIME): a run that begins at once
+    would share its cores with them.
+    """
     deadline = clock() + GIVE_UP_S
-    before = {child.entrant: _cpu(child) for child in children}
+    before = {row: _cpu(child) for row, child in children.items()}
     quiet = 0
     while not cancelled.wait(WINDOW_S):
-        after = {child.entrant: _cpu(child) for child in children}
+        after = {row: _cpu(child) for row, child in children.items()}
         # A hair above the share: a tick is not exactly 10 ms once it has been through floating point.
         limit = QUIET_SHARE * WINDOW_S + 0.001
-        busy = [entrant for entrant, used in after.items() if used - before[entrant] > limit]
+        busy = [row for row, used in after.items() if used - before[row] > limit]
         quiet = 0 if busy else quiet + 1
         if quiet == QUIET_WINDOWS:
-            return ()
+            return []
         if clock() > deadline:
             return busy
         before = after
-    return ()
+    return []
 
 
-def _cpu(child: ChildHandle) -> float:
+def _cpu(child: Child) -> float:
     vitals = child.vitals()
     return vitals.cpu_s if vitals else 0.0

@@ -167,17 +167,11 @@ def _is_orphan(partial: Path) -> bool:
 
 
 def _unpack(step: Step, changes: Changes, _tell: Tell, cancelled: threading.Event) -> None:
-    from speedtest_tui.core.process.launch import run_to_end
-
     if materialise.find(step.text, step.root) is not None:
         raise Superfluous("it is whole")
     changes.remove(step.path, step.root)
-    ended = run_to_end(cancelled, materialise.__name__, step.text, str(step.root))
-    if cancelled.is_set():
+    if materialise.unpack_apart(step.text, step.root, cancelled) is None:
         raise Cancelled
-    if ended.returncode != 0:
-        what, _, todo = ended.stderr.decode("utf-8", "replace").strip().rpartition(": ")
-        raise UserError(what or "the built-in model cannot be unpacked", todo or "`speedtest-tui doctor` says more")
 
 
 def _merge(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) -> None:

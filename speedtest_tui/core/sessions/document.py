@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from backends.base import Segment, Transcription
 from speedtest_tui import __version__
@@ -190,7 +190,7 @@ def result_of(row: Row) -> Result:
         backend=row.backend,
         size=row.size,
         status=row.status,
-        error=ErrorFacts(**asdict(row.error)) if row.error else None,
+        error=ErrorFacts(row.error.kind, row.error.advice.what, row.error.advice.todo) if row.error else None,
         version=row.version or None,
         model=_model(row),
         device=row.loaded.device if row.loaded else None,

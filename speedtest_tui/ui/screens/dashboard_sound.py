@@ -97,8 +97,8 @@ class DashboardSound(DashboardActions):
                 if self.clip is None:
                     self.wait_for_clip()
 
-        if report.problem:
-            self.complain(f"{report.problem}: {report.fix}", "No microphone")
+        if report.advice:
+            self.complain(str(report.advice), "No microphone")
         else:
             self.app.push_screen(ChoiceScreen("Microphone", choices, (self.memory.settings.device,)), chosen)
 

@@ -120,7 +120,7 @@ class BackendBar(Widget):
 
 def said(row: Row) -> Content | None:
     """All that is to be said of a row, for those who point at it: its line may be cut, and has no room for warnings."""
-    lines = [f"{row.backend}: {row.error.message}", row.error.hint] if row.error else []
+    lines = [f"{row.backend}: {row.error.advice.what}", row.error.advice.todo] if row.error else []
     if row.warnings and not lines:
         lines = [row.backend]
     lines += [f"{REMARK} {warning}" for warning in row.warnings]
