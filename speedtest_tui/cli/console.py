@@ -118,7 +118,8 @@ def print_table(
         for index, column in enumerate(columns)
     ]
     shown = list(range(len(columns)))
-    while sum(widths[index] + GAP for index in shown) - GAP > console.width:
+    room = console.width + (0 if titles else GAP)
+    while sum(widths[index] + GAP for index in shown) > room:
         last = max(shown, key=lambda index: (columns[index].rank, index))
         if not columns[last].rank:
             break
@@ -129,7 +130,9 @@ def print_table(
         table = Table.grid(padding=(0, GAP))
     for index in shown:
         column = columns[index]
-        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=column.right)
+        table.add_column(
+            column.title, justify="right" if column.right else "left", no_wrap=column.right, overflow="fold"
+        )
     for row in cells:
         table.add_row(*(row[index] for index in shown))
     console.print(table)
