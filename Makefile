@@ -27,7 +27,7 @@ test: $(TEST)
 	$(BIN)/mypy
 	$(BIN)/mypy tools/*.py tools/bench
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 # All of them, whatever fails; one after another, or they would measure each other.
 bench: $(TEST)

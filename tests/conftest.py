@@ -17,6 +17,31 @@ from speedtest_tui.core.models.builtin import unpack_apart
 Unpack = Callable[[str], Path]
 
 
+LONGEST = (
+    "test_tools", "test_backends", "test_verify", "test_race_faults", "test_fallback", "test_microphone",
+    "test_command_line", "test_embedded", "test_stand_in", "test_dashboard", "test_recorder_command", "test_finite",
+    "test_families", "test_damaged_home", "test_serve_ending", "test_recorder_process", "test_race", "test_orphans",
+    "test_sessions_screen", "test_usage", "test_undo", "test_convert_screen", "test_hub_repos", "test_repair",
+    "test_race_cancel", "test_repair_command", "test_snapshots", "test_serve", "test_sound", "test_monkey",
+)  # fmt: skip
+"""Files that take ten seconds and more, longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: they are handed out whole, and one that came last would keep a single core busy."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(LONGEST)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def untouched() -> Iterator[None]:
+    """No test writes into the checkout's own cache of models."""
+    cache = TESTS.parent / "models"
+    before = sorted(cache.rglob("*"))
+    yield
+    assert sorted(cache.rglob("*")) == before, "a test has written into models/ of the checkout"
+
+
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A local cache for the whole session, so that the nano model is unpacked once."""

@@ -84,7 +84,7 @@ def to_frame(marker: str, data_folder: str, *command: str) -> Callable[[], float
     """An action: open an application in a terminal and return the seconds until `marker` was drawn."""
 
     def action() -> float:
-        with Terminal(command, {"SPEEDTEST_DATA_DIR": data_folder}) as terminal:
+        with Terminal(command, {"SPEEDTEST_DATA_DIR": data_folder, "SPEEDTEST_MODELS_DIR": data_folder}) as terminal:
             return terminal.wait_for(marker, PATIENCE_S)
 
     return action

@@ -37,29 +37,33 @@ def has_children(process: psutil.Process) -> bool:
 
 def peak_during_race(race: Sequence[str], patience: float) -> tuple[float, float, int]:
     """Return (MB before the first child, peak MB until the race ended, samples). Raises TimeoutError, RuntimeError."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Terminal([str(PROGRAM), "--demo", *race], {"SPEEDTEST_DATA_DIR": folder}) as terminal,
-    ):
-        process = psutil.Process(terminal.process.pid)
-        first = peak = 0.0
-        samples = 0
-        begin = seen = time.monotonic()
-        racing = False
-        while not racing or time.monotonic() - seen < SETTLED_S:
-            end_of_sample = time.monotonic() + INTERVAL_S
-            while (left := end_of_sample - time.monotonic()) > 0:
-                if not terminal.drain(left):
-                    raise RuntimeError("the dashboard ended by itself")
-            if time.monotonic() - begin > patience:
-                raise TimeoutError(f"the race had not {'ended' if racing else 'begun'} after {patience:g} s")
-            resident = process.memory_info().rss / 1e6
-            peak, samples = max(peak, resident), samples + 1
-            if has_children(process):
-                racing, seen = True, time.monotonic()
-            elif not racing:
-                first = resident
-        return first, peak, samples
+    with tempfile.TemporaryDirectory() as folder:
+        places = {"SPEEDTEST_DATA_DIR": folder, "SPEEDTEST_MODELS_DIR": f"{folder}/models"}
+        with Terminal([str(PROGRAM), "--demo", *race], places) as terminal:
+            return followed(terminal, patience)
+
+
+def followed(terminal: Terminal, patience: float) -> tuple[float, float, int]:
+    """The same of a dashboard that has just been opened."""
+    process = psutil.Process(terminal.process.pid)
+    first = peak = 0.0
+    samples = 0
+    begin = seen = time.monotonic()
+    racing = False
+    while not racing or time.monotonic() - seen < SETTLED_S:
+        end_of_sample = time.monotonic() + INTERVAL_S
+        while (left := end_of_sample - time.monotonic()) > 0:
+            if not terminal.drain(left):
+                raise RuntimeError("the dashboard ended by itself")
+        if time.monotonic() - begin > patience:
+            raise TimeoutError(f"the race had not {'ended' if racing else 'begun'} after {patience:g} s")
+        resident = process.memory_info().rss / 1e6
+        peak, samples = max(peak, resident), samples + 1
+        if has_children(process):
+            racing, seen = True, time.monotonic()
+        elif not racing:
+            first = resident
+    return first, peak, samples
 
 
 def measure(options: argparse.Namespace) -> list[Line]:

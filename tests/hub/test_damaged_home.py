@@ -101,7 +101,7 @@ def test_what_was_mended_loads(story: Story) -> None:
     for backend, size in (("mlx-whisper", "small"), ("parakeet-mlx", "tiny"), ("transformers", "tiny")):
         done = story.run("check-models", "--size", size, "--backends", backend, "--verify", "--json")
         assert done.returncode == 0, done.stdout
-        assert models(done)[backend, size]["verified"]["ok"]
+        assert models(done)[backend, size]["verified"]["outcome"] == "ok"
 
 
 def test_undo_brings_the_damage_back(story: Story) -> None:

@@ -199,8 +199,8 @@ def test_verify_loads_and_remembers(run: Run, monkeypatch: pytest.MonkeyPatch) -
     code, printed, _ = run("--verify", "--json")
     assert code == 1
     good, bad = (models(printed)[toy.name] for toy in toys)
-    assert (good["usable"], good["verified"]["ok"], good["verified"]["stale"]) == (True, True, False)
-    assert (bad["usable"], bad["verified"]["ok"]) == (False, False)
+    assert (good["usable"], good["verified"]["outcome"], good["verified"]["stale"]) == (True, "ok", False)
+    assert (bad["usable"], bad["verified"]["outcome"]) == (False, "failed")
     assert [problem["kind"] for problem in bad["problems"]] == ["does-not-load"]
     assert "Input must be a zip file" in bad["problems"][0]["detail"]
     # The next look, which loads nothing, knows it still.
