@@ -24,7 +24,7 @@ from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.screens.caches import CachesScreen
 from speedtest_tui.ui.widgets.clip_pane import ClipPane
-from speedtest_tui.ui.workers.request import Request
+from speedtest_tui.ui.workers.settings import Request
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "hub")]
 from server import HubServer  # noqa: E402
@@ -116,7 +116,7 @@ async def recording_at_120x40(app: SpeedtestApp, pilot: Pilot[None], studio: Stu
         print("no microphone: recording.svg is not made", file=sys.stderr)
     await pilot.press("r")
     async with asyncio.timeout(PATIENCE_S):
-        while app.dashboard.bridge.microphone.recording:
+        while app.dashboard.worker.microphone.recording:
             await asyncio.sleep(0.1)
 
 
@@ -131,11 +131,11 @@ async def caches_under_repair(app: SpeedtestApp, pilot: Pilot[None], studio: Stu
     await pilot.pause()
     studio.save(app, "caches")
     await pilot.press("a")
-    caretaker = app.dashboard.bridge.caretaker
+    worker = app.dashboard.worker
     shown = False
     async with asyncio.timeout(PATIENCE_S):
-        while caretaker.view is None or not caretaker.view.over:
-            done = sum(row.state == "done" for row in caretaker.view.rows) if caretaker.view else 0
+        while worker.view is None or not worker.view.over:
+            done = sum(row.state == "done" for row in worker.view.rows) if worker.view else 0
             if done >= REPAIRED_STEPS and not shown:
                 studio.save(app, "caches-repairing")
                 shown = True
@@ -161,7 +161,7 @@ async def take(
     app = SpeedtestApp(Request(plan or default, demo=demo, autostart=demo, open_backends=plan is None))
     async with app.run_test(size=size) as pilot:
         await shot(app, pilot, studio)
-    app.dashboard.bridge.close()
+    app.dashboard.worker.close()
 
 
 def draw(svg: Path, png: Path, browser: str) -> None:

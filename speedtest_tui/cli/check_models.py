@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from backends.base import Advice, BackendEntry, ModelSpec
+from backends.base import Advice, BackendEntry
 from backends.catalogue import SIZES
 from speedtest_tui.cli.arguments import (
     SIZE_NAMES,
@@ -30,27 +29,24 @@ from speedtest_tui.cli.console import (
     print_table,
     stdout,
     toned,
+    watch_job,
 )
 from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.format import amount, of
-from speedtest_tui.core.models import hashes, wording
-from speedtest_tui.core.models.inspect import command, inspect_models, location_of
+from speedtest_tui.core.format import amount
+from speedtest_tui.core.jobs.checksum import Checksum, Sums
+from speedtest_tui.core.jobs.job import Job
+from speedtest_tui.core.models import wording
+from speedtest_tui.core.models.inspect import command, inspect_models
 from speedtest_tui.core.models.inventory import CacheUse, Stored
-from speedtest_tui.core.models.status import CACHE_NAMES, CACHES, CacheState, Fault, FileState, ModelReport
+from speedtest_tui.core.models.status import CACHE_NAMES, CACHES, CacheState, ModelReport
 from speedtest_tui.core.models.wording import Problem, can_run
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 
-@dataclass(frozen=True)
-class Sums:
-    """What came of comparing hashes. `unknown` are files of which nothing says what they should be."""
-
-    compared: int
-    wrong: tuple[Fault, ...]
-    unknown: tuple[FileState, ...]
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -115,52 +111,24 @@ def run(options: argparse.Namespace) -> int:
 
 
 def checksum(reports: Sequence[ModelReport]) -> Sums:
-    """Compare the models' files with the hashes that they should have."""
-    files = hashes.with_hash(reports)
-    with live_view() as view:
-
-        def show(done: int, total: int) -> None:
-            view.show([LiveRow("running", "comparing hashes", of(done, total), done / total if total else None)])
-
-        wrong = hashes.checksum(reports, show, threading.Event())
-    return Sums(len(files), wrong, hashes.without_hash(reports))
+    """Compare the models' files with the hashes that they should have. Raises KeyboardInterrupt when cancelled."""
+    return _result(Checksum(reports))
 
 
 def verify(chosen: Sequence[BackendEntry], reports: Sequence[ModelReport], timeout: float | None) -> None:
-    """Load every model that can be, one after another, and remember what came of it."""
-    from speedtest_tui.core.jobs.verify import DOING
-    from speedtest_tui.core.jobs.verify import verify as load
-    from speedtest_tui.core.models.inspect import find
-    from speedtest_tui.core.models.remembered import remember
+    """Verify every model that can be loaded. Raises KeyboardInterrupt when cancelled."""
+    from speedtest_tui.core.jobs.verify import Verify
 
-    cancelled = threading.Event()
-    by_name = {entry.name: entry for entry in chosen}
-    with live_view() as view:
-        for report in reports:
-            spec = spec_that_runs(report)
-            if spec is None:
-                continue
-
-            def show(phase: str, seconds: float, model: str = f"{report.backend} {report.size}") -> None:
-                view.show([LiveRow("running", model, f"{DOING.get(phase, phase)} {figures.ticking(seconds)}")])
-
-            location = find(spec, cancelled)
-            if isinstance(location, Advice):
-                complain(str(location))
-                continue
-            entry = by_name[report.backend]
-            outcome = load(entry, spec, location, show, cancelled, timeout=timeout, chosen=report.options)
-            if outcome is not None:
-                remember(report.backend, outcome)
+    for one in _result(Verify(reports, chosen, timeout)):
+        if one.advice:
+            complain(str(one.advice))
 
 
-def spec_that_runs(report: ModelReport) -> ModelSpec | None:
-    """The model that a race would load: the one asked for, the fallback, or None."""
-    if report.spec is None or report.unavailable or report.location is None:
-        return None
-    if report.spec.kind == "embedded" or location_of(report.spec, report.states) is not None:
-        return report.spec
-    return report.fallback.spec if report.fallback else None
+def _result(job: Job[R]) -> R:
+    watch_job(job)
+    if job.view.state == "cancelled" or job.result is None:
+        raise KeyboardInterrupt
+    return job.result
 
 
 def scan_caches() -> tuple[tuple[Stored, ...], tuple[CacheUse, ...]]:

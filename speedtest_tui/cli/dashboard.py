@@ -15,7 +15,7 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.sizes import is_there
 from speedtest_tui.core.settings import Settings, load
 from speedtest_tui.ui.workers import web
-from speedtest_tui.ui.workers.request import Request
+from speedtest_tui.ui.workers.settings import Request
 
 
 def dashboard(options: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def dashboard(options: argparse.Namespace) -> int:
     try:
         app.run()
     finally:
-        app.dashboard.bridge.close()
+        app.dashboard.worker.close()
     if app.failure:
         complain(app.failure)
     return app.return_code or EXIT_OK

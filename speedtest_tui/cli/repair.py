@@ -26,28 +26,26 @@ from speedtest_tui.cli.console import (
     LiveRow,
     complain,
     end_as_interrupted,
-    joined,
     live_view,
     print_json,
-    watch,
+    watch_job,
 )
 from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core import disk, locations
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import LOOKS, amount, count
-from speedtest_tui.core.jobs.verify import loading
+from speedtest_tui.core.jobs.repair import Check, Repair, Repaired
 from speedtest_tui.core.models.duplicates import duplicates
 from speedtest_tui.core.models.hashes import hash_files
 from speedtest_tui.core.models.inspect import inspect_models
 from speedtest_tui.core.models.inventory import CacheUse, Duplicate, Stored
 from speedtest_tui.core.models.sizes import Candidate
 from speedtest_tui.core.models.status import CACHE_NAMES, ModelReport
-from speedtest_tui.core.repair.apply import Application, Progress, StepRow
+from speedtest_tui.core.repair.apply import Progress, StepRow
 from speedtest_tui.core.repair.copying import plan_copy
 from speedtest_tui.core.repair.plan import plan
-from speedtest_tui.core.repair.recheck import Aftercare, Check
-from speedtest_tui.core.repair.step import DOWNLOADS, Note, Plan, Step, bytes_to_download
+from speedtest_tui.core.repair.step import Note, Plan, Step, bytes_to_download
 
 MANY = 3
 """Missing models from which on they are one line."""
@@ -125,13 +123,12 @@ def run(options: argparse.Namespace) -> int:
     if not options.apply:
         _print(options, found, None)
         return EXIT_FAILED if steps else EXIT_OK
-    progress = _apply(options, scope, found) if steps else Progress((), "done")
-    _print(options, found, progress)
-    if progress.state == "cancelled":
+    repaired = _apply(options, scope, found) if steps else Repaired(Progress((), "done"))
+    _print(options, found, repaired)
+    if repaired.cancelled:
         complain("cancelled: the same command resumes it")
         return EXIT_CANCELLED
-    whole = progress.state == "done" and all(check.ok for check in progress.checks)
-    return EXIT_OK if whole else EXIT_FAILED
+    return EXIT_OK if repaired.ok else EXIT_FAILED
 
 
 def _refuse_contradictions(options: argparse.Namespace) -> None:
@@ -189,48 +186,22 @@ def _duplicates(scope: Scope, stored: Sequence[Stored]) -> tuple[Duplicate, ...]
         return duplicates(stored, hash_files, show, threading.Event())
 
 
-def _apply(options: argparse.Namespace, scope: Scope, found: Findings) -> Progress:
-    again = replace(scope, merge=False)
-    replan = None if options.copy or options.move else lambda: look(again).plan.chosen
-    entries = tuple(one.entry for one in scope.candidates)
-    aftercare = Aftercare(found.reports, loading(entries, options.timeout) if options.verify else None)
-    application = Application(found.plan.chosen, replan=replan, aftercare=aftercare)
-    application.start()
-    try:
-        _watch(application)
-    except KeyboardInterrupt:
-        application.cancel()
-        application.join()
-    return application.snapshot
+def _apply(options: argparse.Namespace, scope: Scope, found: Findings) -> Repaired:
+    again = not (options.copy or options.move)
+    entries = tuple(dict.fromkeys(one.entry for one in scope.candidates))
+    job = Repair(found.plan.chosen, found.reports, entries, verify=options.verify, again=again, timeout=options.timeout)
+    watch_job(job, steps=True)
+    assert job.result is not None
+    return job.result
 
 
-def _watch(application: Application) -> None:
-    watch(lambda: _live(application.snapshot), joined(application))
-
-
-def _live(progress: Progress) -> list[LiveRow]:
-    rows = [
-        LiveRow(row.state, row.step.what, _words(row), figures.share(row), step=_step_line(row))
-        for row in progress.rows
-    ]
-    return [*rows, LiveRow("running", progress.message)] if progress.message else rows
-
-
-def _words(row: StepRow) -> str:
-    return figures.progress(row) or row.message if row.state == "running" else row.message
-
-
-def _step_line(row: StepRow) -> str:
-    return "running" if row.state == "running" and row.step.kind in DOWNLOADS else ""
-
-
-def _print(options: argparse.Namespace, found: Findings, progress: Progress | None) -> None:
+def _print(options: argparse.Namespace, found: Findings, repaired: Repaired | None) -> None:
     if options.json:
-        print_json(document(found.plan, found.uses, progress))
-    elif progress is None:
+        print_json(document(found.plan, found.uses, repaired))
+    elif repaired is None:
         print_plan(found.plan, found.uses)
     else:
-        print_outcome(found.plan, progress)
+        print_outcome(found.plan, repaired)
 
 
 def print_plan(plan: Plan, uses: Sequence[CacheUse]) -> None:
@@ -299,11 +270,12 @@ def _ended(row: StepRow) -> str:
     return f"{LOOKS[row.state].glyph} {row.step.what}" + (f": {row.message}" if row.message else "")
 
 
-def print_outcome(plan: Plan, progress: Progress) -> None:
+def print_outcome(plan: Plan, repaired: Repaired) -> None:
     """Print what came of each step, how the models stand now, and how to take it back."""
+    progress = repaired.progress
     for row in progress.rows:
         print(_ended(row))
-    for check in progress.checks:
+    for check in repaired.checks:
         print(_checked(check))
     _print_notes(plan.notes)
     if not progress.rows:
@@ -327,7 +299,7 @@ def _checked(check: Check) -> str:
     return said
 
 
-def document(plan: Plan, uses: Sequence[CacheUse], progress: Progress | None) -> dict[str, Any]:
+def document(plan: Plan, uses: Sequence[CacheUse], repaired: Repaired | None) -> dict[str, Any]:
     """All of it for programs."""
     known, is_all = bytes_to_download(plan.chosen)
     return {
@@ -342,7 +314,7 @@ def document(plan: Plan, uses: Sequence[CacheUse], progress: Progress | None) ->
             {"cache": use.cache, "path": str(use.root), "free": use.free, "problem": use.problem} for use in uses
         ],
         "trash_free": disk.free(locations.trash_folder()),
-        "applied": None if progress is None else _applied(progress),
+        "applied": None if repaired is None else _applied(repaired),
     }
 
 
@@ -359,9 +331,10 @@ def _step(step: Step) -> dict[str, Any]:
     }
 
 
-def _applied(progress: Progress) -> dict[str, Any]:
+def _applied(repaired: Repaired) -> dict[str, Any]:
+    progress = repaired.progress
     return {
-        "state": progress.state,
+        "state": "cancelled" if repaired.cancelled else progress.state,
         "undo": progress.entry or None,
         "message": progress.message,
         "steps": [{**_step(row.step), "state": row.state, "message": row.message} for row in progress.rows],
@@ -376,6 +349,6 @@ def _applied(progress: Progress) -> dict[str, Any]:
                 "loads": check.verified.ok if check.verified else None,
                 "message": check.verified.message if check.verified else "",
             }
-            for check in progress.checks
+            for check in repaired.checks
         ],
     }

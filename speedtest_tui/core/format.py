@@ -150,6 +150,14 @@ def _digits(count: int, factor: int) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
+def parameters(number: int) -> str:
+    """ "9,370", "1.1 M", "618 M", "1.05 G": parameters as people speak of them."""
+    if number < 100_000:
+        return f"{number:,}"
+    value, unit = (number / 1e9, "G") if number >= 1e9 else (number / 1e6, "M")
+    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
 class Moving(Protocol):
     """Anything that brings bytes: a download, a step of a repair, a row of a job. Its speed is None once it has ended.
 

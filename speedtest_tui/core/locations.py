@@ -93,3 +93,11 @@ def config_file() -> Path:
 def existing_parent(path: Path) -> Path:
     """`path` or its nearest ancestor that exists: where its free space can be asked for."""
     return next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
+
+
+def short(path: Path) -> str:
+    """A path as people write it, with ~ for their home."""
+    home = Path.home()
+    if path == home:
+        return "~"
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

@@ -1,4 +1,4 @@
-"""The application: screens, themes and what belongs to all of them. The engine is reached through the bridge only.
+"""The application: screens, themes and what belongs to all of them. The engine is reached through the worker only.
 
 The dashboard in plain ASCII, for terminals and fonts that have no more: every cell on its way out is translated.
 
@@ -30,10 +30,10 @@ from textual.screen import Screen
 
 from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
-from speedtest_tui.ui.workers.bridge import Bridge
 from speedtest_tui.ui.workers.messages import SessionClipWanted
-from speedtest_tui.ui.workers.request import Request
+from speedtest_tui.ui.workers.settings import Request
 from speedtest_tui.ui.workers.web import in_browser
+from speedtest_tui.ui.workers.worker import Worker
 
 LEAVE_S = 2.0
 """How long leaving in order may take after a signal."""
@@ -51,14 +51,14 @@ class SpeedtestApp(App[None]):
     def __init__(
         self,
         request: Request,
-        make_bridge: Callable[[Callable[..., object]], Bridge] = Bridge,
+        make_worker: Callable[[Callable[..., object]], Worker] = Worker,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self._ascii = AsciiFilter(request.ascii_only)
         self.failure = ""
         """Why the program had to stop, in one line, where it did."""
-        self.dashboard = DashboardScreen(request, make_bridge, clock)
+        self.dashboard = DashboardScreen(request, make_worker, clock)
 
     def get_default_screen(self) -> Screen[None]:
         return self.dashboard
@@ -83,7 +83,7 @@ class SpeedtestApp(App[None]):
         self.exit(return_code=code)
 
         def insist() -> None:
-            self.dashboard.bridge.close()
+            self.dashboard.worker.close()
             os._exit(code)
 
         # Where the terminal is gone, Textual can wait for ever to be rid of its last output.
@@ -121,7 +121,7 @@ class SpeedtestApp(App[None]):
         """Through the terminal or the browser, and where there is a terminal also through the system's own program."""
         super().copy_to_clipboard(text)
         if not in_browser(self):
-            self.dashboard.bridge.copy(text)  # a terminal that does not know OSC 52 ignores it silently
+            self.dashboard.worker.copy(text)  # a terminal that does not know OSC 52 ignores it silently
 
     @on(SessionClipWanted)
     def _session_clip_wanted(self, message: SessionClipWanted) -> None:

@@ -87,7 +87,7 @@ def test_a_look_can_be_given_up_and_leaves_nothing(tmp_path: Path, monkeypatch: 
 def test_the_parent_imports_nothing_heavy() -> None:
     modules = "preview", "convert"
     code = "; ".join(f"import speedtest_tui.core.convert.{name}" for name in modules)
-    code += "; import speedtest_tui.ui.workers.convert_runs, sys; print(*sys.modules)"
+    code += "; import speedtest_tui.core.jobs.convert, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert not loaded & {"torch", "mlx", "yaml", "parakeet_mlx"}

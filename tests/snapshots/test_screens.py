@@ -118,11 +118,10 @@ def test_sessions(look: Callable[..., bool], home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["choices", "working", "proven"])
-def test_convert(look: Callable[..., bool], home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr("speedtest_tui.ui.screens.convert.Looks", lambda post: Still())
-    caretaker: Any = states.StillCaretaker(lambda message: None, [])
-    caretaker.busy = name == "working"
-    screen = ConvertScreen(caretaker, path=convert_states.SOURCE)
+def test_convert(look: Callable[..., bool], home: Path, name: str) -> None:
+    worker: Any = states.StillWorker(lambda message: None)
+    worker.busy = name == "working"
+    screen = ConvertScreen(worker, path=convert_states.SOURCE)
 
     async def prepare(pilot: Pilot[None]) -> None:
         await opens(screen)(pilot)
@@ -130,14 +129,7 @@ def test_convert(look: Callable[..., bool], home: Path, monkeypatch: pytest.Monk
             screen.post_message(message)
         await pilot.pause()
         if name != "choices":
-            caretaker.show(convert_states.CONVERTING if name == "working" else convert_states.CONVERTED)
+            worker.show(convert_states.CONVERTING if name == "working" else convert_states.CONVERTED)
         await pilot.pause()
 
     assert look(prepare)
-
-
-class Still:
-    """Looks at nothing: the test says what is seen."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *arguments: None

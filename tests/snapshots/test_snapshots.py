@@ -34,7 +34,7 @@ def shows(name: str | None, keys: tuple[str, ...] = (), theme: str = "textual-da
             app.dashboard.clip = None
             app.dashboard.post_message(RecorderChanged(states.GROWING))
         elif name:
-            app.dashboard.bridge.show(STATES[name]())  # type: ignore[attr-defined]
+            app.dashboard.worker.show(STATES[name]())  # type: ignore[attr-defined]
         await pilot.pause()
         await pilot.press(*keys)
         await pilot.pause()
@@ -53,12 +53,12 @@ def test_caches(snap_compare: Any, still_app: MakeApp, size: tuple[int, int], mo
     monkeypatch.setenv("HOME", "/caches")
 
     async def prepare(pilot: Pilot[None]) -> None:
-        caretaker: Any = pilot.app.dashboard.bridge.caretaker  # type: ignore[attr-defined]
-        caretaker.stock = cache_states.STOCK
+        worker: Any = pilot.app.dashboard.worker  # type: ignore[attr-defined]
+        worker.stock = cache_states.STOCK
         await pilot.pause()
         await pilot.press("c")
         await pilot.pause()
-        caretaker.show(cache_states.REPAIRING)
+        worker.show(cache_states.REPAIRING)
         await pilot.pause()
         await pilot.press("down")
         await pilot.pause()
@@ -71,7 +71,7 @@ def test_downloading(snap_compare: Any, still_app: MakeApp) -> None:
         app: Any = pilot.app
         await pilot.pause()
         app.dashboard.change_models(size="small")
-        app.dashboard.bridge.caretaker.show(cache_states.DOWNLOADING)
+        app.dashboard.worker.show(cache_states.DOWNLOADING)
         await pilot.pause()
 
     assert snap_compare(still_app(), terminal_size=(120, 40), run_before=prepare)

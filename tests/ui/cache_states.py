@@ -9,11 +9,11 @@ from states import NANO, SMALL, model_report
 
 from backends.base import Advice
 from backends.catalogue import openai_checkpoint
+from speedtest_tui.core.jobs.job import JobRow, JobView
 from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.models.inventory import CacheUse, Stored
 from speedtest_tui.core.models.status import CacheState, Fault
 from speedtest_tui.core.repair.step import Note, Plan, Step
-from speedtest_tui.ui.workers.jobs import JobRow, JobView
 
 HF = Path("/caches/hub")
 LOCAL = Path("/caches/models")
@@ -86,33 +86,54 @@ USES = (
 STOCK = CacheOverview(STORED, USES, (*SMALL, *NANO, *DAMAGED), Plan(STEPS, (NOTE,)), (), done=True)
 CLEAN = CacheOverview(STORED[:2], USES, SMALL, Plan(), (), done=True)
 
+LINKED = JobRow("adopt", "whisper-base-mlx: link weights.safetensors to model.safetensors", "done")
+OFFLINE = Advice("no network", "go online, then repair again")
 REPAIRING = JobView(
     "repair",
     "Repair",
     (
-        JobRow("whisper-base-mlx: link weights.safetensors to model.safetensors", "done"),
-        JobRow("small.pt: resume the download (305 MB)", "running", 0.61, "183 of 305 MB, 42 MB/s, 3.0 s left"),
-        JobRow("whisper-medium: download model.safetensors again (3.1 GB)"),
+        LINKED,
+        JobRow(
+            "resume",
+            "small.pt: resume the download (305 MB)",
+            "running",
+            bytes=186_000_000,
+            total=305_000_000,
+            speed=42e6,
+            eta_s=3.0,
+        ),
+        JobRow("download", "whisper-medium: download model.safetensors again (3.1 GB)"),
     ),
 )
 DOWNLOADING = JobView(
     "download",
     "Download",
-    (JobRow("small.pt", "running", 0.61, "294 of 483 MB, 42 MB/s, 4.5 s left", backends=("whisper-mps",)),),
+    (
+        JobRow(
+            "small.pt",
+            "small.pt",
+            "running",
+            bytes=294_000_000,
+            total=483_000_000,
+            speed=42e6,
+            eta_s=4.5,
+            backends=("whisper-mps",),
+        ),
+    ),
 )
 REPAIRED = JobView(
     "repair",
     "Repair",
     (
-        JobRow("whisper-base-mlx: link weights.safetensors to model.safetensors", "done"),
+        LINKED,
+        JobRow("resume", "small.pt: resume the download (305 MB)", "failed", advice=OFFLINE),
         JobRow(
-            "small.pt: resume the download (305 MB)",
-            "failed",
-            message="the hub cannot be reached: go online, then repair again",
+            "check mlx-whisper whisper-base-mlx",
+            "check mlx-whisper whisper-base-mlx",
+            "done",
+            "complete, loads and transcribes, loaded in 0.42 s",
         ),
-        JobRow("check mlx-whisper whisper-base-mlx", "done", message="✓ complete, loads and transcribes, in 0.42 s"),
     ),
-    over=True,
-    sentence="1 done, 1 failed: no network: go online, then repair again",
-    problem=True,
+    state="failed",
+    summary=f"1 done, 1 failed: {OFFLINE}",
 )

@@ -8,8 +8,8 @@ from pathlib import Path
 from speedtest_tui.core.convert.convert import Converted, Target
 from speedtest_tui.core.convert.preview import Form, Preview
 from speedtest_tui.core.convert.report import Parity, Report, StageFigure
-from speedtest_tui.ui.workers.convert_looks import CheckpointSeen, TargetSeen
-from speedtest_tui.ui.workers.jobs import JobRow, JobView
+from speedtest_tui.core.jobs.job import JobRow, JobView
+from speedtest_tui.ui.workers.messages import CheckpointRead, TargetRead
 
 SOURCE = Path("/downloads/parakeet-tdt-0.6b-v2.nemo")
 FOLDER = Path("/caches/converted/parakeet-tdt-0.6b-v2")
@@ -36,18 +36,19 @@ PREVIEW = Preview(
     memory_total=24 * 2**30,
 )
 
-SEEN = CheckpointSeen(SOURCE, PREVIEW)
-ROOMY = TargetSeen(Target(FOLDER, free=212_000_000_000))
+SEEN = CheckpointRead(SOURCE, PREVIEW)
+ROOMY = TargetRead(Target(FOLDER, free=212_000_000_000))
 
 CONVERTING = JobView(
     "convert",
-    f"Convert {SOURCE.name}",
+    "Convert",
     (
-        JobRow("open the checkpoint", "done"),
-        JobRow("convert the weights", "running", 0.37, "457 MB of 1.24 GB, 3.1 s"),
-        JobRow("compare with PyTorch"),
-        JobRow("save the model"),
+        JobRow("starting", "open the checkpoint", "done"),
+        JobRow("converting", "convert the weights", "running", bytes=457_000_000, total=1_240_000_000, seconds=3.1),
+        JobRow("proving", "compare with PyTorch"),
+        JobRow("saving", "save the model"),
     ),
+    subject=SOURCE.name,
 )
 
 
@@ -64,9 +65,9 @@ REPORT = Report("Parakeet TDT", "bfloat16", 617_800_000, parity=Parity(160, 240,
 
 CONVERTED = replace(
     CONVERTING,
-    rows=tuple(replace(row, state="done", share=None, figures="") for row in CONVERTING.rows),
-    over=True,
-    sentence="Parakeet TDT, 618 M parameters as bfloat16, 1.24 GB: every stage is within its bound.",
-    converted=Converted(FOLDER, REPORT),
+    rows=tuple(JobRow(row.key, row.title, "done") for row in CONVERTING.rows),
+    state="done",
+    summary="Parakeet TDT, 618 M parameters as bfloat16, 1.24 GB: every stage is within its bound.",
+    result=Converted(FOLDER, REPORT),
 )
-CANCELLED = replace(CONVERTING, over=True, sentence="cancelled; nothing was left behind", problem=True)
+CANCELLED = replace(CONVERTING, state="cancelled", summary="cancelled; nothing was left behind")

@@ -16,16 +16,15 @@ from backends.registry import BUILT_IN, create, default_backends
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.recorder import RecorderState
 from speedtest_tui.core.host import Host
+from speedtest_tui.core.jobs.job import Job, JobView
 from speedtest_tui.core.jobs.overview import CacheOverview
-from speedtest_tui.core.jobs.race import Kept
+from speedtest_tui.core.jobs.race import Kept, marks_of
 from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.models.status import CacheName, CacheState, ModelReport, Verification
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot, Row, RowError
 from speedtest_tui.core.race.verdict import judge, rank, verdict
 from speedtest_tui.core.sessions.document import Document, build
-from speedtest_tui.ui.workers.bridge import marks_of
-from speedtest_tui.ui.workers.jobs import JobView
 from speedtest_tui.ui.workers.messages import (
     BackendsKnown,
     ClipReady,
@@ -38,7 +37,7 @@ from speedtest_tui.ui.workers.messages import (
     RaceEnded,
     StockTaken,
 )
-from speedtest_tui.ui.workers.request import Request
+from speedtest_tui.ui.workers.settings import Request
 
 NOW = 1000.0
 SINCE = "since 2026-11-19 20:15: mlx-whisper 1.2× (1.1 to 1.3) faster; all others the same"
@@ -61,7 +60,8 @@ def model_report(
 ) -> ModelReport:
     """How a backend's model of the catalogue stands, said by hand."""
     entry = next(entry for entry in BUILT_IN if entry.name == backend)
-    states: tuple[tuple[CacheName, CacheState], ...] = (("hf", hf), ("local", local), ("whisper", whisper))
+    said: tuple[tuple[CacheName, CacheState], ...] = (("hf", hf), ("local", local), ("whisper", whisper))
+    states = tuple((cache, replace(s, path=WHOLE.path) if s.state == "complete" else s) for cache, s in said)
     whole = any(state.state == "complete" for _, state in states)
     spec = create(entry.reference).model(size)
     usable = whole or (spec is not None and spec.kind == "bundled")
@@ -216,50 +216,52 @@ class StillMicrophone:
         return note
 
 
-class StillCaretaker:
-    """Stands for the caretaker in the same way."""
+class StillWorker:
+    """Stands for the worker: notes what it was asked for and does none of it; the test posts the messages.
 
-    def __init__(self, post: Callable[[Message], object], asked: list[str]) -> None:
-        self._posts = [post]
-        self._asked = asked
-        self.busy = False
-        self.view: JobView | None = None
-        self.stock = CacheOverview(done=True)
-
-    def attach(self, post: Callable[[Message], object]) -> None:
-        self._posts.append(post)
-
-    def detach(self, post: Callable[[Message], object]) -> None:
-        self._posts.remove(post)
-
-    def look(self, entries: Sequence[BackendEntry]) -> None:
-        self._asked.append("look")
-        for post in self._posts:
-            post(StockTaken(self.stock))
-
-    def show(self, view: JobView) -> None:
-        """Report this state of a job as the real one would."""
-        self.view, self.busy = view, not view.over
-        for post in self._posts:
-            post(JobChanged(view))
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        def note(*arguments: object) -> None:
-            what = arguments[0] if arguments and isinstance(arguments[0], Sequence) else ()
-            self._asked.append(f"{name} {len(what)}".removesuffix(" 0"))
-
-        return note
-
-
-class StillBridge:
-    """Stands for the bridge: notes what it was asked for and does none of it; the test posts the messages."""
+    read: checkpoints and folders that were to be read; jobs: those that were started
+    """
 
     def __init__(self, post: Callable[[Message], object]) -> None:
         self.post = post
+        self._listeners = [post]
         self.asked: list[str] = []
-        self.racing = False
+        self.read: list[tuple[str, object]] = []
+        self.jobs: list[Any] = []
+        self.racing = self.busy = False
+        self.view: JobView | None = None
+        self.stock = CacheOverview(done=True)
         self.microphone = StillMicrophone(self.asked)
-        self.caretaker = StillCaretaker(post, self.asked)
+
+    def attach(self, post: Callable[[Message], object]) -> None:
+        self._listeners.append(post)
+
+    def detach(self, post: Callable[[Message], object]) -> None:
+        self._listeners.remove(post)
+
+    def run(self, job: Job[Any]) -> None:
+        self.jobs.append(job)
+        self.asked.append(f"{job.view.kind} {len(job.view.rows)}")
+
+    def cancel_job(self) -> None:
+        self.asked.append("cancel job")
+
+    def inspect(self, entries: Sequence[BackendEntry]) -> None:
+        self.asked.append("inspect")
+        for post in self._listeners:
+            post(StockTaken(self.stock))
+
+    def read_checkpoint(self, path: Path, post: object) -> None:
+        self.read.append(("checkpoint", path))
+
+    def suggest_folder(self, source: Path, form: str, post: object) -> None:
+        self.read.append(("suggestion", form))
+
+    def read_folder(self, text: str, post: object) -> None:
+        self.read.append(("folder", text))
+
+    def stop_reading(self) -> None:
+        self.read.append(("stop", None))
 
     def look_around(self) -> None:
         self.asked.append("look_around")
@@ -288,11 +290,16 @@ class StillBridge:
     def close(self) -> None:
         self.asked.append("close")
 
-    def show(self, snapshot: RaceSnapshot) -> None:
-        """Report this state as the engine would."""
-        self.racing = not snapshot.ended
-        self.post(ended(snapshot) if snapshot.ended else RaceChanged(snapshot))
+    def show(self, state: RaceSnapshot | JobView) -> None:
+        """Report this state as a race or a job would."""
+        if isinstance(state, JobView):
+            self.view, self.busy = state, not state.over
+            for post in self._listeners:
+                post(JobChanged(state))
+            return
+        self.racing = not state.ended
+        self.post(ended(state) if state.ended else RaceChanged(state))
 
 
 def request(**facts: Any) -> Request:
-    return Request(PLAN, **{"demo": True, **facts})
+    return Request(PLAN, **{"demo": True, "open_backends": True, **facts})

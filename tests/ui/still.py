@@ -1,4 +1,4 @@
-"""A fixture: the application with a still bridge and a still clock."""
+"""A fixture: the application with a still worker and a still clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from states import NOW, StillBridge, request
+from states import NOW, StillWorker, request
 
 from speedtest_tui.ui.app import SpeedtestApp
 
@@ -17,6 +17,6 @@ def still_app(places: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
 
     def make(**facts: Any) -> SpeedtestApp:
-        return SpeedtestApp(request(**facts), make_bridge=StillBridge, clock=lambda: NOW)  # type: ignore[arg-type]
+        return SpeedtestApp(request(**facts), make_worker=StillWorker, clock=lambda: NOW)  # type: ignore[arg-type]
 
     return make

@@ -21,7 +21,7 @@ async def test_every_line_of_the_screen_is_ascii(still_app: Callable[..., Speedt
     app = still_app(ascii_only=True)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        app.dashboard.bridge.show(states.finished())  # type: ignore[attr-defined]
+        app.dashboard.worker.show(states.finished())  # type: ignore[attr-defined]
         await pilot.pause()
         lines = ["".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips()]
         assert any("mlx-whisper" in line for line in lines)

@@ -34,12 +34,12 @@ class Opened:
         return screen
 
     @property
-    def caretaker(self) -> Any:
-        return self.app.dashboard.bridge.caretaker
+    def worker(self) -> Any:
+        return self.app.dashboard.worker
 
     @property
     def asked(self) -> list[str]:
-        return self.app.dashboard.bridge.asked  # type: ignore[attr-defined,no-any-return]
+        return self.app.dashboard.worker.asked  # type: ignore[attr-defined,no-any-return]
 
     def text(self, selector: str) -> str:
         return str(self.screen.query_one(selector, Static).render())
@@ -49,16 +49,16 @@ class Opened:
         return [[str(cell).strip() for cell in table.get_row_at(at)] for at in range(table.row_count)]
 
     async def take(self, stock: CacheOverview) -> None:
-        """Let the caretaker report another look."""
-        self.caretaker.stock = stock
-        self.caretaker.look(())
+        """Let the worker report another inspection."""
+        self.worker.stock = stock
+        self.worker.inspect(())
         await self.pilot.pause()
 
 
 async def opened(app: SpeedtestApp, pilot: Pilot[None], stock: CacheOverview = cache_states.STOCK) -> Opened:
     await pilot.pause()
     one = Opened(app, pilot)
-    one.caretaker.stock = stock
+    one.worker.stock = stock
     await pilot.press("c")
     await pilot.pause()
     await pilot.pause()
@@ -138,18 +138,18 @@ async def test_everything_that_lies_there(still_app: MakeApp) -> None:
 async def test_a_job_is_shown_and_cancelled_before_the_screen_is_left(still_app: MakeApp) -> None:
     async with still_app().run_test(size=(120, 40)) as pilot:
         one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
-        one.caretaker.show(cache_states.REPAIRING)
+        one.worker.show(cache_states.REPAIRING)
         await pilot.pause()
         assert one.screen.query_one(JobPane).display
         await pilot.press("a", "u", "x", "t")  # one thing at a time
-        assert not {"repair 3", "undo", "checksum 12"} & set(one.asked)
+        assert not {"repair 3", "undo 1", "checksum 1"} & set(one.asked)
         await pilot.press("escape")
-        assert one.asked[-1] == "cancel"
+        assert one.asked[-1] == "cancel job"
         assert isinstance(pilot.app.screen, CachesScreen)
         one.asked.clear()
-        one.caretaker.show(cache_states.REPAIRED)
+        one.worker.show(cache_states.REPAIRED)
         await pilot.pause()
-        assert {"look", "look_up nano"} <= set(one.asked)  # the list here, and the dashboard's table
+        assert {"inspect", "look_up nano"} <= set(one.asked)  # the list here, and the dashboard's table
         await pilot.press("escape")
         await pilot.pause()
         assert pilot.app.screen is one.app.dashboard
@@ -159,7 +159,7 @@ async def test_undo_checksum_and_trash_are_asked_for(still_app: MakeApp) -> None
     async with still_app().run_test(size=(120, 40)) as pilot:
         one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
         await pilot.press("u", "x", "t")
-        assert {"undo", "checksum 12"} <= set(one.asked)
+        assert {"undo 1", "checksum 1"} <= set(one.asked)
         assert isinstance(pilot.app.screen, CachesScreen)  # an empty trash has nothing to ask about
         one.screen._trash_bytes = 3_400_000_000
         await pilot.press("t")
@@ -167,16 +167,16 @@ async def test_undo_checksum_and_trash_are_asked_for(still_app: MakeApp) -> None
         assert isinstance(pilot.app.screen, ConfirmScreen)
         await pilot.press("y")
         await pilot.pause()
-        assert one.asked[-1] == "empty_trash"
+        assert one.asked[-1] == "trash 1"
 
 
 async def test_nothing_starts_during_a_race(still_app: MakeApp) -> None:
     async with still_app().run_test(size=(120, 40)) as pilot:
         one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
-        one.app.dashboard.bridge.racing = True  # type: ignore[misc]
+        one.app.dashboard.worker.racing = True  # type: ignore[misc]
         await pilot.press("a", "u", "x", "v", "d")
         await pilot.pause()
-        assert not {"repair 3", "undo", "checksum 12"} & set(one.asked)
+        assert not {"repair 3", "undo 1", "checksum 1"} & set(one.asked)
         assert isinstance(pilot.app.screen, CachesScreen)
 
 
@@ -188,17 +188,17 @@ async def test_the_dashboard_offers_what_can_be_fetched_and_loaded(still_app: Ma
         await pilot.pause()
         await pilot.press("d", "enter")
         await pilot.pause()
-        assert app.dashboard.bridge.asked[-1] == "download 1"  # whisper-mps: the others are there
+        assert app.dashboard.worker.asked[-1] == "download 1"  # whisper-mps: the others are there
         await pilot.press("v", "enter")
         await pilot.pause()
-        assert app.dashboard.bridge.asked[-1] == "verify 4"
+        assert app.dashboard.worker.asked[-1] == "verify 4"
 
 
 async def test_work_on_models_is_seen_on_the_dashboard(still_app: MakeApp) -> None:
     async with still_app().run_test(size=(120, 40)) as pilot:
         app: Any = pilot.app
         await pilot.pause()
-        app.dashboard.bridge.caretaker.show(cache_states.REPAIRING)
+        app.dashboard.worker.show(cache_states.REPAIRING)
         await pilot.pause()
         assert "▶ repairing 61 %" in str(app.dashboard.query_one("StatusLine").render())
         await pilot.press("enter")  # a race would be slowed
@@ -206,7 +206,7 @@ async def test_work_on_models_is_seen_on_the_dashboard(still_app: MakeApp) -> No
         assert isinstance(app.screen, ConfirmScreen)
         await pilot.press("y")
         await pilot.pause()
-        assert app.dashboard.bridge.asked[-1].startswith("start nano")
+        assert app.dashboard.worker.asked[-1].startswith("start nano")
 
 
 def test_what_cannot_be_loaded_is_offered_for_download_and_the_other_way_round() -> None:

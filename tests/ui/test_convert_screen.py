@@ -13,16 +13,17 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from backends.base import Advice
 from speedtest_tui.core.convert.convert import Target
+from speedtest_tui.core.format import parameters
 from speedtest_tui.core.locations import converted_folder
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.screens.convert import Chosen, ConvertScreen
 from speedtest_tui.ui.screens.open_file import OpenFileScreen
-from speedtest_tui.ui.widgets.convert_text import count
 from speedtest_tui.ui.widgets.job_pane import JobPane
 from speedtest_tui.ui.widgets.pick_list import PickList
-from speedtest_tui.ui.workers.caretaker import Caretaker
-from speedtest_tui.ui.workers.convert_looks import CheckpointSeen, TargetSeen
+from speedtest_tui.ui.workers.messages import CheckpointRead, TargetRead
+from speedtest_tui.ui.workers.worker import Worker
 
 MakeApp = Callable[..., SpeedtestApp]
 FIXTURES = Path(__file__).parents[1] / "nemo" / "fixtures"
@@ -34,13 +35,21 @@ class Opened:
 
     def __init__(self, app: Any, pilot: Pilot[None], screen: ConvertScreen) -> None:
         self.app, self.pilot, self.screen = app, pilot, screen
-        self.orders: list[tuple[Any, ...]] = []
         self.answers: list[Chosen | None] = []
-        self.caretaker.convert = lambda *order: self.orders.append(order)
 
     @property
-    def caretaker(self) -> Any:
-        return self.app.dashboard.bridge.caretaker
+    def worker(self) -> Any:
+        return self.app.dashboard.worker
+
+    @property
+    def orders(self) -> list[tuple[Any, ...]]:
+        """What is to be converted."""
+        return [(job.source, job.target, job.dtype, job.bits) for job in self.worker.jobs]
+
+    @property
+    def read(self) -> list[tuple[str, Any]]:
+        """What threads were to find out."""
+        return [asked for asked in self.worker.read if asked[0] != "stop"]
 
     def text(self, name: str) -> str:
         return str(self.screen.query_one(f"#convert-{name}", Static).render())
@@ -66,20 +75,9 @@ def vars_of(message: Any) -> dict[str, Any]:
     return {name: getattr(message, name) for name in message.__dataclass_fields__}
 
 
-@pytest.fixture
-def still_looks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
-    """No thread looks at anything; what was asked is noted."""
-    asked: list[tuple[str, Any]] = []
-    looks = "speedtest_tui.ui.screens.convert.Looks."
-    monkeypatch.setattr(looks + "checkpoint", lambda self, path: asked.append(("checkpoint", path)))
-    monkeypatch.setattr(looks + "suggestion", lambda self, path, form: asked.append(("suggestion", form)))
-    monkeypatch.setattr(looks + "folder", lambda self, text: asked.append(("folder", text)))
-    return asked
-
-
 async def opened(app: Any, pilot: Pilot[None], *, seen: bool = True, racing: bool = False) -> Opened:
     await pilot.pause()
-    screen = ConvertScreen(app.dashboard.bridge.caretaker, lambda: racing, convert_states.SOURCE)
+    screen = ConvertScreen(app.dashboard.worker, lambda: racing, convert_states.SOURCE)
     one = Opened(app, pilot, screen)
     app.push_screen(screen, one.answers.append)
     await pilot.pause()
@@ -88,7 +86,7 @@ async def opened(app: Any, pilot: Pilot[None], *, seen: bool = True, racing: boo
     return one
 
 
-async def test_what_is_in_a_checkpoint_and_what_it_would_become(still_app: MakeApp, still_looks: list[Any]) -> None:
+async def test_what_is_in_a_checkpoint_and_what_it_would_become(still_app: MakeApp) -> None:
     async with still_app().run_test(size=SIZE) as pilot:
         one = await opened(pilot.app, pilot, seen=False)
         assert "looking into parakeet-tdt-0.6b-v2.nemo" in one.text("source")
@@ -104,46 +102,46 @@ async def test_what_is_in_a_checkpoint_and_what_it_would_become(still_app: MakeA
         assert [forms[0][0], forms[0][-2].strip(), forms[0][-1]] == ["bfloat16", "1.24 GB", "as most are published"]
         assert [option.disabled for option in one.screen.query_one(PickList).options] == [False] * 4 + [True]
         assert "212 GB free" in one.text("status")
-        assert still_looks == [("checkpoint", convert_states.SOURCE), ("suggestion", "bfloat16")]
+        assert one.read == [("checkpoint", convert_states.SOURCE), ("suggestion", "bfloat16")]
 
 
-async def test_enter_converts_in_the_format_that_is_marked(still_app: MakeApp, still_looks: list[Any]) -> None:
+async def test_enter_converts_in_the_format_that_is_marked(still_app: MakeApp) -> None:
     async with still_app().run_test(size=SIZE) as pilot:
         one = await opened(pilot.app, pilot)
         assert one.folder.value == str(convert_states.FOLDER)
         await pilot.press("down", "down")
-        assert still_looks[-1] == ("suggestion", "float32")
+        assert one.read[-1] == ("suggestion", "float32")
         source, folder = convert_states.SOURCE, convert_states.FOLDER
         await pilot.press("enter")
-        assert one.orders.pop() == (source, folder, "float32", 0)
+        assert one.orders[-1] == (source, folder, "float32", 0)
         await pilot.press("down", "enter")
-        assert one.orders.pop() == (source, folder, "bfloat16", 8)
+        assert one.orders[-1] == (source, folder, "bfloat16", 8)
         await pilot.press("down", "enter")  # one that cannot be chosen is passed over
-        assert one.orders.pop() == (source, folder, "bfloat16", 0)
+        assert one.orders[-1] == (source, folder, "bfloat16", 0)
 
 
-async def test_another_folder_can_be_typed(still_app: MakeApp, still_looks: list[Any]) -> None:
+async def test_another_folder_can_be_typed(still_app: MakeApp) -> None:
     async with still_app().run_test(size=SIZE) as pilot:
         one = await opened(pilot.app, pilot)
         await pilot.press("tab", "end", "2", "s", "o")
         typed = f"{convert_states.FOLDER}2so"
         assert one.folder.value == typed
-        assert still_looks[-1] == ("folder", typed)
+        assert one.read[-1] == ("folder", typed)
         await pilot.press("enter")
         assert one.orders == []  # nobody has looked at that folder yet
-        await one.tell(TargetSeen(Target(Path("/elsewhere"), free=1), "an earlier text"))
+        await one.tell(TargetRead(Target(Path("/elsewhere"), free=1), "an earlier text"))
         assert one.orders == []
-        await one.tell(TargetSeen(Target(Path(typed), free=10**12), typed))
+        await one.tell(TargetRead(Target(Path(typed), free=10**12), typed))
         assert [order[1] for order in one.orders] == [Path(typed)]
         await pilot.press("tab", "escape")
         assert not one.folder.has_focus and one.answers == []  # esc leaves the field first
 
 
-async def test_what_a_person_typed_is_not_replaced(still_app: MakeApp, still_looks: list[Any]) -> None:
+async def test_what_a_person_typed_is_not_replaced(still_app: MakeApp) -> None:
     async with still_app().run_test(size=SIZE) as pilot:
         one = await opened(pilot.app, pilot)
         await pilot.press("tab", "end", "2", "tab", "down")
-        assert [kind for kind, _ in still_looks] == ["checkpoint", "suggestion", "folder"]
+        assert [kind for kind, _ in one.read] == ["checkpoint", "suggestion", "folder"]
         await one.tell(convert_states.ROOMY)  # a suggestion that comes late
         assert one.folder.value == f"{convert_states.FOLDER}2"
 
@@ -155,42 +153,40 @@ async def test_what_a_person_typed_is_not_replaced(still_app: MakeApp, still_loo
         (Target(convert_states.FOLDER, free=1_000_000_000), "does not fit: 1 GB free"),
     ],
 )
-async def test_a_folder_that_cannot_take_it_is_refused(
-    still_app: MakeApp, still_looks: list[Any], target: Target, said: str
-) -> None:
+async def test_a_folder_that_cannot_take_it_is_refused(still_app: MakeApp, target: Target, said: str) -> None:
     async with still_app().run_test(size=SIZE) as pilot:
         one = await opened(pilot.app, pilot)
-        await one.tell(TargetSeen(target))
+        await one.tell(TargetRead(target))
         assert said in one.text("note")
         await pilot.press("enter")
         assert one.orders == []
 
 
-async def test_a_file_that_is_no_checkpoint_is_one_sentence(still_app: MakeApp, still_looks: list[Any]) -> None:
+async def test_a_file_that_is_no_checkpoint_is_one_sentence(still_app: MakeApp) -> None:
     async with still_app().run_test(size=SIZE) as pilot:
         one = await opened(pilot.app, pilot, seen=False)
-        problem = "notes.nemo is no NeMo archive: download it again"
-        await one.tell(CheckpointSeen(Path("/downloads/other.nemo"), convert_states.PREVIEW))  # no longer wanted
+        problem = Advice("notes.nemo is no NeMo archive", "download it again")
+        await one.tell(CheckpointRead(Path("/downloads/other.nemo"), convert_states.PREVIEW))  # no longer wanted
         assert "looking into" in one.text("source")
-        await one.tell(CheckpointSeen(convert_states.SOURCE, problem=problem))
-        assert problem in one.text("source")
+        await one.tell(CheckpointRead(convert_states.SOURCE, advice=problem))
+        assert str(problem) in one.text("source")
         assert not {"convert-start", "convert-edit"} & one.keys
         await pilot.press("o")
         await pilot.pause()
         assert isinstance(pilot.app.screen, OpenFileScreen)
 
 
-async def test_stages_then_the_proof_then_the_race(still_app: MakeApp, still_looks: list[Any]) -> None:
+async def test_stages_then_the_proof_then_the_race(still_app: MakeApp) -> None:
     async with still_app().run_test(size=SIZE) as pilot:
         one = await opened(pilot.app, pilot)
-        one.caretaker.show(convert_states.CONVERTING)
+        one.worker.show(convert_states.CONVERTING)
         await pilot.pause()
         assert one.screen.query_one(JobPane).display
         assert not one.screen.query_one("#convert-forms").display
         assert not {"convert-start", "convert-use", "convert-pick"} & one.keys
         await pilot.press("escape")
-        assert one.app.dashboard.bridge.asked[-1] == "cancel" and one.answers == []
-        one.caretaker.show(convert_states.CONVERTED)
+        assert one.app.dashboard.worker.asked[-1] == "cancel job" and one.answers == []
+        one.worker.show(convert_states.CONVERTED)
         await pilot.pause()
         proof = one.text("parity")
         assert "largest" in proof and "0.0321" not in proof and "3.2e-02" in proof
@@ -203,11 +199,11 @@ async def test_stages_then_the_proof_then_the_race(still_app: MakeApp, still_loo
         assert one.answers == [Chosen(str(convert_states.FOLDER), "parakeet-mlx")]
 
 
-async def test_a_cancelled_or_failed_one_leads_back_to_the_choices(still_app: MakeApp, still_looks: list[Any]) -> None:
+async def test_a_cancelled_or_failed_one_leads_back_to_the_choices(still_app: MakeApp) -> None:
     async with still_app().run_test(size=SIZE) as pilot:
         one = await opened(pilot.app, pilot)
-        one.caretaker.show(convert_states.CONVERTING)
-        one.caretaker.show(convert_states.CANCELLED)
+        one.worker.show(convert_states.CONVERTING)
+        one.worker.show(convert_states.CANCELLED)
         await pilot.pause()
         assert "✗ cancelled; nothing was left behind" in one.text("note")
         assert one.screen.query_one("#convert-forms").display and not one.screen.query_one(JobPane).display
@@ -218,38 +214,38 @@ async def test_a_cancelled_or_failed_one_leads_back_to_the_choices(still_app: Ma
         assert one.answers == [None]
 
 
-async def test_escape_cancels_what_has_just_been_started(still_app: MakeApp, still_looks: list[Any]) -> None:
+async def test_escape_cancels_what_has_just_been_started(still_app: MakeApp) -> None:
     async with still_app().run_test(size=SIZE) as pilot:
         one = await opened(pilot.app, pilot)
-        one.caretaker.busy = True  # its thread has said nothing yet
+        one.worker.busy = True  # its thread has said nothing yet
         await pilot.press("escape")
-        assert one.app.dashboard.bridge.asked[-1] == "cancel" and one.answers == []
+        assert one.app.dashboard.worker.asked[-1] == "cancel job" and one.answers == []
 
 
-async def test_a_conversion_that_already_runs_is_shown(still_app: MakeApp, still_looks: list[Any]) -> None:
+async def test_a_conversion_that_already_runs_is_shown(still_app: MakeApp) -> None:
     async with still_app().run_test(size=SIZE) as pilot:
         app: Any = pilot.app
         await pilot.pause()
-        app.dashboard.bridge.caretaker.show(convert_states.CONVERTING)
+        app.dashboard.worker.show(convert_states.CONVERTING)
         await pilot.press("k")
         await pilot.pause()
         screen = app.screen
         assert isinstance(screen, ConvertScreen)  # nothing is asked
         assert screen.query_one(JobPane).display
-        failed = replace(convert_states.CANCELLED, sentence="no space is left: free some")
-        app.dashboard.bridge.caretaker.show(failed)
+        failed = replace(convert_states.CANCELLED, summary="no space is left: free some")
+        app.dashboard.worker.show(failed)
         await pilot.pause()
         assert "✗ no space is left: free some" in str(screen.query_one("#convert-source", Static).render())
 
 
-async def test_nothing_starts_during_a_race_or_other_work(still_app: MakeApp, still_looks: list[Any]) -> None:
+async def test_nothing_starts_during_a_race_or_other_work(still_app: MakeApp) -> None:
     async with still_app().run_test(size=SIZE) as pilot:
         one = await opened(pilot.app, pilot, racing=True)
         await pilot.press("enter")
         assert one.orders == []
     async with still_app().run_test(size=SIZE) as pilot:
         one = await opened(pilot.app, pilot)
-        one.caretaker.show(replace(convert_states.CONVERTING, kind="download"))
+        one.worker.show(replace(convert_states.CONVERTING, kind="download"))
         await pilot.press("enter")
         assert one.orders == []
         assert one.screen.query_one("#convert-forms").display  # a download is no conversion
@@ -296,7 +292,12 @@ async def test_a_chosen_model_becomes_the_size_and_its_backend_races(still_app: 
 
 
 def test_counts_as_people_say_them() -> None:
-    assert [count(n) for n in (9_370, 1_110_000, 617_800_000, 1_050_000_000)] == ["9,370", "1.11 M", "618 M", "1.05 G"]
+    assert [parameters(n) for n in (9_370, 1_110_000, 617_800_000, 1_050_000_000)] == [
+        "9,370",
+        "1.11 M",
+        "618 M",
+        "1.05 G",
+    ]
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
@@ -313,23 +314,23 @@ async def test_a_real_checkpoint(still_app: MakeApp, places: Path, cancel: bool)
     async with still_app().run_test(size=(120, 40)) as pilot:
         app: Any = pilot.app
         await pilot.pause()
-        caretaker = Caretaker(app.dashboard.post_message)
-        screen = ConvertScreen(caretaker, path=FIXTURES / "tdt.nemo")
+        worker = Worker(app.dashboard.post_message)
+        screen = ConvertScreen(worker, path=FIXTURES / "tdt.nemo")
         answers: list[Chosen | None] = []
         app.push_screen(screen, answers.append)
         folder = converted_folder() / "tdt"
         await until(pilot, lambda: screen.is_mounted and screen.query_one(Input).value != "")
         assert "Parakeet TDT" in str(screen.query_one("#convert-source", Static).render())
         await pilot.press("enter")
-        await until(pilot, lambda: caretaker.view is not None)
+        await until(pilot, lambda: worker.view is not None)
         if cancel:
             await pilot.press("escape")
-            await until(pilot, lambda: not caretaker.busy)
+            await until(pilot, lambda: not worker.busy)
             assert list(converted_folder().glob("*")) == []
             note = screen.query_one("#convert-note", Static)
             await until(pilot, lambda: "nothing was left behind" in str(note.render()))
             return
-        await until(pilot, lambda: not caretaker.busy)
+        await until(pilot, lambda: not worker.busy)
         await until(pilot, lambda: "✓ within" in str(screen.query_one("#convert-parity", Static).render()))
         assert {path.name for path in folder.iterdir()} >= {"config.json", "model.safetensors", "conversion.json"}
         await pilot.press("s")

@@ -1,4 +1,4 @@
-"""The dashboard through Pilot: every key, every state, with a bridge that starts nothing."""
+"""The dashboard through Pilot: every key, every state, with a worker that starts nothing."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from speedtest_tui.ui.workers.messages import BackendsKnown, ClipRefused, Models
 MakeApp = Callable[..., SpeedtestApp]
 
 
-def bridge_of(app: SpeedtestApp) -> states.StillBridge:
-    bridge = app.dashboard.bridge
-    assert isinstance(bridge, states.StillBridge)
-    return bridge
+def worker_of(app: SpeedtestApp) -> states.StillWorker:
+    worker = app.dashboard.worker
+    assert isinstance(worker, states.StillWorker)
+    return worker
 
 
 def bars(app: SpeedtestApp) -> list[str]:
@@ -44,8 +44,8 @@ async def test_opens_with_every_backend_waiting_and_fills_in(still_app: MakeApp)
     app = still_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        assert bridge_of(app).asked[:2] == ["load None", "look_around"]
-        assert "look_up nano" in bridge_of(app).asked
+        assert worker_of(app).asked[:2] == ["load None", "look_around"]
+        assert "look_up nano" in worker_of(app).asked
         assert [bar.split()[1] for bar in bars(app)] == [entry.name for entry in states.PLAN.backends]
         assert "interview.m4a" in str(app.screen.query_one("#clip-name", Static).render())
         assert states.MACHINE in str(app.screen.query_one(StatusLine).render())
@@ -55,16 +55,16 @@ async def test_autostart_waits_for_the_clip_and_the_backends(still_app: MakeApp)
     app = still_app(autostart=True)
     async with app.run_test() as pilot:
         await pilot.pause()
-        assert bridge_of(app).asked.count("start nano x3 on interview.m4a") == 1
+        assert worker_of(app).asked.count("start nano x3 on interview.m4a") == 1
 
 
 async def test_without_autostart_enter_starts_the_race_once(still_app: MakeApp) -> None:
     app = still_app()
     async with app.run_test() as pilot:
         await pilot.pause()
-        assert not any(asked.startswith("start") for asked in bridge_of(app).asked)
+        assert not any(asked.startswith("start") for asked in worker_of(app).asked)
         await pilot.press("enter", "enter")
-        assert bridge_of(app).asked.count("start nano x3 on interview.m4a") == 1
+        assert worker_of(app).asked.count("start nano x3 on interview.m4a") == 1
 
 
 async def test_footer_offers_only_what_can_be_done_now(still_app: MakeApp) -> None:
@@ -72,10 +72,10 @@ async def test_footer_offers_only_what_can_be_done_now(still_app: MakeApp) -> No
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert footer_keys(app)[:3] == ["record", "run", "open"]
-        bridge_of(app).show(states.running())
+        worker_of(app).show(states.running())
         await pilot.pause()
         assert footer_keys(app)[:2] == ["cancel", "open"]
-        bridge_of(app).show(states.finished())
+        worker_of(app).show(states.finished())
         await pilot.pause()
         assert {"run", "copy", "sessions"} <= set(footer_keys(app))
         assert footer_keys(app)[-2:] == ["help", "quit"]
@@ -86,10 +86,10 @@ async def test_escape_cancels_and_the_rows_say_so(still_app: MakeApp) -> None:
     app = still_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        bridge_of(app).show(states.running())
+        worker_of(app).show(states.running())
         await pilot.press("escape")
-        assert bridge_of(app).asked[-1] == "cancel"
-        bridge_of(app).show(states.cancelled())
+        assert worker_of(app).asked[-1] == "cancel"
+        worker_of(app).show(states.cancelled())
         await pilot.pause()
         assert "cancelled: after 1 of 3 runs" in bars(app)[0]
         assert "cancelled" in str(app.screen.query_one(StatusLine).render())
@@ -99,10 +99,10 @@ async def test_rows_keep_their_place_while_racing_and_are_ranked_after(still_app
     app = still_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        bridge_of(app).show(states.running())
+        worker_of(app).show(states.running())
         await pilot.pause()
         assert [bar.split()[1] for bar in bars(app)] == [row.backend for row in states.running().rows]
-        bridge_of(app).show(states.finished())
+        worker_of(app).show(states.finished())
         await pilot.pause()
         names = ["mlx-whisper", "transformers", "pocketsphinx", "parakeet-mlx", "whisper-mps"]
         assert [bar.split()[1] for bar in bars(app)] == names
@@ -118,7 +118,7 @@ async def test_transcripts_show_texts_errors_and_warnings(still_app: MakeApp) ->
     app = still_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        bridge_of(app).show(states.finished())
+        worker_of(app).show(states.finished())
         await pilot.pause()
         shown = [[str(part.render()) for part in line.query(Static)] for line in app.screen.query(TranscriptLine)]
         assert shown[0] == ["mlx-whisper", states.TEXT, "WER 0 %"]
@@ -126,7 +126,7 @@ async def test_transcripts_show_texts_errors_and_warnings(still_app: MakeApp) ->
         assert shown[1][2] == "WER 12 %"
         assert shown[2][1].endswith("! its text differed between runs")
         assert shown[4][1] == ("✗ failed: its process crashed (segmentation fault, SIGSEGV) while it was loading")
-        bridge_of(app).show(states.loading())
+        worker_of(app).show(states.loading())
         await pilot.pause()
         assert [str(line.query_one(".name", Static).render()) for line in app.screen.query(TranscriptLine)] == [
             "parakeet-mlx"
@@ -139,7 +139,7 @@ async def test_markup_in_a_transcript_or_error_is_text(still_app: MakeApp) -> No
         await pilot.pause()
         row = states.ran("mlx-whisper", (0.4,), text="[bold]not markup[/bold] [")
         snapshot = states.running()
-        bridge_of(app).show(type(snapshot)((row, *snapshot.rows[1:]), "racing"))
+        worker_of(app).show(type(snapshot)((row, *snapshot.rows[1:]), "racing"))
         await pilot.pause()
         line = next(iter(app.screen.query(TranscriptLine)))
         assert str(line.query_one(".text", Static).render()) == "[bold]not markup[/bold] ["
@@ -155,7 +155,7 @@ async def test_a_refused_clip_is_explained_and_nothing_starts(still_app: MakeApp
         name = app.screen.query_one("#clip-name", Static)
         assert name.display
         assert "a.txt is not audio: name an audio [or] video file" in str(name.render())
-        assert not any(asked.startswith("start") for asked in bridge_of(app).asked)
+        assert not any(asked.startswith("start") for asked in worker_of(app).asked)
 
 
 async def test_enter_without_a_clip_races_the_built_in_one(still_app: MakeApp) -> None:
@@ -165,8 +165,8 @@ async def test_enter_without_a_clip_races_the_built_in_one(still_app: MakeApp) -
         assert app.dashboard.clip is None
         await pilot.press("enter")
         await pilot.pause()
-        assert bridge_of(app).asked[-1] == "start nano x3 on interview.m4a"
-        assert "load None" in bridge_of(app).asked
+        assert worker_of(app).asked[-1] == "start nano x3 on interview.m4a"
+        assert "load None" in worker_of(app).asked
 
 
 async def test_backends_of_installed_packages_join_before_a_race_and_not_during_one(still_app: MakeApp) -> None:
@@ -177,7 +177,7 @@ async def test_backends_of_installed_packages_join_before_a_race_and_not_during_
         app.dashboard.post_message(BackendsKnown((*states.PLAN.backends, extra)))
         await pilot.pause()
         assert bars(app)[-1].split()[1] == "toy"
-        bridge_of(app).show(states.running())
+        worker_of(app).show(states.running())
         app.dashboard.post_message(BackendsKnown(states.PLAN.backends))
         await pilot.pause()
         assert len(app.dashboard.plan.backends) == len(states.PLAN.backends) + 1
@@ -201,7 +201,7 @@ async def test_q_leaves_in_every_state(still_app: MakeApp) -> None:
         app = still_app()
         async with app.run_test() as pilot:
             await pilot.pause()
-            bridge_of(app).show(state())
+            worker_of(app).show(state())
             await pilot.press("q")
             if not state().ended:
                 await pilot.press("y")
@@ -214,7 +214,7 @@ async def test_every_binding_can_be_found_in_the_palette_or_footer(still_app: Ma
         await pilot.pause()
         for snapshot in (None, states.running()):
             if snapshot:
-                bridge_of(app).show(snapshot)
+                worker_of(app).show(snapshot)
                 await pilot.pause()
             titles = {command.title.lower() for command in app.get_system_commands(app.screen)}
             assert {"help", "quit", "cancel" if snapshot else "run"} <= titles
@@ -227,7 +227,7 @@ async def test_resizing_while_racing_keeps_everything_in_place(still_app: MakeAp
     app = still_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        bridge_of(app).show(states.running())
+        worker_of(app).show(states.running())
         for size in ((80, 24), (60, 15), (20, 5), (200, 60), (120, 40)):
             await pilot.resize_terminal(*size)
             await pilot.pause()
@@ -268,10 +268,10 @@ async def test_n_begins_anew_unless_a_race_is_under_way(still_app: MakeApp) -> N
     app = still_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        bridge_of(app).show(states.running())
+        worker_of(app).show(states.running())
         await pilot.press("n")
         assert app.dashboard.clip is not None
-        bridge_of(app).show(states.finished())
+        worker_of(app).show(states.finished())
         await pilot.pause()
         await pilot.press("n")
         await pilot.pause()
@@ -285,12 +285,12 @@ async def test_y_copies_the_results_as_markdown(still_app: MakeApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
         await pilot.press("y")
-        assert not any(asked.startswith("copy") for asked in bridge_of(app).asked)
-        bridge_of(app).show(states.finished())
+        assert not any(asked.startswith("copy") for asked in worker_of(app).asked)
+        worker_of(app).show(states.finished())
         await pilot.pause()
         await pilot.press("y")
         await pilot.pause()
-        assert bridge_of(app).asked[-1].startswith("copy **mlx-whisper is 1.33")
+        assert worker_of(app).asked[-1].startswith("copy **mlx-whisper is 1.33")
         assert app.clipboard.startswith("**mlx-whisper is 1.33")
 
 
@@ -298,7 +298,7 @@ async def test_a_shows_transcripts_side_by_side_then_each_alone(still_app: MakeA
     app = still_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        bridge_of(app).show(states.finished())
+        worker_of(app).show(states.finished())
         await pilot.pause()
         lines = list(app.screen.query(TranscriptLine))
         await pilot.press("a")

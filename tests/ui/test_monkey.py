@@ -88,7 +88,7 @@ async def test_random_keys_and_resizes(
             if monkey.random() < 0.5:
                 await pilot.resize_terminal(monkey.choice(WIDTHS), monkey.choice(HEIGHTS))
             else:
-                app.dashboard.bridge.show(monkey.choice(SNAPSHOTS)())  # type: ignore[attr-defined]
+                app.dashboard.worker.show(monkey.choice(SNAPSHOTS)())  # type: ignore[attr-defined]
             await settled(app, pilot)
             consistent(app)
     assert leaving

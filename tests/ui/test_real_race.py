@@ -15,7 +15,7 @@ from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.core.sessions import store
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.workers.request import Request
+from speedtest_tui.ui.workers.settings import Request
 
 POCKETSPHINX = tuple(entry for entry in BUILT_IN if entry.name == "pocketsphinx")
 CHILD = "speedtest_tui.core.race.child"
@@ -63,6 +63,6 @@ async def test_quitting_in_any_phase_leaves_no_child_and_keeps_the_session(app: 
         # Phases may be shorter than a message takes: the named one or any later one will do.
         await until(app, lambda snapshot: snapshot.rows[0].phase in seen[seen.index(phase) :])
         await pilot.press("ctrl+c")
-    app.dashboard.bridge.close()
+    app.dashboard.worker.close()
     assert not raced()
     assert len([session for session in store.sessions() if isinstance(session, store.Session)]) == 1

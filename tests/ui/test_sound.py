@@ -49,11 +49,11 @@ def text(app: SpeedtestApp, name: str) -> str:
 
 
 def asked(app: SpeedtestApp) -> list[str]:
-    return [what for what in app.dashboard.bridge.asked if what.startswith("microphone")]  # type: ignore[attr-defined]
+    return [what for what in app.dashboard.worker.asked if what.startswith("microphone")]  # type: ignore[attr-defined]
 
 
 async def post(app: SpeedtestApp, pilot: Any, *messages: Any) -> None:
-    await pilot.pause()  # what the bridge reports at the start comes first
+    await pilot.pause()  # what the worker reports at the start comes first
     for message in messages:
         app.dashboard.post_message(message)
     await pilot.pause()
@@ -95,7 +95,7 @@ async def test_a_key_records_and_the_same_key_takes_the_clip(still_app: MakeApp,
         ]
         await post(app, pilot, ClipReady(states.clip_view(warnings=("5 samples are clipped",))))
         assert "! 5 samples are clipped" in text(app, "level")
-        assert not any(what.startswith("start") for what in app.dashboard.bridge.asked)  # type: ignore[attr-defined]
+        assert not any(what.startswith("start") for what in app.dashboard.worker.asked)  # type: ignore[attr-defined]
 
 
 async def test_a_recording_that_ends_by_itself_is_taken(still_app: MakeApp) -> None:
@@ -121,7 +121,7 @@ async def test_nothing_is_recorded_while_a_race_is_under_way(still_app: MakeApp)
     app = still_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        app.dashboard.bridge.show(states.running())  # type: ignore[attr-defined]
+        app.dashboard.worker.show(states.running())  # type: ignore[attr-defined]
         await pilot.press("r", "p")
         assert not {"microphone record", "microphone play"} & set(asked(app))
 

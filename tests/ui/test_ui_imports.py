@@ -31,7 +31,7 @@ from backends.registry import BUILT_IN
 from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.workers.request import Request
+from speedtest_tui.ui.workers.settings import Request
 
 async def race():
     entries = tuple(entry for entry in BUILT_IN if entry.name == "pocketsphinx")

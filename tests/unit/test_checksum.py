@@ -12,6 +12,8 @@ import pytest
 from caches import CHECKPOINT, GOOD, SPEC, flip, found_corrupt, payload, put, sha256
 
 from backends.base import BackendEntry, ModelSpec, RequiredFile
+from speedtest_tui.core.jobs.checksum import Checksum, Sums
+from speedtest_tui.core.jobs.job import JobView, words
 from speedtest_tui.core.locations import checksums_file
 from speedtest_tui.core.models import hashes as hashing
 from speedtest_tui.core.models.hashes import checksum, with_hash, without_hash
@@ -177,3 +179,27 @@ def test_a_file_that_cannot_be_read_is_a_fault(hub: Path, monkeypatch: pytest.Mo
     assert {fault.kind for fault in faults} == {"unreadable"}
     assert faults[0].detail == "config.json cannot be read: input/output error"
     assert verdict(snapshot / WEIGHTS) is None
+
+
+def test_the_job_says_what_is_damaged_and_how_many_were_compared(hub: Path) -> None:
+    weights = put(hub, manifest=True) / WEIGHTS
+    good = Checksum([look()])
+    good.run()
+    assert good.result == Sums(2, (), ())
+    assert (good.view.state, words(good.view.rows[0])) == ("done", "2 files have the hash that they should have")
+    flip(weights)
+    bad = Checksum([look()])
+    seen: list[JobView] = []
+    bad.listener = seen.append
+    bad.run()
+    assert bad.result is not None and [fault.name for fault in bad.result.wrong] == [WEIGHTS]
+    assert bad.view.state == "failed" and bad.view.summary.startswith("1 damaged: weights.safetensors does not match")
+    assert any(row.share is not None for view in seen for row in view.rows)
+
+
+def test_a_cancelled_job_has_no_result(hub: Path) -> None:
+    put(hub)
+    job = Checksum([look()])
+    job.cancel()
+    job.run()
+    assert (job.view.state, job.result) == ("cancelled", None)

@@ -27,7 +27,6 @@ from speedtest_tui.core.repair import trash
 from speedtest_tui.core.repair.apply import Application
 from speedtest_tui.core.repair.copying import plan_copy
 from speedtest_tui.core.repair.plan import plan
-from speedtest_tui.core.repair.recheck import Aftercare
 from speedtest_tui.core.repair.step import Step
 from speedtest_tui.core.repair.undo import find, undo
 
@@ -301,18 +300,6 @@ def test_a_cancelled_application_says_so_in_every_row(hf: Path) -> None:  # noqa
     assert [row.state for row in application.snapshot.rows] == ["cancelled"]
     assert application.snapshot.state == "cancelled"
     assert planned(SPEC).chosen
-
-
-def test_the_models_are_examined_afterwards(hf: Path) -> None:  # noqa: F811
-    put(hf, manifest=True, ref=False)
-    seen = []
-    application = Application(planned(SPEC).chosen, seen.append, aftercare=Aftercare(reports(SPEC)))
-    application.start()
-    application.join()
-    (check,) = application.snapshot.checks
-    assert (check.model, check.cache, check.ok) == ("org/name", "hf", True)
-    assert [snapshot.state for snapshot in seen][-1] == "done"
-    assert "checking" in {snapshot.state for snapshot in seen}
 
 
 REPAIR = """

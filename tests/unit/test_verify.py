@@ -19,7 +19,9 @@ from backends.base import BackendEntry, Location, ModelSpec, Transcription
 from backends.checks import not_a_number, repetition_loop
 from backends.registry import BUILT_IN, create
 from speedtest_tui.core.jobs import verify as module
-from speedtest_tui.core.jobs.verify import disqualified, tone, verify
+from speedtest_tui.core.jobs.job import JobView, words
+from speedtest_tui.core.jobs.verify import Verify, disqualified, tone, verify
+from speedtest_tui.core.models.inspect import inspect_model
 from speedtest_tui.core.models.status import Verification
 from speedtest_tui.core.process import parent
 from speedtest_tui.core.race import watch as stall
@@ -67,7 +69,7 @@ def test_a_model_that_loads(mark: str) -> None:
         (faulty.Explains, ("the weights are for another model: fetch them again",)),
         (faulty.OutOfMemory, ("ran out of memory",)),
         (faulty.Segfault, ("segmentation fault, SIGSEGV", "while it was loading its model")),
-        (faulty.KillsItself, ("was killed (SIGKILL)", "memory runs out", "while it was transcribing a tone")),
+        (faulty.KillsItself, ("was killed (SIGKILL)", "memory runs out", "while it was transcribing a test tone")),
         (faulty.ExitsWithCode, ("exit code 3", "cannot open the secret device")),
         (faulty.ExitsQuietly, ("ended without a word",)),
         (faulty.ExitsWhenMadeInChild, ("exit code 9", "while it was starting")),
@@ -133,8 +135,8 @@ def test_a_slow_load_is_no_failure() -> None:
     [
         (hanging.HangsInImport, f"nothing happened for {STALL_S} s while it was importing its library"),
         (hanging.HangsInLoad, f"nothing happened for {STALL_S} s while it was loading its model"),
-        (hanging.HoldsTheLockInRun, f"nothing happened for {STALL_S} s while it was transcribing a tone"),
-        (hanging.HangsWithAGrandchild, f"nothing happened for {STALL_S} s while it was transcribing a tone"),
+        (hanging.HoldsTheLockInRun, f"nothing happened for {STALL_S} s while it was transcribing a test tone"),
+        (hanging.HangsWithAGrandchild, f"nothing happened for {STALL_S} s while it was transcribing a test tone"),
         (hanging.LoopsForEver, f"busy for {2 * STALL_S:g} s without getting further while it was loading its model"),
     ],
 )
@@ -191,6 +193,44 @@ def test_a_listener_that_fails_leaves_no_child(mark: str) -> None:
 
     with pytest.raises(RuntimeError, match="the screen is gone"):
         verify(entry(hanging.HangsInLoad), SPEC, HERE, on_change, threading.Event())
+    assert none_left(mark)
+
+
+def test_the_job_has_a_row_for_each_model_that_can_be_loaded(places: Path, mark: str) -> None:
+    entries = (entry(well.Well), entry(faulty.RaisesInLoad), entry(checked.SaysSo))
+    missing = inspect_model(entries[2], ModelSpec("hub", "org/missing"), ("tiny",))
+    job = Verify([*(inspect_model(one, SPEC, ("tiny",)) for one in entries[:2]), missing], entries)
+    seen: list[JobView] = []
+    job.listener = seen.append
+    job.run()
+    good, bad = job.view.rows
+    assert (good.title, good.state, good.backends) == ("Well model", "done", ("Well",))
+    assert words(good).startswith("loads and transcribes, loaded in ")
+    assert (bad.state, words(bad)) == ("failed", check(faulty.RaisesInLoad).message)
+    assert {row.note for view in seen for row in view.rows} >= {"loading its model", "transcribing a test tone"}
+    assert [one.ok for one in job.result or ()] == [True, False]
+    assert (job.view.state, job.view.summary) == ("failed", f"1 verified, 1 failed: {bad.advice}")
+    # What was found is remembered.
+    assert [inspect_model(one, SPEC, ("tiny",)).verified is not None for one in entries[:2]] == [True, True]
+    assert none_left(mark)
+
+
+def test_a_result_that_cannot_be_kept_is_said(places: Path) -> None:
+    (places / "data").write_text("in the way")
+    job = Verify([inspect_model(entry(well.Well), SPEC, ("tiny",))], [entry(well.Well)])
+    job.run()
+    (one,) = job.result or ()
+    assert one.ok and one.advice is not None
+    assert "not kept: " in words(job.view.rows[0])
+
+
+def test_cancelling_the_job_ends_its_child(places: Path, mark: str) -> None:
+    entries = (entry(hanging.IgnoresSigterm), entry(well.Well))
+    job = Verify([inspect_model(one, SPEC, ("tiny",)) for one in entries], entries)
+    job.listener = lambda view: job.cancel() if view.rows[0].note == "loading its model" else None
+    job.run()
+    assert [row.state for row in job.view.rows] == ["cancelled", "cancelled"]
+    assert (job.view.state, job.view.summary) == ("cancelled", "2 cancelled")
     assert none_left(mark)
 
 

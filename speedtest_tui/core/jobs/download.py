@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from backends.base import Advice
+from speedtest_tui.core import disk
 from speedtest_tui.core.download.queue import Downloads
-from speedtest_tui.core.download.request import DownloadRow, Patience, Request, request_for
+from speedtest_tui.core.download.request import DownloadRow, Patience, Request, headline, request_for
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.jobs.job import WAIT_S, Job, JobRow, RowState, counted
 from speedtest_tui.core.models.inspect import explained
@@ -166,8 +167,7 @@ class Download(Job[Downloaded]):
                 try:
                     downloads.add(with_damaged(one))
                 except OSError as error:
-                    what = f"{error.filename or one.request.root}: {error.strerror or error}"
-                    advice = Advice(what, "make the cache writable, then download again")
+                    advice = disk.advice(error, one.request.root)
                     instead[index] = replace(instead[index], state="failed", advice=advice)
         while not downloads.join(WAIT_S):
             if self._cancelled.is_set():
@@ -208,15 +208,9 @@ def download_row(row: DownloadRow, backends: tuple[str, ...]) -> JobRow:
     elif state == "failed" and row.advice:
         advice = row.advice
     elif state == "running":
-        note = ", ".join(filter(None, (_doing(row), row.note)))
+        # Which file arrives is of no interest beside how much does.
+        note = row.note if row.state == "downloading" else ", ".join(filter(None, (headline(row), row.note)))
     elif state == "done":
         note = row.note or (f"{amount(row.bytes)}, verified" if row.received else "all of it was there")
     moving = {"bytes": row.bytes, "total": row.total, "speed": row.speed, "eta_s": row.eta_s}
     return JobRow(row.request.source, row.request.name, state, note, advice, **moving, backends=backends)  # type: ignore[arg-type]
-
-
-def _doing(row: DownloadRow) -> str:
-    """What the figures do not say by themselves."""
-    if row.state == "contacting":
-        return f"contacting {row.request.host}"
-    return f"verifying {row.file}" if row.state == "checking" else ""

@@ -84,6 +84,7 @@ def words(row: JobRow) -> str:
 class JobView:
     """A whole job at one moment.
 
+    subject: the one thing that it works on, such as a file's name, or empty
     summary: one line that says how it ended, and what to do where it failed; empty before
     result: what the job hands out where it came to its end, of the type that its class names
     """
@@ -94,6 +95,7 @@ class JobView:
     state: JobState = "running"
     summary: str = ""
     result: object = None
+    subject: str = ""
 
     @property
     def over(self) -> bool:
@@ -115,13 +117,13 @@ class Job(Background, Generic[Result]):
     listener: called in the job's thread after each change; must return at once
     view: the newest state
     result: once the job has ended; None where it was cancelled before there was one
-    error: what `work` raised and nobody foresaw, which the front end has to report; a UserError is the summary instead
+    error: what `work` raised. Of a UserError the rows and the summary speak; anything else nobody foresaw
     """
 
-    def __init__(self, kind: JobKind, title: str, rows: Sequence[JobRow] = ()) -> None:
+    def __init__(self, kind: JobKind, title: str, rows: Sequence[JobRow] = (), subject: str = "") -> None:
         super().__init__(kind)
         self.listener: Publish = lambda _: None
-        self.view = JobView(kind, title, tuple(rows))
+        self.view = JobView(kind, title, tuple(rows), subject=subject)
         self.result: Result | None = None
         self.error: Exception | None = None
 
@@ -131,6 +133,9 @@ class Job(Background, Generic[Result]):
             self.listener(self.view)
             super().run()
         except UserError as error:
+            self.error = error
+            rows = self.view.rows
+            self.show([replace(r, state="failed", advice=error.advice) if r.state == "running" else r for r in rows])
             self.end(str(error), failed=True)
         except Exception as error:
             self.error = error

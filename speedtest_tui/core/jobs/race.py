@@ -1,4 +1,8 @@
-"""Turning an ended race into a document and keeping it, at once and in the thread that ended it."""
+"""Keeping a race: its document and folder, its texts beside one another, and how it compares with the one before.
+
+keep = Keeper(plan, clip)
+race = Race(plan, clip, changed, ended=lambda snapshot: keep(snapshot)); race.start()
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speedtest_tui.core import host
+from speedtest_tui.core.accuracy.agreement import mark
+from speedtest_tui.core.accuracy.words import Word
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.core.sessions import store
+from speedtest_tui.core.sessions.compare import compare, previous_of
 from speedtest_tui.core.sessions.document import Document, build
 
 
@@ -42,3 +49,21 @@ class Keeper:
             return Kept(document, store.save(document, self._clip))
         except OSError as error:
             return Kept(document, problem=f"the session could not be saved ({error.strerror or error})")
+
+
+def marks_of(snapshot: RaceSnapshot) -> dict[str, tuple[Word, ...]]:
+    """The texts of a race, each with the words marked that the majority of the valid ones has not."""
+    texts = {row.backend: row.transcription.text for row in snapshot.rows if row.transcription}
+    return mark(texts, [row.backend for row in snapshot.rows if row.status == "ok"])
+
+
+def headline_since(kept: Kept) -> str:
+    """How a kept race compares with the previous one on the same clip or plan, in one sentence; else empty."""
+    session = store.read(kept.folder) if kept.folder else None
+    if not isinstance(session, store.Session) or session.document.state != "done":
+        return ""
+    previous = previous_of(session, store.sessions())
+    if previous is None:
+        return ""
+    began = datetime.datetime.fromisoformat(previous.document.started).astimezone()
+    return f"since {began:%Y-%m-%d %H:%M}: {compare(previous.document, session.document).headline}"

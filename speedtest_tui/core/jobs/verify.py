@@ -1,7 +1,11 @@
-"""Loading a model for real, in its engine's own child process, and letting it transcribe one second of tone.
+"""Verifying models: each is loaded for real, in its engine's own child process, and transcribes one second of a tone.
+
+    job = Verify(reports, entries)           # those of `reports` that a race could load
+    job.start(); job.join()
+    for one in job.result: one.report, one.verification, one.advice
 
 The child is the one that races use: offline, in a process group of its own, watched by its progress and not by a clock.
-What comes of it is a sentence; nothing that a library does can harm this process.
+What comes of it is a sentence that is remembered; nothing that a library does can harm this process.
 """
 
 from __future__ import annotations
@@ -14,14 +18,19 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any
 
-from backends.base import SAMPLE_RATE, BackendEntry, Location, ModelSpec, Transcription
+from backends.base import SAMPLE_RATE, Advice, BackendEntry, Location, ModelSpec, Transcription
 from backends.checks import repetition_loop
+from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.jobs.job import Job, JobRow, counted
 from speedtest_tui.core.models.fingerprint import fingerprint, libraries
+from speedtest_tui.core.models.inspect import find, location_of
 from speedtest_tui.core.models.remembered import remember
 from speedtest_tui.core.models.status import ModelReport, Outcome, Verification
+from speedtest_tui.core.models.wording import model_name
 from speedtest_tui.core.process.lines import Failed, Message
 from speedtest_tui.core.process.parent import Child, Ended
 from speedtest_tui.core.race.events import CHILD, MESSAGES, Assignment, ModelLoaded, Transcribe, Transcribed, apply
@@ -29,14 +38,11 @@ from speedtest_tui.core.race.prepare import assign, shared_samples
 from speedtest_tui.core.race.row import WORDS, Row
 from speedtest_tui.core.race.watch import DEFAULT_STALL_S, StallWatch
 
-if TYPE_CHECKING:
-    from speedtest_tui.core.repair.recheck import Load
-
 TONE_HZ, TONE_AMPLITUDE = 440.0, 0.1
 TICK_S = 0.1
 """How often vital signs are read, progress is told and a wish to cancel is noticed."""
 
-DOING = {**WORDS, "running": "transcribing a tone"}
+DOING = {**WORDS, "running": "transcribing a test tone"}
 
 MESSAGE_MAX = 500
 """Characters of a reason: libraries have been seen to name every tensor of a file in one line."""
@@ -72,7 +78,7 @@ def verify(
     timeout: float | None = None,
     chosen: Sequence[tuple[str, str]] = (),
 ) -> Verification | None:
-    """Load a model from where it lies and transcribe a tone with it; blocks until that is done or has failed.
+    """Load a model from where it lies and transcribe a test tone with it; blocks until that is done or has failed.
 
     chosen: what the backend is set to, as names and values
     timeout: seconds without any progress after which to give up; None for those of a race
@@ -96,29 +102,111 @@ def verify(
     return Verification(outcome, message, str(location.path or ""), seconds, files, now)
 
 
-def loading(entries: Sequence[BackendEntry], timeout: float | None = None) -> Load:
-    """What a repair verifies its models with, and remembers the outcome: `timeout` as in `verify`."""
-    by_name = {entry.name: entry for entry in entries}
+def verify_and_remember(
+    entry: BackendEntry,
+    spec: ModelSpec,
+    location: Location,
+    on_change: OnChange,
+    cancelled: threading.Event,
+    *,
+    timeout: float | None = None,
+    chosen: Sequence[tuple[str, str]] = (),
+) -> tuple[Verification | None, Advice | None]:
+    """As `verify`, and the outcome is kept for later starts; second, why it could not be kept."""
+    verification = verify(entry, spec, location, on_change, cancelled, timeout=timeout, chosen=chosen)
+    if verification is not None:
+        try:
+            remember(entry.name, verification)
+        except UserError as error:
+            return verification, error.advice
+    return verification, None
 
-    def load(
-        report: ModelReport, location: Location, cancelled: threading.Event, tell: Callable[[str], None]
-    ) -> Verification | None:
-        entry, spec = by_name.get(report.backend), report.spec
-        if entry is None or spec is None:
-            return None
 
-        def on_change(phase: str, _seconds: float) -> None:
-            tell(f"{report.backend}: {DOING[phase]}")
+def spec_that_runs(report: ModelReport) -> ModelSpec | None:
+    """The model that a race would load: the one asked for, the fallback, or None."""
+    if report.spec is None or report.unavailable or report.location is None:
+        return None
+    if report.spec.kind == "embedded" or location_of(report.spec, report.states) is not None:
+        return report.spec
+    return report.fallback.spec if report.fallback else None
 
-        verified = verify(entry, spec, location, on_change, cancelled, timeout=timeout, chosen=report.options)
-        if verified is not None:
-            try:
-                remember(entry.name, verified)
-            except UserError as error:
-                tell(str(error))
-        return verified
 
-    return load
+@dataclass(frozen=True)
+class Verified:
+    """One model. `verification` is None where its files have gone meanwhile, or where it was cancelled.
+
+    advice: why there is no verification, or why it could not be kept
+    """
+
+    report: ModelReport
+    verification: Verification | None = None
+    advice: Advice | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it loads and transcribes."""
+        return self.verification is not None and self.verification.ok
+
+
+class Verify(Job[tuple[Verified, ...]]):
+    """Verify models one after the other. Those that no race could load, as they are not on this machine, are left out.
+
+    entries: the backends of the reports
+    timeout: seconds without any progress after which to give up on one; None for those of a race
+    """
+
+    def __init__(
+        self, reports: Sequence[ModelReport], entries: Sequence[BackendEntry], timeout: float | None = None
+    ) -> None:
+        found = [(report, spec) for report in reports if (spec := spec_that_runs(report)) is not None]
+        titles = [f"{report.backend} {model_name(report)}" for report, _ in found]
+        rows = [
+            JobRow(f"{report.backend} {spec.source}", title, backends=(report.backend,))
+            for (report, spec), title in zip(found, titles, strict=True)
+        ]
+        super().__init__("verify", "Verify", rows)
+        self._models = found
+        self._entries = {entry.name: entry for entry in entries}
+        self._timeout = timeout
+
+    def work(self) -> None:
+        verified = []
+        for index, (report, spec) in enumerate(self._models):
+            if self._cancelled.is_set():
+                break
+            self.change(index, state="running", note=DOING["preparing"])
+            one = self._verify(index, report, spec)
+            verified.append(one)
+            if one.verification is None and self._cancelled.is_set():
+                break
+            self.change(index, **ended(one.verification, one.advice))
+        failed = any(not one.ok for one in verified)
+        self.end(counted(self.view.rows, "verified"), result=tuple(verified), failed=failed)
+
+    def _verify(self, index: int, report: ModelReport, spec: ModelSpec) -> Verified:
+        location = find(spec, self._cancelled)
+        if isinstance(location, Advice):
+            return Verified(report, advice=location)
+
+        def on_change(phase: str, seconds: float) -> None:
+            self.change(index, note=DOING[phase], seconds=seconds)
+
+        entry = self._entries[report.backend]
+        outcome = verify_and_remember(
+            entry, spec, location, on_change, self._cancelled, timeout=self._timeout, chosen=report.options
+        )
+        return Verified(report, *outcome)
+
+
+def ended(verification: Verification | None, advice: Advice | None) -> dict[str, Any]:
+    """What a row says of a verification, as fields of a JobRow; `advice` as in Verified."""
+    still: dict[str, Any] = {"note": "", "seconds": None}
+    if verification is None:
+        return {**still, "state": "failed", "advice": advice}
+    if not verification.ok:
+        return {**still, "state": "failed", "advice": Advice(verification.message)}
+    note = f"{verification.message}, loaded in {figures.seconds(verification.seconds)}"
+    return {**still, "state": "done", "note": f"{note}; not kept: {advice}" if advice else note}
 
 
 class _Check:

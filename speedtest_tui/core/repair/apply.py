@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from backends.base import Advice
 from speedtest_tui.core import disk
 from speedtest_tui.core.background import Background
 from speedtest_tui.core.download.queue import Downloads
@@ -14,11 +15,10 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.repair.act import Superfluous, act, mend_shared, prepare_download, shared_payloads
 from speedtest_tui.core.repair.changes import Changes
 from speedtest_tui.core.repair.copying import Cancelled
-from speedtest_tui.core.repair.recheck import Aftercare, Check
 from speedtest_tui.core.repair.step import DOWNLOADS, Step
 
 StepState = Literal["waiting", "running", "done", "failed", "cancelled", "skipped"]
-ApplicationState = Literal["running", "checking", "done", "failed", "cancelled"]
+ApplicationState = Literal["running", "done", "failed", "cancelled"]
 
 ROUNDS = 3
 """How often a new plan is made of what a plan has left: a download may bring weights that still need a link."""
@@ -26,7 +26,12 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class StepRow:
-    """One step at one moment. `bytes` of `total` (None until known) are done; `message` is for people."""
+    """One step at one moment.
+
+    bytes, total: done and to do, total None until known; speed: bytes per second; eta_s: seconds left
+    note: what is being done, or why the step was skipped
+    advice: why it failed, and what to do
+    """
 
     step: Step
     state: StepState = "waiting"
@@ -34,7 +39,13 @@ class StepRow:
     total: int | None = None
     speed: float | None = None
     eta_s: float | None = None
-    message: str = ""
+    note: str = ""
+    advice: Advice | None = None
+
+    @property
+    def message(self) -> str:
+        """What there is to say of it in one line, or empty."""
+        return str(self.advice) if self.advice else self.note
 
 
 @dataclass(frozen=True)
@@ -42,14 +53,12 @@ class Progress:
     """An application at one moment.
 
     entry: its id in the trash, "" while nothing has been changed
-    checks: how the models stand that were touched, once the steps are over
-    message: what is being checked, or why the application itself failed
+    message: why the application itself failed
     """
 
     rows: tuple[StepRow, ...]
     state: ApplicationState = "running"
     entry: str = ""
-    checks: tuple[Check, ...] = ()
     message: str = ""
 
     @property
@@ -63,7 +72,6 @@ class Application(Background):
 
     listener: called from this thread after each change with a frozen snapshot; must return at once
     replan: makes a new plan after the steps; what it chooses and has not been tried yet is done as well
-    aftercare: examines the touched models afterwards, and loads them where that was asked for
     """
 
     def __init__(
@@ -71,13 +79,11 @@ class Application(Background):
         steps: Sequence[Step],
         listener: Callable[[Progress], None] = lambda _: None,
         replan: Callable[[], Sequence[Step]] | None = None,
-        aftercare: Aftercare | None = None,
     ) -> None:
         super().__init__("repair")
         self._rows = [StepRow(step) for step in steps]
         self._listener = listener
         self._replan = replan
-        self._aftercare = aftercare or Aftercare()
         models = list(dict.fromkeys(step.model for step in steps if step.model))
         self._changes = Changes(f"repair of {', '.join(models[:3])}{' and more' if len(models) > 3 else ''}")
         self._snapshot = Progress(tuple(self._rows))
@@ -102,14 +108,9 @@ class Application(Background):
                 break
             self._rows += [StepRow(step) for step in new]
             self._take_all()
-        done = [row.step for row in self._rows if row.state in ("done", "skipped")]
-        if not self._cancelled.is_set():
-            self._publish(state="checking")
-            for checks in self._aftercare.check(done, self._cancelled, self._tell_phase):
-                self._publish(checks=checks)
         failed = any(row.state == "failed" for row in self._rows)
         cancelled = self._cancelled.is_set() or any(row.state == "cancelled" for row in self._rows)
-        self._publish(state="cancelled" if cancelled else "failed" if failed else "done", message="")
+        self._publish(state="cancelled" if cancelled else "failed" if failed else "done")
 
     def _steps_left(self) -> list[Step]:
         if self._replan is None or self._cancelled.is_set():
@@ -141,15 +142,15 @@ class Application(Background):
                 )
                 self._change(index, state="done")
         except Superfluous as reason:
-            self._change(index, state="skipped", message=f"not needed: {reason}")
+            self._change(index, state="skipped", note=f"not needed: {reason}")
         except Cancelled:
             self._change(index, state="cancelled")
         except UserError as error:
-            self._change(index, state="failed", message=str(error))
+            self._change(index, state="failed", advice=error.advice)
         except OSError as error:
-            self._change(index, state="failed", message=str(disk.advice(error, step.path)))
+            self._change(index, state="failed", advice=disk.advice(error, step.path))
         except Exception as error:
-            self._change(index, state="failed", message=f"{type(error).__name__}: {error}")
+            self._change(index, state="failed", advice=Advice(f"{type(error).__name__}: {error}"))
 
     def _download(self, index: int, step: Step) -> None:
         shared = shared_payloads(step)
@@ -160,7 +161,7 @@ class Application(Background):
         def listen(rows: tuple[DownloadRow, ...]) -> None:
             row = rows[-1]
             note = row.note or (headline(row) if row.state in ("contacting", "checking") else "")
-            self._change(index, bytes=row.bytes, total=row.total, speed=row.speed, eta_s=row.eta_s, message=note)
+            self._change(index, bytes=row.bytes, total=row.total, speed=row.speed, eta_s=row.eta_s, note=note)
             if self._cancelled.is_set():
                 downloads.cancel_all()
 
@@ -174,18 +175,16 @@ class Application(Background):
             mend_shared(step, shared, self._changes)
         for path in step.replaces:
             self._changes.let_go(path)  # a failed download has replaced nothing
-        message = str(last.advice or "")
+        advice = last.advice if last.state == "failed" else None
         state: StepState = "done" if last.state == "done" else "cancelled" if last.state == "cancelled" else "failed"
-        self._change(index, state=state, bytes=last.bytes, total=last.total, speed=None, eta_s=None, message=message)
+        ended = {"speed": None, "eta_s": None, "note": "", "advice": advice}
+        self._change(index, state=state, bytes=last.bytes, total=last.total, **ended)
 
     # Telling.
 
     def _change(self, index: int, **fields: object) -> None:
         self._rows[index] = replace(self._rows[index], **fields)  # type: ignore[arg-type]
         self._publish()
-
-    def _tell_phase(self, message: str) -> None:
-        self._publish(message=message)
 
     def _publish(self, **fields: object) -> None:
         entry = self._changes.id if self._changes.made else ""

@@ -15,7 +15,9 @@ from textual.events import DescendantFocus
 from textual.widgets import DataTable, Static
 
 from speedtest_tui.core.format import amount
+from speedtest_tui.core.jobs.job import JobRow, JobView
 from speedtest_tui.core.jobs.overview import CacheOverview
+from speedtest_tui.core.locations import short
 from speedtest_tui.core.repair.step import Step, bytes_to_download
 from speedtest_tui.ui.screens.confirm import ConfirmScreen, Once
 from speedtest_tui.ui.screens.model_actions import ModelActions
@@ -27,19 +29,17 @@ from speedtest_tui.ui.widgets.cache_table import (
     problem_lines,
     stored_lines,
     summary,
-    tilde,
     use_lines,
 )
 from speedtest_tui.ui.widgets.job_pane import JobPane
 from speedtest_tui.ui.widgets.key_line import KeyLine
 from speedtest_tui.ui.widgets.line_text import column, fit, fit_path, printable
-from speedtest_tui.ui.workers.jobs import JobRow, JobView
 from speedtest_tui.ui.workers.messages import JobChanged, StockTaken, TaskFailed
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry
     from speedtest_tui.core.models.status import ModelReport
-    from speedtest_tui.ui.workers.caretaker import Caretaker
+    from speedtest_tui.ui.workers.worker import Worker
 
 
 NOTHING = "Nothing needs mending. l lists what lies in the caches, d fetches models."
@@ -67,13 +67,13 @@ class CachesScreen(Once, ModelActions):
     ]
 
     def __init__(
-        self, caretaker: Caretaker, entries: tuple[BackendEntry, ...], racing: Callable[[], bool] = lambda: False
+        self, worker: Worker, entries: tuple[BackendEntry, ...], racing: Callable[[], bool] = lambda: False
     ) -> None:
         """racing: whether a race is being run, which work on models would disturb"""
         super().__init__()
         self.entries = entries
         self.models: tuple[ModelReport, ...] = ()
-        self._caretaker = caretaker
+        self.worker = worker
         self._racing = racing
         self._stock = CacheOverview()
         self._lines: tuple[ProblemLine, ...] = ()
@@ -93,18 +93,14 @@ class CachesScreen(Once, ModelActions):
 
     def on_mount(self) -> None:
         self.query_one("#caches-use").border_title = "Caches"
-        self._caretaker.attach(self.post_message)
-        view = self._caretaker.view
-        if view is not None and (view.problem or not view.over):
+        self.worker.attach(self.post_message)
+        view = self.worker.view
+        if view is not None and (view.needs_you or not view.over):
             self.query_one(JobPane).show(view)  # what is under way, or what went wrong last
         self.action_look()
 
     def on_unmount(self) -> None:
-        self._caretaker.detach(self.post_message)
-
-    @property
-    def caretaker(self) -> Caretaker:
-        return self._caretaker
+        self.worker.detach(self.post_message)
 
     @property
     def looked(self) -> bool:
@@ -195,7 +191,7 @@ class CachesScreen(Once, ModelActions):
         if self._listing:
             here = self._stored.here
             line = next((line for line in self._things if line.key == here), None)
-            return self._fitted((tilde(Path(line.key)), *line.faults[:4])) if line else ""
+            return self._fitted((short(Path(line.key)), *line.faults[:4])) if line else ""
         if not self._lines:
             return NOTHING if self._stock.done else ""
         problem = self._here
@@ -245,23 +241,29 @@ class CachesScreen(Once, ModelActions):
         parts = [f"{len(steps)} step{'' if len(steps) == 1 else 's'}"]
         parts += [f"{'' if known else 'at least '}{amount(fetch)} to download"] if fetch or not known else []
         title = f"Plan · {', '.join(parts)}, nothing deleted (replaced files go to the trash) · a applies"
-        rows = tuple(JobRow(step.titled) for step in steps)
-        self.query_one(JobPane).show(JobView("repair", title, rows, over=True, sentence=""))
+        rows = tuple(JobRow(step.titled, step.titled) for step in steps)
+        self.query_one(JobPane).show(JobView("repair", title, rows, state="done"))
 
     def action_apply(self) -> None:
         """Do the selected steps."""
         if not self._refused() and self._steps:
-            self._caretaker.repair(self._steps, self._stock.reports, self.entries)
+            from speedtest_tui.core.jobs.repair import Repair
+
+            self.worker.run(Repair(self._steps, self._stock.reports, self.entries))
 
     def action_undo(self) -> None:
         """Put back what the last repair replaced."""
         if not self._refused():
-            self._caretaker.undo()
+            from speedtest_tui.core.jobs.repair import Undo
+
+            self.worker.run(Undo())
 
     def action_checksum(self) -> None:
         """Hash everything whose hash is known."""
         if not self._refused():
-            self._caretaker.checksum(self._stock.reports)
+            from speedtest_tui.core.jobs.checksum import Checksum
+
+            self.worker.run(Checksum(self._stock.reports))
 
     def action_trash(self) -> None:
         """Say what is in the trash, and offer to empty it."""
@@ -273,7 +275,9 @@ class CachesScreen(Once, ModelActions):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self._caretaker.empty_trash()
+                from speedtest_tui.core.jobs.repair import EmptyTrash
+
+                self.worker.run(EmptyTrash())
 
         question = f"The trash holds {amount(self._trash_bytes)} that repairs replaced. Once it is empty, undo is over."
         self.app.push_screen(ConfirmScreen(question, "Empty it", "Keep it"), answered)
@@ -295,21 +299,21 @@ class CachesScreen(Once, ModelActions):
 
     def action_look(self) -> None:
         """Look at the caches again."""
-        self._caretaker.look(self.entries)
+        self.worker.inspect(self.entries)
 
     def action_back(self) -> None:
         """Cancel what is under way, else go back."""
-        if self._caretaker.busy:
-            self._caretaker.cancel()
+        if self.worker.busy:
+            self.worker.cancel_job()
         elif self._listing:
             self.action_list()
         else:
             self.dismiss(None)
 
     def _busy(self) -> bool:
-        if self._caretaker.busy:
+        if self.worker.busy:
             self.notify("One thing at a time: press esc to cancel what is under way.", severity="warning")
-        return self._caretaker.busy
+        return self.worker.busy
 
     def _refused(self) -> bool:
         """Whether work cannot begin now; says why."""

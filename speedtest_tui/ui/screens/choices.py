@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from backends.base import BackendEntry
 from backends.catalogue import SIZES
 from speedtest_tui.core import format as figures
+from speedtest_tui.core.format import parameters
 from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.ui.screens.choice import Choice
-from speedtest_tui.ui.widgets.convert_text import count
 
 if TYPE_CHECKING:
     from speedtest_tui.core.models.sizes import ConvertedModel
@@ -41,7 +41,7 @@ def sizes(converted: Sequence[ConvertedModel] = (), present: str = SIZES[0]) -> 
     """The sizes of the catalogue, models that were converted here, and a folder that is the present choice."""
     offered = [Choice(size, size, SIZE_DETAILS[size]) for size in SIZES]
     for model in converted:
-        detail = f"{model.family}, {count(model.parameters)} parameters as {model.form}"
+        detail = f"{model.family}, {parameters(model.parameters)} parameters as {model.form}"
         offered.append(Choice(model.size, model.size, detail))
     if present not in {choice.key for choice in offered}:
         offered.append(Choice(present, present))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -15,6 +15,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 
+from speedtest_tui.core.locations import short
 from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.widgets import convert_text
 from speedtest_tui.ui.widgets.convert_text import FormsPane
@@ -22,15 +23,13 @@ from speedtest_tui.ui.widgets.job_pane import JobPane
 from speedtest_tui.ui.widgets.key_line import KeyLine
 from speedtest_tui.ui.widgets.line_text import printable, wrap
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
-from speedtest_tui.ui.workers.convert_looks import CheckpointSeen, Looks, TargetSeen
-from speedtest_tui.ui.workers.folder import short
-from speedtest_tui.ui.workers.jobs import JobView
-from speedtest_tui.ui.workers.messages import JobChanged, TaskFailed
+from speedtest_tui.ui.workers.messages import CheckpointRead, JobChanged, TargetRead, TaskFailed
 
 if TYPE_CHECKING:
-    from speedtest_tui.core.convert.convert import Target
+    from speedtest_tui.core.convert.convert import Converted, Target
     from speedtest_tui.core.convert.preview import Form, Preview
-    from speedtest_tui.ui.workers.caretaker import Caretaker
+    from speedtest_tui.core.jobs.job import JobView
+    from speedtest_tui.ui.workers.worker import Worker
 
 
 SUFFIXES = frozenset({"nemo"})
@@ -64,11 +63,9 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         *MOVES,
     ]
 
-    def __init__(
-        self, caretaker: Caretaker, racing: Callable[[], bool] = lambda: False, path: Path | None = None
-    ) -> None:
+    def __init__(self, worker: Worker, racing: Callable[[], bool] = lambda: False, path: Path | None = None) -> None:
         super().__init__()
-        self._caretaker = caretaker
+        self._worker = worker
         self._racing = racing
         self._path = path
         self._preview: Preview | None = None
@@ -77,9 +74,8 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         self._target: Target | None = None
         self._suggested = ""
         self._typed = False
-        self._start_when_seen = False
+        self._start_when_read = False
         self._note = ""
-        self._looks = Looks(self.post_message)
         self._view: JobView | None = None
 
     def compose(self) -> ComposeResult:
@@ -99,8 +95,8 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         self.query_one("#convert-forms").border_subtitle = key_hint(self, "pick-up")
         self.query_one("#convert-target").border_subtitle = key_hint(self, "convert-edit")
         self.query_one("#convert-parity").border_title = "Parity with the checkpoint in PyTorch"
-        self._caretaker.attach(self.post_message)
-        view = self._caretaker.view
+        self._worker.attach(self.post_message)
+        view = self._worker.view
         if view is not None and view.kind == "convert" and not view.over:
             self._show_job(view)
         elif self._path is None:
@@ -110,8 +106,8 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         self._show()
 
     def on_unmount(self) -> None:
-        self._looks.close()
-        self._caretaker.detach(self.post_message)
+        self._worker.stop_reading()
+        self._worker.detach(self.post_message)
 
     # The checkpoint and the folder, which threads look at.
 
@@ -120,30 +116,30 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         self._marked = None
         self._typed, self._view, self._note = False, None, ""
         self._show()
-        self._looks.checkpoint(path)
+        self._worker.read_checkpoint(path, self.post_message)
 
-    @on(CheckpointSeen)
-    def _checkpoint_seen(self, message: CheckpointSeen) -> None:
+    @on(CheckpointRead)
+    def _checkpoint_read(self, message: CheckpointRead) -> None:
         if message.path != self._path:
             return
-        self._preview, self._problem = message.preview, message.problem
+        self._preview, self._problem = message.preview, str(message.advice or "")
         self._show()
         self.query_one(FormsPane).mark_first()
 
     def _suggest(self) -> None:
         if not self._typed and self._form is not None and self._path is not None:
-            self._looks.suggestion(self._path, self._form.name)
+            self._worker.suggest_folder(self._path, self._form.name, self.post_message)
 
     @on(Input.Changed)
     def _folder_typed(self, message: Input.Changed) -> None:
         if message.value == self._suggested:
             return
         self._typed, self._target, self._note = True, None, ""
-        self._looks.folder(message.value)
+        self._worker.read_folder(message.value, self.post_message)
         self._show_note()
 
-    @on(TargetSeen)
-    def _target_seen(self, message: TargetSeen) -> None:
+    @on(TargetRead)
+    def _target_read(self, message: TargetRead) -> None:
         field = self.query_one(Input)
         if message.text is None and not self._typed:
             self._suggested = field.value = printable(short(message.target.path))
@@ -151,7 +147,7 @@ class ConvertScreen(Once, Screen[Chosen | None]):
             return  # typed on since
         self._target = message.target
         self._show()
-        if self._start_when_seen:
+        if self._start_when_read:
             self.action_start()
 
     # What the job reports.
@@ -163,10 +159,10 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         self.refresh_bindings()
 
     def _show_job(self, view: JobView) -> None:
-        failed = view.over and view.converted is None
+        failed = view.needs_you
         # After a failure back to what can be changed: the sentence stands where the conversion is started from.
         self._view = None if failed else view
-        self._note = view.sentence if failed else ""
+        self._note = view.summary if failed else ""
         if self._preview is None:
             self._problem = self._note  # begun before this screen was opened: there are no choices to go back to
         with self.app.batch_update():
@@ -186,16 +182,21 @@ class ConvertScreen(Once, Screen[Chosen | None]):
     @property
     def _converting(self) -> bool:
         """Whether a conversion runs, be it one that has said nothing yet."""
-        view = self._caretaker.view
-        return self._caretaker.busy and (view is None or view.kind == "convert")
+        view = self._worker.view
+        return self._worker.busy and (view is None or view.kind == "convert")
 
     @property
     def _working(self) -> bool:
         """Whether a conversion runs or has succeeded: then its stages take the place of the choices."""
         return self._view is not None
 
+    @property
+    def _converted(self) -> Converted | None:
+        """What a conversion that has succeeded made."""
+        return cast("Converted | None", self._view.result) if self._view else None
+
     def _show(self) -> None:
-        done = self._view.converted if self._view else None
+        done = self._converted
         self.set_class(self._working, "-working")
         self.query_one(JobPane).display = self._working
         proof = self.query_one("#convert-parity", Static)
@@ -206,7 +207,7 @@ class ConvertScreen(Once, Screen[Chosen | None]):
             proof.border_subtitle = convert_text.limited(done.report)
         name = self._path.name if self._path else ""
         if self._working and self._view:
-            name = self._view.title.removeprefix("Convert ")
+            name = self._view.subject
         free = self._target.free if self._target and not self._target.problem else None
         self.query_one("#convert-status", Static).update(Content(convert_text.status(name, free, self.size.width)))
         self._show_source()
@@ -257,7 +258,7 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         if action in ("start", "folder", "move"):
             return self._preview is not None and not self._working
         if action == "use":
-            return self._view is not None and self._view.converted is not None
+            return self._converted is not None
         if action == "pick":
             return not self._converting
         return True
@@ -295,18 +296,20 @@ class ConvertScreen(Once, Screen[Chosen | None]):
 
     def action_start(self) -> None:
         """Convert, once everything that must be known is."""
-        self._start_when_seen = False
+        from speedtest_tui.core.jobs.convert import Convert
+
+        self._start_when_read = False
         form, target = self._form, self._target
         if form is None or self._path is None or form.problem or self._refused():
             return
         if target is None:
-            self._start_when_seen = True  # typed faster than the folder could be looked at
+            self._start_when_read = True  # typed faster than the folder could be looked at
             return
         if target.problem or convert_text.too_large(form, target.free):
             self._show_note()
             return
         self.set_focus(None)
-        self._caretaker.convert(self._path, target.path, form.dtype, form.bits)
+        self._worker.run(Convert(self._path, target.path, form.dtype, form.bits))
         self.refresh_bindings()
 
     def _refused(self) -> bool:
@@ -316,22 +319,22 @@ class ConvertScreen(Once, Screen[Chosen | None]):
                 "A race is under way, which this would disturb: cancel it on the dashboard.", severity="warning"
             )
             return True
-        if self._caretaker.busy:
+        if self._worker.busy:
             self.notify("One thing at a time: other work on models is under way.", severity="warning")
-        return self._caretaker.busy
+        return self._worker.busy
 
     def action_use(self) -> None:
         """Take the new model to the dashboard, as the size to race."""
         from speedtest_tui.core.models.sizes import name_of_folder
 
-        done = self._view.converted if self._view else None
+        done = self._converted
         if done is not None:
             self.dismiss(Chosen(name_of_folder(done.folder), done.report.reader))
 
     def action_back(self) -> None:
         """Cancel the conversion, leave the field, or go back."""
         if self._converting:
-            self._caretaker.cancel()
+            self._worker.cancel_job()
         elif self.query_one(Input).has_focus:
             self.set_focus(None)
         else:

@@ -1,4 +1,4 @@
-"""The dashboard: clip, models, race, transcripts. It touches widgets; the bridge does everything else."""
+"""The dashboard: clip, models, race, transcripts. It touches widgets; the worker does everything else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from speedtest_tui.ui.widgets.models_pane import ModelsPane
 from speedtest_tui.ui.widgets.race_pane import RacePane
 from speedtest_tui.ui.widgets.status_line import StatusLine
 from speedtest_tui.ui.widgets.transcript_pane import TranscriptPane
-from speedtest_tui.ui.workers.bridge import Bridge
 from speedtest_tui.ui.workers.messages import (
     BackendsKnown,
     ClipReady,
@@ -37,8 +36,8 @@ from speedtest_tui.ui.workers.messages import (
     RaceEnded,
     TaskFailed,
 )
-from speedtest_tui.ui.workers.request import Request
-from speedtest_tui.ui.workers.settings import Memory
+from speedtest_tui.ui.workers.settings import Request, SettingsStore
+from speedtest_tui.ui.workers.worker import Worker
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry
@@ -95,15 +94,15 @@ class DashboardScreen(DashboardSound):
     def __init__(
         self,
         request: Request,
-        make_bridge: Callable[[Callable[..., object]], Bridge] = Bridge,
+        make_worker: Callable[[Callable[..., object]], Worker] = Worker,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self.request = request
         self.plan = request.plan
         self.entries: tuple[BackendEntry, ...] = request.plan.backends
-        self.bridge = make_bridge(self.post_message)
-        self.memory = Memory(request.reading, lambda what: self.post_message(TaskFailed(what)))
+        self.worker = make_worker(self.post_message)
+        self.memory = SettingsStore(request.reading, lambda what: self.post_message(TaskFailed(what)))
         self.models: tuple[ModelReport, ...] = ()
         self.all_backends = request.open_backends
         self.clip: ClipView | None = None
@@ -136,11 +135,11 @@ class DashboardScreen(DashboardSound):
         gc.freeze()
         gc.enable()
         if self.request.audio is not None or self.request.demo:
-            self.bridge.load(self.request.audio)
+            self.worker.load(self.request.audio)
         else:
             self.wait_for_clip()
-        self.bridge.look_around()
-        self.bridge.microphone.look_for_leftovers()
+        self.worker.look_around()
+        self.worker.microphone.look_for_leftovers()
         for problem in self.memory.problems:
             self.complain(problem, "Settings")
 
@@ -149,7 +148,7 @@ class DashboardScreen(DashboardSound):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer a key only while it does something."""
-        recording = self.bridge.microphone.recording
+        recording = self.worker.microphone.recording
         if action == "race":
             return not self.under_way and not recording
         if action == "record":
@@ -159,7 +158,7 @@ class DashboardScreen(DashboardSound):
         if action == "trim":
             return self.clip is not None and self.clip.trim is not None
         if action == "cancel":
-            return self.under_way or self.maximized is not None or self.caretaker.busy
+            return self.under_way or self.maximized is not None or self.worker.busy
         if action in ("copy", "changes"):
             return self.kept is not None
         return True
@@ -203,13 +202,13 @@ class DashboardScreen(DashboardSound):
         self.query_one(ModelsPane).show_job(message.view)
         self.query_one(StatusLine).show_job(message.view)
         if message.view.over:
-            self.bridge.look_up(self.entries, self.plan.size, self.request.options)
+            self.worker.look_up(self.entries, self.plan.size, self.request.options)
             if self.app.screen is self:
                 view = message.view
                 self.notify(
-                    f"{view.sentence} (c shows more)" if view.problem else view.sentence,
+                    f"{view.summary} (c shows more)" if view.needs_you else view.summary,
                     title=view.title,
-                    severity="warning" if view.problem else "information",
+                    severity="warning" if view.needs_you else "information",
                     markup=False,
                 )
         self.refresh_bindings()
@@ -217,7 +216,7 @@ class DashboardScreen(DashboardSound):
     @on(ClipReady)
     def _clip_ready(self, message: ClipReady) -> None:
         self.clip = message.view
-        self.bridge.microphone.rest()
+        self.worker.microphone.rest()
         self.show_plan()
         self._waiting_for.discard("clip")
         if self.race_when_ready:
@@ -273,7 +272,7 @@ class DashboardScreen(DashboardSound):
         wanted = (self.entries, self.plan.size)
         if wanted != self._looked_up:
             self._looked_up = wanted
-            self.bridge.look_up(*wanted, self.request.options)
+            self.worker.look_up(*wanted, self.request.options)
         self.refresh_bindings()
 
     def _rows_differ(self, snapshot: RaceSnapshot) -> bool:

@@ -23,19 +23,17 @@ if TYPE_CHECKING:
     from speedtest_tui.core.models.status import ModelReport
     from speedtest_tui.core.race.plan import Plan
     from speedtest_tui.core.race.row import RaceSnapshot
-    from speedtest_tui.ui.workers.bridge import Bridge
-    from speedtest_tui.ui.workers.caretaker import Caretaker
     from speedtest_tui.ui.workers.messages import ClipView
-    from speedtest_tui.ui.workers.request import Request
-    from speedtest_tui.ui.workers.settings import Memory
+    from speedtest_tui.ui.workers.settings import Request, SettingsStore
+    from speedtest_tui.ui.workers.worker import Worker
 
 
 class DashboardActions(ModelActions):
     """The actions behind the dashboard's bindings. Screens that ask are imported when they are first needed."""
 
     request: Request
-    bridge: Bridge
-    memory: Memory
+    worker: Worker
+    memory: SettingsStore
     plan: Plan
     entries: tuple[BackendEntry, ...]
     models: tuple[ModelReport, ...]
@@ -60,10 +58,6 @@ class DashboardActions(ModelActions):
         """Go on once a recording that is in no session yet may be let go; `DashboardSound` knows how."""
         raise NotImplementedError
 
-    @property
-    def caretaker(self) -> Caretaker:
-        return self.bridge.caretaker
-
     def complain(self, sentence: str, title: str) -> None:
         """Say what went wrong, as it is: no markup."""
         self.notify(sentence, title=title, severity="error", timeout=15, markup=False)
@@ -71,15 +65,15 @@ class DashboardActions(ModelActions):
     @property
     def under_way(self) -> bool:
         """Whether a race is being run."""
-        return self.bridge.racing or (self.snapshot is not None and not self.snapshot.ended)
+        return self.worker.racing or (self.snapshot is not None and not self.snapshot.ended)
 
     # The race.
 
     def action_race(self) -> None:
         """Start a race on the clip; asks first where work on models would slow it."""
-        if self.under_way or self.bridge.microphone.recording:
+        if self.under_way or self.worker.microphone.recording:
             return
-        if not self.caretaker.busy:
+        if not self.worker.busy:
             self._race()
             return
         from speedtest_tui.ui.screens.confirm import ConfirmScreen
@@ -94,18 +88,18 @@ class DashboardActions(ModelActions):
     def _race(self) -> None:
         if self.clip is None:
             self.race_when_ready = True
-            self.bridge.load(None)
+            self.worker.load(None)
         else:
-            self.bridge.microphone.rest()
-            self.bridge.start(self.plan, self.clip.clip)
+            self.worker.microphone.rest()
+            self.worker.start(self.plan, self.clip.clip)
             self.refresh_bindings()
 
     def action_cancel(self) -> None:
         """Cancel the race, or give a maximised pane back its place."""
         if self.under_way:
-            self.bridge.cancel()
-        elif self.caretaker.busy:
-            self.caretaker.cancel()
+            self.worker.cancel()
+        elif self.worker.busy:
+            self.worker.cancel_job()
         elif self.maximized:
             self.minimize()
 
@@ -184,7 +178,7 @@ class DashboardActions(ModelActions):
 
         def load() -> None:
             self.memory.remember(recent=self.memory.settings.with_recent(path).recent)
-            self.bridge.load(path)
+            self.worker.load(path)
 
         self.forget_recording(load)
 
@@ -215,7 +209,7 @@ class DashboardActions(ModelActions):
         """What is wrong with the caches, and what lies in them."""
         from speedtest_tui.ui.screens.caches import CachesScreen
 
-        self.app.push_screen(CachesScreen(self.caretaker, self.entries, lambda: self.under_way))
+        self.app.push_screen(CachesScreen(self.worker, self.entries, lambda: self.under_way))
 
     def action_convert(self) -> None:
         """Make an MLX model of a NeMo checkpoint, which can then be raced."""
@@ -228,7 +222,7 @@ class DashboardActions(ModelActions):
             names = {entry.name for entry in self.plan.backends} | {model.backend}
             self.change_models(size=model.size, entries=[entry for entry in self.entries if entry.name in names])
 
-        self.app.push_screen(ConvertScreen(self.caretaker, lambda: self.under_way), chosen)
+        self.app.push_screen(ConvertScreen(self.worker, lambda: self.under_way), chosen)
 
     # What was measured.
 
@@ -277,10 +271,10 @@ class DashboardActions(ModelActions):
             if yes:
                 self.app.exit()
 
-        if self.bridge.microphone.recording:
+        if self.worker.microphone.recording:
             question = "A recording is under way. What came so far stays on disk and is offered at the next start."
             self.app.push_screen(ConfirmScreen(question, "Quit", "Go on recording"), answered)
-        elif self.caretaker.busy:
+        elif self.worker.busy:
             question = "Work on models is under way. Quitting cancels it; what was fetched so far stays."
             self.app.push_screen(ConfirmScreen(question, "Quit", "Go on"), answered)
         elif self.under_way:

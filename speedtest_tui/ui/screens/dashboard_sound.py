@@ -28,11 +28,11 @@ class DashboardSound(DashboardActions):
         self.query_one(ClipPane).clear()
         if self.memory.settings.listen and not in_browser(self.app):
             settings = self.memory.settings
-            self.bridge.microphone.listen(settings.device, settings.silence_stop)
+            self.worker.microphone.listen(settings.device, settings.silence_stop)
 
     def action_record(self) -> None:
         """Start a recording, or end the one that grows."""
-        microphone = self.bridge.microphone
+        microphone = self.worker.microphone
         if microphone.recording:
             microphone.finish()
         elif self.under_way:
@@ -50,29 +50,29 @@ class DashboardSound(DashboardActions):
 
     def _record(self) -> None:
         settings = self.memory.settings
-        self.forget_recording(lambda: self.bridge.microphone.record(settings.device, settings.silence_stop))
+        self.forget_recording(lambda: self.worker.microphone.record(settings.device, settings.silence_stop))
 
     def action_play(self) -> None:
         """Play the clip, or stop playing it."""
         if self.clip is None:
             self.notify("There is no clip to play yet.", severity="warning")
-        elif self.under_way and not self.bridge.microphone.playing:
+        elif self.under_way and not self.worker.microphone.playing:
             self.notify("Playing would disturb the race that is under way.", severity="warning")
         else:
-            self.bridge.microphone.play(self.clip.clip)
+            self.worker.microphone.play(self.clip.clip)
 
     def action_trim(self) -> None:
         """Take silence off the clip, or put it back."""
         if self.clip is None or self.clip.trim is None:
             self.notify("There is no silence to take off this clip.", severity="warning")
         else:
-            self.bridge.microphone.trim(self.clip)
+            self.worker.microphone.trim(self.clip)
 
     def action_devices(self) -> None:
         """Choose a microphone from those that are there now."""
         self._choosing_device = True
         self.notify("Looking for microphones.", timeout=1)
-        self.bridge.microphone.look_for_devices()
+        self.worker.microphone.look_for_devices()
 
     @on(DevicesKnown)
     def _devices_known(self, message: DevicesKnown) -> None:
@@ -93,7 +93,7 @@ class DashboardSound(DashboardActions):
         def chosen(keys: tuple[str, ...] | None) -> None:
             if keys is not None and keys[0] != self.memory.settings.device:
                 self.memory.remember(device=keys[0])
-                self.bridge.microphone.rest()
+                self.worker.microphone.rest()
                 if self.clip is None:
                     self.wait_for_clip()
 
@@ -112,7 +112,7 @@ class DashboardSound(DashboardActions):
             self.query_one(ClipPane).show_recorder(state)
         if state.over and state.how not in ("stopped", "failed"):
             # It ended by itself: what came is kept and shown.
-            self.bridge.microphone.finish()
+            self.worker.microphone.finish()
         self.refresh_bindings()
 
     @on(RecordingFailed)
@@ -130,13 +130,13 @@ class DashboardSound(DashboardActions):
     @on(LeftoversFound)
     def _leftovers_found(self, message: LeftoversFound) -> None:
         newest = message.recordings[0]
-        if self.clip is not None or self.bridge.microphone.recording:
+        if self.clip is not None or self.worker.microphone.recording:
             return
         from speedtest_tui.ui.screens.confirm import ConfirmScreen
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.bridge.microphone.recover(newest)
+                self.worker.microphone.recover(newest)
 
         question = f"A recording of {newest.seconds:.1f} s was left when the program was last ended."
         self.app.push_screen(ConfirmScreen(question, "Take it as the clip", "Not now"), answered)

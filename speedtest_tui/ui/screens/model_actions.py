@@ -11,19 +11,15 @@ if TYPE_CHECKING:
     from backends.base import BackendEntry
     from speedtest_tui.core.models.status import ModelReport
     from speedtest_tui.ui.screens.choice import Choice
-    from speedtest_tui.ui.workers.caretaker import Caretaker
+    from speedtest_tui.ui.workers.worker import Worker
 
 
 class ModelActions(Screen[Any]):
-    """For screens that list models. `models` are those that the keys offer, `caretaker` does the work."""
+    """For screens that list models. `models` are those that the keys offer, `worker` does the work."""
 
     entries: tuple[BackendEntry, ...]
     models: tuple[ModelReport, ...]
-
-    @property
-    def caretaker(self) -> Caretaker:
-        """Who does the work."""
-        raise NotImplementedError
+    worker: Worker
 
     @property
     def under_way(self) -> bool:
@@ -35,7 +31,9 @@ class ModelActions(Screen[Any]):
         from speedtest_tui.ui.screens import choices
 
         def start(chosen: list[ModelReport]) -> None:
-            self.caretaker.verify(chosen, self.entries)
+            from speedtest_tui.core.jobs.verify import Verify
+
+            self.worker.run(Verify(chosen, self.entries))
 
         offered = choices.to_verify(self.models)
         self._choose("Verify by loading", offered, "There is no model on this machine to load.", start)
@@ -44,9 +42,14 @@ class ModelActions(Screen[Any]):
         """Fetch models."""
         from speedtest_tui.ui.screens import choices
 
+        def start(chosen: list[ModelReport]) -> None:
+            from speedtest_tui.core.jobs.download import Download
+
+            self.worker.run(Download(chosen))
+
         offered = choices.to_download(self.models)
         nothing = "These models need no download: they are on this machine, or built in."
-        self._choose("Download", offered, nothing, self.caretaker.download)
+        self._choose("Download", offered, nothing, start)
 
     def _choose(
         self, title: str, offered: tuple[Choice, ...], nothing: str, then: Callable[[list[ModelReport]], None]
@@ -57,7 +60,7 @@ class ModelActions(Screen[Any]):
         if self.under_way:
             self.notify("A race is under way, which this would disturb: press esc to cancel it.", severity="warning")
             return
-        if self.caretaker.busy:
+        if self.worker.busy:
             self.notify("One thing at a time: press esc to cancel what is under way.", severity="warning")
             return
         possible = tuple(choice.key for choice in offered if not choice.disabled)
@@ -67,7 +70,7 @@ class ModelActions(Screen[Any]):
         by_key = {key_of(report): report for report in self.models}
 
         def chosen(keys: tuple[str, ...] | None) -> None:
-            if keys and not self.caretaker.busy:
+            if keys and not self.worker.busy:
                 then([by_key[key] for key in keys if key in by_key])
                 self.refresh_bindings()
 

@@ -23,10 +23,11 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from speedtest_tui.core import format as figures
+from speedtest_tui.core.locations import short
 from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.widgets.line_text import fit, fit_path, printable, spread
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
-from speedtest_tui.ui.workers.folder import MEDIA, Entry, Listing, complete, locate, matching, measured, read, short
+from speedtest_tui.ui.workers.folder import MEDIA, Entry, Listing, complete, locate, matching, measured, read
 
 SHOWN = 300
 """Entries in the list; more are counted, and typing finds them."""

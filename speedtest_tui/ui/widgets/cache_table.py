@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.style import Style
 from rich.text import Text
@@ -19,6 +18,7 @@ from textual.widgets import DataTable
 
 from speedtest_tui.core.format import LOOKS, Look, Mood, amount
 from speedtest_tui.core.jobs.overview import CacheOverview
+from speedtest_tui.core.locations import short
 from speedtest_tui.core.models.inventory import CacheUse, Stored
 from speedtest_tui.core.models.status import CACHE_NAMES, CacheName, CacheState
 from speedtest_tui.core.repair.step import Note, Step, StepKind
@@ -203,7 +203,7 @@ def _of_step(step: Step, stock: CacheOverview) -> ProblemLine:
         glyph, word, mood = OF_CACHES.get(step.kind, ("◐", "incomplete", "needs-you"))
         why = ""
     gain = f"frees {amount(step.free_bytes)} once the trash is emptied" if step.free_bytes else ""
-    details = tuple(filter(None, (f"{step.model}: {why}" if why else "", step.what, tilde(step.path), gain)))
+    details = tuple(filter(None, (f"{step.model}: {why}" if why else "", step.what, short(step.path), gain)))
     name = step.short_name
     return ProblemLine(key_of(step), glyph, word, mood, name, CACHE_NAMES[step.cache], step.does, details, step)
 
@@ -215,12 +215,6 @@ def _of_note(note: Note, stock: CacheOverview) -> ProblemLine:
     key = f"note {note.model} {note.cache} {note.advice.what}"
     name = note.model.rpartition("/")[2]
     return ProblemLine(key, glyph, word, mood, name, cache, note.advice.todo, (note.advice.what, note.advice.todo))
-
-
-def tilde(path: Path) -> str:
-    """A path with the user's home as ~."""
-    home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 def _state(stock: CacheOverview, model: str, cache: CacheName | None) -> CacheState | None:
@@ -266,7 +260,7 @@ def use_lines(uses: tuple[CacheUse, ...], trash_bytes: int) -> list[tuple[str, s
     for use in uses:
         size = amount(use.bytes) if use.exists else "not there"
         free = f"{amount(use.free)} free" if use.free is not None else ""
-        place = tilde(use.root)
+        place = short(use.root)
         lines.append((CACHE_NAMES[use.cache], size, free, f"{place}  ✗ {use.problem}" if use.problem else place))
     if trash_bytes:
         lines.append(("trash", amount(trash_bytes), "", "t shows what is in it"))

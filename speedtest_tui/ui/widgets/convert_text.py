@@ -16,11 +16,11 @@ from textual.widgets import Static
 from textual.widgets.option_list import Option
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.format import amount
+from speedtest_tui.core.format import amount, parameters
+from speedtest_tui.core.locations import short
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU
 from speedtest_tui.ui.widgets.line_text import column, fit, fit_path, printable, spread
 from speedtest_tui.ui.widgets.pick_list import PickList
-from speedtest_tui.ui.workers.folder import short
 
 if TYPE_CHECKING:
     from speedtest_tui.core.convert.preview import Form, Preview
@@ -37,14 +37,6 @@ NOTES = {"bfloat16": "as most are published", "float32": "every digit of the che
 STAGE, STAGE_MAX, FIGURE, CHOICE, BOUND, VERDICT = 13, 29, 10, 13, 10, 8
 
 
-def count(number: int) -> str:
-    """ "9,370", "1.1 M", "618 M", "1.05 G": parameters as people speak of them."""
-    if number < 100_000:
-        return f"{number:,}"
-    value, unit = (number / 1e9, "G") if number >= 1e9 else (number / 1e6, "M")
-    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
-
-
 def source_lines(seen: Preview, width: int) -> list[str]:
     """What was found in a checkpoint, label and value, each cut to `width` cells."""
     names = [HASHED_NAME.sub("", name) for name in seen.tokenizers]
@@ -58,7 +50,7 @@ def source_lines(seen: Preview, width: int) -> list[str]:
         ("encoder", seen.encoder),
         *(("decoder", text) for text in seen.decoders),
         ("tokenizer", tokens),
-        ("parameters", f"{count(seen.parameters)}, in a file of {amount(seen.bytes)}"),
+        ("parameters", f"{parameters(seen.parameters)}, in a file of {amount(seen.bytes)}"),
         ("memory", memory),
     ]
     found = [(label, fit(printable(text), width - LABEL)) for label, text in lines]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -11,6 +9,8 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
+from speedtest_tui.core.format import LOOKS, Mood
+from speedtest_tui.core.jobs.job import JobRow, JobView, words
 from speedtest_tui.ui.widgets.bar_layout import (
     FILL_NOW,
     STYLE_BEST,
@@ -21,40 +21,35 @@ from speedtest_tui.ui.widgets.bar_layout import (
     bar,
 )
 from speedtest_tui.ui.widgets.line_text import column, fit, printable, wrap
-from speedtest_tui.ui.workers.jobs import JobRow, JobState, JobView
 
-GLYPHS: dict[JobState, tuple[str, str]] = {
-    "waiting": ("·", ""),
-    "running": ("▶", STYLE_NOW),
-    "done": ("✓", STYLE_BEST),
-    "failed": ("✗", STYLE_FAILED),
-    "cancelled": ("–", STYLE_NEEDS_YOU),
-    "skipped": ("–", ""),
-}
+STYLES: dict[Mood, str] = {
+    "good": STYLE_BEST, "now": STYLE_NOW, "needs-you": STYLE_NEEDS_YOU, "bad": STYLE_FAILED, "quiet": "",
+}  # fmt: skip
 
 
-def job_line(row: JobRow, width: int) -> list[Span]:
-    """One row in `width` cells: text, bar, figures or message."""
-    glyph, style = GLYPHS[row.state]
-    said = row.message or row.figures or row.state
-    cells = max(0, min(24, width - 72)) if row.state == "running" and row.share is not None else 0
+def job_line(row: JobRow, said: str, width: int) -> list[Span]:
+    """One row in `width` cells: title, bar, and what is said of it."""
+    glyph, _, mood = LOOKS[row.state]
+    share = row.share if row.state == "running" else None
+    cells = max(0, min(24, width - 72)) if share is not None else 0
     room = max(0, width - 2 - cells - (1 if cells else 0))
     # What it is about and what is said of it share the line; whichever is short leaves its room to the other.
-    text = max(room - cell_len(said) - 2, min(room * 3 // 5, cell_len(row.text) + 2))
-    text = min(text, cell_len(row.text) + 2)
-    spans: list[Span] = [(f"{glyph} ", style), (column(fit(row.text, text - 2), text), "")]
-    if cells and row.share is not None:
-        spans += [(bar(row.share, cells), FILL_NOW), (" ", "")]
-    spans.append((fit(said, max(0, room - text)), style))
+    title = max(room - cell_len(said) - 2, min(room * 3 // 5, cell_len(row.title) + 2))
+    title = min(title, cell_len(row.title) + 2)
+    spans: list[Span] = [(f"{glyph} ", STYLES[mood]), (column(fit(row.title, title - 2), title), "")]
+    if cells and share is not None:
+        spans += [(bar(share, cells), FILL_NOW), (" ", "")]
+    spans.append((fit(said, max(0, room - title)), STYLES[mood]))
     return spans
 
 
 def job_lines(row: JobRow, width: int) -> list[Content]:
     """The same, with as many further lines as a failure needs: it says what to do, and that must not be cut off."""
-    if row.state != "failed" or cell_len(row.text) + cell_len(row.message) + 4 <= width:
-        return [Content.assemble(*job_line(row, width))]
-    first = Content.assemble(*job_line(replace(row, message=" "), width))
-    return [first, *(Content.styled(f"    {line}", STYLE_FAILED) for line in wrap(printable(row.message), width - 4))]
+    said = words(row)
+    if row.state != "failed" or cell_len(row.title) + cell_len(said) + 4 <= width:
+        return [Content.assemble(*job_line(row, said, width))]
+    first = Content.assemble(*job_line(row, " ", width))
+    return [first, *(Content.styled(f"    {line}", STYLE_FAILED) for line in wrap(printable(said), width - 4))]
 
 
 class JobLines(Widget):
@@ -83,9 +78,9 @@ class JobLines(Widget):
         if self._view is None or width <= 0:
             return []
         lines = [line for row in self._view.rows for line in job_lines(row, width)]
-        if self._view.over and self._view.sentence:
-            style = STYLE_NEEDS_YOU if self._view.problem else "bold"
-            lines += [Content.styled(line, style) for line in wrap(printable(self._view.sentence), width)]
+        if self._view.over and self._view.summary:
+            style = STYLE_NEEDS_YOU if self._view.needs_you else "bold"
+            lines += [Content.styled(line, style) for line in wrap(printable(self._view.summary), width)]
         return lines
 
 
@@ -105,7 +100,7 @@ class JobPane(VerticalScroll):
     def show(self, view: JobView) -> None:
         """Show the state of a job; the row at work stays in sight."""
         self.display = True
-        self.border_title = Content(view.title).markup
+        self.border_title = Content(f"{view.title} {view.subject}".rstrip()).markup
         self.border_subtitle = "" if view.over else "esc cancels"
         self._lines.show(view)
         if view.over:

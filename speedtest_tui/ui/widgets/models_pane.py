@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from speedtest_tui.core import format as figures
+from speedtest_tui.core.jobs.job import words
 from speedtest_tui.ui.widgets.bar_layout import (
     FILL_NOW,
     STYLE_BEST,
@@ -24,8 +25,8 @@ from speedtest_tui.ui.widgets.bar_layout import (
 from speedtest_tui.ui.widgets.line_text import column
 
 if TYPE_CHECKING:
+    from speedtest_tui.core.jobs.job import JobView
     from speedtest_tui.core.models.status import CacheState, ModelReport
-    from speedtest_tui.ui.workers.jobs import JobView
 
 
 STYLES = {"good": STYLE_BEST, "now": STYLE_NOW, "needs-you": STYLE_NEEDS_YOU, "bad": STYLE_FAILED, "quiet": ""}
@@ -174,7 +175,7 @@ class ModelsPane(VerticalScroll):
     def show_job(self, view: JobView) -> None:
         """Show what is being done to a backend's model in place of how it stands."""
         work = {
-            backend: Work(row.figures or row.text, row.share)
+            backend: Work(words(row), row.share)
             for row in view.rows
             if row.state == "running" and not view.over
             for backend in row.backends

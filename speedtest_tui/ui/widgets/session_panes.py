@@ -20,6 +20,7 @@ from textual.message import Message
 from textual.widgets import DataTable, Static
 
 from speedtest_tui.core import format as figures
+from speedtest_tui.core.locations import short
 from speedtest_tui.core.race.row import MARKS
 from speedtest_tui.core.sessions.compare import BackendChange, Comparison, factor_words
 from speedtest_tui.core.sessions.document import Document, Result
@@ -27,7 +28,6 @@ from speedtest_tui.core.sessions.export import median, relative, weights
 from speedtest_tui.core.sessions.store import DamagedSession, Session
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU
 from speedtest_tui.ui.widgets.line_text import column, fit, printable, wrap
-from speedtest_tui.ui.workers.folder import short
 
 
 class DetailsScroll(VerticalScroll):

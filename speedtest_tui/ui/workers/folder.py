@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from speedtest_tui.core.locations import short
+
 MEDIA = frozenset((
     "3gp", "aac", "aif", "aifc", "aiff", "amr", "au", "avi", "caf", "flac", "m4a", "m4b", "m4v", "mkv", "mov",
     "mp2", "mp3", "mp4", "mpeg", "mpg", "oga", "ogg", "opus", "rf64", "w64", "wav", "wave", "webm", "wma", "wmv",
@@ -45,14 +47,6 @@ class Listing:
 
 def fold(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
-
-
-def short(path: Path) -> str:
-    """A path as people write it, with ~ for their home."""
-    home = Path.home()
-    if path == home:
-        return "~"
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 def locate(text: str, start: Path) -> tuple[Path, str]:

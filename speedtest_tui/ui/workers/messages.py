@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from backends.base import BackendEntry
+    from backends.base import Advice, BackendEntry
     from speedtest_tui.core.accuracy.words import Word
     from speedtest_tui.core.audio.clip import Clip
     from speedtest_tui.core.audio.devices import DeviceReport
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.recorder import RecorderState
     from speedtest_tui.core.audio.recording import Recording
     from speedtest_tui.core.audio.trim import Trim
+    from speedtest_tui.core.convert.convert import Target
+    from speedtest_tui.core.convert.preview import Preview
+    from speedtest_tui.core.jobs.job import JobView
     from speedtest_tui.core.jobs.overview import CacheOverview
     from speedtest_tui.core.jobs.race import Kept
     from speedtest_tui.core.models.sizes import ConvertedModel
     from speedtest_tui.core.models.status import ModelReport
     from speedtest_tui.core.race.row import RaceSnapshot
-    from speedtest_tui.ui.workers.jobs import JobView
 
 
 @dataclass
@@ -183,3 +185,20 @@ class JobChanged(Message):
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, JobChanged) and not message.view.over
+
+
+@dataclass
+class CheckpointRead(Message):
+    """It is known what a checkpoint is, or, in `advice`, why it cannot be used."""
+
+    path: Path
+    preview: Preview | None = None
+    advice: Advice | None = None
+
+
+@dataclass
+class TargetRead(Message):
+    """It is known whether a folder can be filled. `text` is what was typed; None where the program suggests it."""
+
+    target: Target
+    text: str | None = None

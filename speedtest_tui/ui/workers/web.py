@@ -19,7 +19,7 @@ LOOK_S = 0.5
 """How often a served dashboard looks whether its server still lives."""
 
 LEAVE_S = 3.0
-"""How long it may take to leave in order when the server is gone; the bridge's own limit is below it."""
+"""How long it may take to leave in order when the server is gone; the worker's own limit is below it."""
 
 
 def served() -> bool:

@@ -1,0 +1,303 @@
+"""Between the screens and the core: starts races, jobs and what else takes time in threads, and posts what they report.
+
+Everything heavy is imported here, in those threads, after the first frame. Nothing here touches a widget.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.message import Message
+
+from backends.base import Advice
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.ui.workers.messages import (
+    BackendsKnown,
+    CheckpointRead,
+    ClipReady,
+    ClipRefused,
+    Copied,
+    JobChanged,
+    MachineKnown,
+    ModelsKnown,
+    RaceChanged,
+    RaceEnded,
+    StockTaken,
+    TargetRead,
+    TaskFailed,
+)
+from speedtest_tui.ui.workers.microphone import Microphone, view_of
+
+if TYPE_CHECKING:
+    from backends.base import BackendEntry
+    from speedtest_tui.core.audio.clip import Clip
+    from speedtest_tui.core.jobs.job import Job, JobView
+    from speedtest_tui.core.models.sizes import Option
+    from speedtest_tui.core.race.plan import Plan
+    from speedtest_tui.core.race.row import RaceSnapshot
+    from speedtest_tui.core.race.supervisor import Race
+
+
+Post = Callable[[Message], object]
+"""Must be safe to call from any thread, as `post_message` is."""
+
+QUIT_S = 2.0
+"""How long leaving the program waits for what was cancelled to be kept; child processes are ended well before."""
+
+SHORT_SWITCH_S = 0.0001
+
+
+@contextmanager
+def short_switch_interval() -> Iterator[None]:
+    """Hand the interpreter to the screen as soon as it has something to do.
+
+    A thread that only computes holds it for 5 ms each time, and a key takes several turns until it is painted.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SHORT_SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+class Worker:
+    """Background work for the dashboard, which gets every message; other screens attach to hear of jobs and caches.
+
+    One race and one job at a time: a second one is not started.
+    """
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        self._listeners: list[Post] = [post]
+        self.microphone = Microphone(post)
+        self._race: Race | None = None
+        self._starting: threading.Thread | None = None
+        self._job: Job[Any] | None = None
+        self._inspecting = threading.Event()
+        self._reading = threading.Event()
+        self._closed = threading.Event()
+
+    def attach(self, post: Post) -> None:
+        """Tell another screen, too, what jobs and looks at the caches report."""
+        self._listeners.append(post)
+
+    def detach(self, post: Post) -> None:
+        """Tell it no more."""
+        self._listeners.remove(post)
+
+    def close(self) -> None:
+        """Cancel everything and wait until it has been kept, QUIT_S at most each. Call it when the screen is gone."""
+        self._closed.set()
+        self._listeners = []
+        self._inspecting.set()
+        self.stop_reading()
+        self.microphone.close()
+        self.cancel_job()
+        if self._starting is not None:
+            self._starting.join(QUIT_S)
+        self.cancel()
+        for thread in (self._job, self._race):
+            if thread is not None:
+                thread.join(QUIT_S)
+
+    # The race.
+
+    @property
+    def racing(self) -> bool:
+        """Whether a race runs or is about to."""
+        threads = (self._starting, self._race)
+        return any(thread is not None and thread.is_alive() for thread in threads)
+
+    def start(self, plan: Plan, clip: Clip) -> None:
+        """Start a race; does nothing while one runs."""
+        if not self.racing:
+            self._starting = self._in_background("start", lambda: self._start(plan, clip))
+
+    def cancel(self) -> None:
+        """Cancel the race, if there is one; returns at once."""
+        if self._race is not None:
+            self._race.cancel()
+
+    def _start(self, plan: Plan, clip: Clip) -> None:
+        from speedtest_tui.core.jobs.race import Keeper, headline_since, marks_of
+        from speedtest_tui.core.race.supervisor import Race
+
+        keep = Keeper(plan, clip)
+
+        def changed(snapshot: RaceSnapshot) -> None:
+            if not snapshot.ended:
+                self._post(RaceChanged(snapshot))
+
+        def ended(snapshot: RaceSnapshot) -> None:
+            kept = keep(snapshot)
+            self._post(RaceEnded(snapshot, kept, marks_of(snapshot), headline_since(kept)))
+
+        if self._closed.is_set():
+            return
+        race = Race(plan, clip, changed, ended)
+        race.start()
+        self._race = race
+
+    # Jobs.
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs."""
+        return self._job is not None and self._job.is_alive() and not self._job.view.over
+
+    @property
+    def view(self) -> JobView | None:
+        """The newest state of the newest job."""
+        return self._job.view if self._job is not None else None
+
+    def run(self, job: Job[Any]) -> None:
+        """Start a job; does nothing while one runs."""
+        if not self.busy:
+            self._job = job
+            job.listener = self._job_changed
+            job.start()
+
+    def cancel_job(self) -> None:
+        """Cancel the job, if there is one; returns at once. What was downloaded stays."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def _job_changed(self, view: JobView) -> None:
+        self._tell(lambda: JobChanged(view))
+        error = self._job.error if self._job is not None and view.over else None
+        if error is not None and not isinstance(error, UserError):
+            self._post(TaskFailed(f"{view.title}: {type(error).__name__}: {error}"))
+
+    # The caches, the models and the machine.
+
+    def inspect(self, entries: Sequence[BackendEntry]) -> None:
+        """Read all caches; an inspection that still runs is given up."""
+        self._inspecting.set()
+        self._inspecting = cancelled = threading.Event()
+        self._in_background("caches", lambda: self._inspect(entries, cancelled))
+
+    def _inspect(self, entries: Sequence[BackendEntry], cancelled: threading.Event) -> None:
+        from backends.registry import default_backends
+        from speedtest_tui.core.jobs.overview import inspect_caches
+        from speedtest_tui.core.repair import trash
+
+        with short_switch_interval():
+            held = sum(entry.bytes for entry in trash.entries())
+            for stock in inspect_caches(default_backends(entries), cancelled):
+                if not cancelled.is_set():
+                    self._tell(lambda stock=stock: StockTaken(stock, held))  # type: ignore[misc]
+
+    def look_up(self, entries: Sequence[BackendEntry], size: str, options: Sequence[Option] = ()) -> None:
+        """Find out where each backend's model of a size lies."""
+        self._in_background("models", lambda: self._look_up(entries, size, options))
+
+    def _look_up(self, entries: Sequence[BackendEntry], size: str, options: Sequence[Option]) -> None:
+        from backends.registry import default_backends
+        from speedtest_tui.core.models.inspect import inspect_models
+        from speedtest_tui.core.models.sizes import candidates, converted_models
+
+        asked = candidates(default_backends(entries), size, options)
+        self._post(ModelsKnown(size, tuple(inspect_models(asked, self._closed)), converted_models()))
+
+    def look_around(self) -> None:
+        """Find out about the machine and about further backends."""
+        self._in_background("machine", self._look_around)
+
+    def _look_around(self) -> None:
+        from backends.registry import entries
+        from speedtest_tui.core import host
+
+        self._post(MachineKnown(host.describe().sentence()))
+        self._post(BackendsKnown(entries()))
+
+    # Clips, checkpoints and the clipboard.
+
+    def load(self, audio: Path | None, reference: str | None = None) -> None:
+        """Read a clip, the demo where `audio` is None."""
+        self._in_background("clip", lambda: self._load(audio, reference))
+
+    def _load(self, audio: Path | None, reference: str | None) -> None:
+        from speedtest_tui.core.audio.decode import demo_clip, load_clip
+
+        try:
+            clip = demo_clip() if audio is None else load_clip(audio, reference=reference)
+        except UserError as error:
+            self._post(ClipRefused(str(error)))
+            return
+        self._post(ClipReady(view_of(clip)))
+
+    def copy(self, text: str) -> None:
+        """Give text to the system's clipboard, beside what the terminal may do by itself."""
+        self._in_background("clipboard", lambda: self._copy(text))
+
+    def _copy(self, text: str) -> None:
+        from speedtest_tui.core.clipboard import copy
+
+        self._post(Copied(copy(text)))
+
+    def read_checkpoint(self, path: Path, post: Post) -> None:
+        """Read what a checkpoint is; one that is still being read is given up. `post` gets a CheckpointRead."""
+        self.stop_reading()
+        self._reading = cancelled = threading.Event()
+        self._in_background("checkpoint", lambda: self._read_checkpoint(path, cancelled, post))
+
+    def _read_checkpoint(self, path: Path, cancelled: threading.Event, post: Post) -> None:
+        from speedtest_tui.core.convert import preview
+
+        try:
+            found = preview.look(path, cancelled)
+        except UserError as error:
+            post(CheckpointRead(path, advice=error.advice))
+        except OSError as error:
+            post(CheckpointRead(path, advice=Advice(f"{path.name}: {error.strerror or error}", "try again")))
+        else:
+            if found is not None:
+                post(CheckpointRead(path, found))
+
+    def stop_reading(self) -> None:
+        """Give up reading a checkpoint."""
+        self._reading.set()
+
+    def suggest_folder(self, source: Path, form: str, post: Post) -> None:
+        """Find a free folder for a checkpoint in a number format. `post` gets a TargetRead."""
+
+        def suggest() -> None:
+            from speedtest_tui.core.convert import convert as target
+
+            post(TargetRead(target.look_at(target.suggested(source, form))))
+
+        self._in_background("folder", suggest)
+
+    def read_folder(self, text: str, post: Post) -> None:
+        """See whether the folder that a person typed can be filled. `post` gets a TargetRead."""
+
+        def read() -> None:
+            from speedtest_tui.core.convert import convert as target
+
+            post(TargetRead(target.look_at(target.named(text)), text))
+
+        self._in_background("folder", read)
+
+    # How it is done.
+
+    def _tell(self, message: Callable[[], Message]) -> None:
+        for post in tuple(self._listeners):
+            post(message())  # a message object belongs to one queue: each listener gets its own
+
+    def _in_background(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:
+                self._post(TaskFailed(f"{name}: {type(error).__name__}: {error}"))
+
+        # A plain daemon thread: Textual's thread workers would keep the process alive until they return.
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread
