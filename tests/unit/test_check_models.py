@@ -17,6 +17,7 @@ from backends.registry import BUILT_IN
 from speedtest_tui.cli import console
 from speedtest_tui.cli import main as cli
 from speedtest_tui.core.models import hashes as hashing
+from speedtest_tui.core.models.other_layout import MLX_NAMES
 
 TINY, PLAIN = "mlx-community/whisper-tiny-mlx-q4", "mlx-community/whisper-tiny-mlx"
 WEIGHTS = "weights.safetensors"
@@ -73,10 +74,7 @@ def test_what_was_asked_for_by_name_counts(run: Run) -> None:
 def test_missing_models_come_with_the_command_that_fetches_them(run: Run) -> None:
     code, printed, _ = run("--size", "tiny", "--backends", "whisper-mps")
     assert code == 1
-    assert (
-        "tiny.pt is not on this machine: download it: `speedtest-tui download --size tiny --backends whisper-mps`"
-        in printed
-    )
+    assert "tiny.pt is not downloaded: run `speedtest-tui download --size tiny --backends whisper-mps`" in printed
     assert "– missing" in printed
 
 
@@ -123,7 +121,7 @@ def test_faults_are_named_with_file_cache_and_fix(run: Run, hub: Path) -> None:
     assert (problem["kind"], problem["cache"], problem["file"]) == ("truncated", "hf", WEIGHTS)
     assert problem["path"] == str(snapshot / WEIGHTS)
     assert "weights.safetensors is cut short" in problem["detail"]
-    assert problem["fix"] == "repair it: `speedtest-tui repair --size tiny --backends mlx-whisper`"
+    assert problem["fix"] == "run `speedtest-tui repair --size tiny --backends mlx-whisper`"
 
 
 def test_the_fallback_makes_it_usable_and_is_said(run: Run, hub: Path) -> None:
@@ -235,3 +233,25 @@ def test_names_that_a_terminal_would_obey_are_spelled_out(run: Run, hub: Path) -
     printed = run("--all")[1]
     assert "\x1b" not in printed
     assert json.loads(run("--all", "--json")[1])["problems"]
+
+
+@pytest.mark.parametrize("tensor", [*MLX_NAMES[:1], "model.encoder.layers.0.fc1.weight"])
+def test_a_repair_says_the_same_of_weights_in_another_layout(
+    run: Run, hub: Path, capsys: pytest.CaptureFixture[str], tensor: str
+) -> None:
+    names = MLX_NAMES if tensor in MLX_NAMES else (tensor,)
+    header = json.dumps({name: {"dtype": "F16", "shape": [1, 3, 1], "data_offsets": [0, 6]} for name in names}).encode()
+    weights = len(header).to_bytes(8, "little") + header + bytes(6)
+    put(hub, {"config.json": b"{}", "model.safetensors": weights}, repository=TINY)
+    asked = ("--size", "tiny", "--backends", "mlx-whisper", "--json")
+    (problem,) = models(run(*asked)[1])["mlx-whisper"]["problems"]
+    assert problem["kind"] == "wrong-layout"
+    cli.run(["repair", *asked])
+    repair = json.loads(capsys.readouterr().out)
+    if names == MLX_NAMES:
+        assert [step["kind"] for step in repair["plan"]] == ["adopt"]
+        assert problem["fix"].startswith("run `speedtest-tui repair")
+    else:
+        (note,) = repair["notes"]
+        assert (repair["plan"], problem["fix"]) == ([], note["todo"])
+        assert note["todo"] == f"download {PLAIN} instead: `speedtest-tui download --size tiny --backends mlx-whisper`"

@@ -42,7 +42,7 @@ def test_an_accepted_other_name(hub: Path) -> None:
 
 
 def test_absent(hub: Path) -> None:
-    assert problem() == "org/name is not on this machine"
+    assert problem() == "org/name is not downloaded"
 
 
 def test_a_missing_file_is_named_with_its_other_names(hub: Path) -> None:
@@ -138,7 +138,7 @@ def test_openai_checkpoints(places: Path, where: str) -> None:
 
 
 def test_openai_checkpoints_that_are_not_there(places: Path) -> None:
-    assert problem(openai_checkpoint("tiny")) == "tiny.pt is not on this machine"
+    assert problem(openai_checkpoint("tiny")) == "tiny.pt is not downloaded"
     (places / "models").mkdir()
     (places / "models" / "tiny.pt").touch()
     assert "tiny.pt is damaged (local cache: tiny.pt is empty)" in problem(openai_checkpoint("tiny"))
@@ -160,29 +160,29 @@ def test_the_fallback_is_used_and_said(hub: Path, monkeypatch: pytest.MonkeyPatc
     candidate = Candidate(BackendEntry("well", "toys.well:Well"), "tiny")
     found = prepare(candidate, None, threading.Event())
     assert not isinstance(found, Ready)
-    assert (found.status, found.error.advice.what) == ("missing-model", "org/name-q4 is not on this machine")
+    assert (found.status, found.error.advice.what) == ("missing-model", "org/name-q4 is not downloaded")
 
     snapshot = put(hub)
     found = prepare(candidate, None, threading.Event())
     assert isinstance(found, Ready)
     assert (found.spec, found.location.path) == (SPEC, snapshot)
-    assert found.warnings == ("ran org/name because org/name-q4 is not on this machine",)
+    assert found.warnings == ("ran org/name because org/name-q4 is not downloaded",)
 
 
 def test_what_to_do_is_a_command_that_can_be_typed(hub: Path) -> None:
     tiny = MLX_WHISPER["tiny"]
     found = locate(tiny)
     assert isinstance(found, Advice)
-    assert found.todo == "download it: `speedtest-tui download --size tiny --backends mlx-whisper`"
+    assert found.todo == "run `speedtest-tui download --size tiny --backends mlx-whisper`"
     assert tiny.fallback is not None
     payload(put(hub, repository=tiny.fallback.source) / "config.json").write_bytes(b"{")
     found = locate(tiny.fallback)
     assert isinstance(found, Advice)
     assert found.what == f"{tiny.fallback.source} is damaged (HF cache: config.json is not valid JSON)"
-    assert found.todo == "repair it: `speedtest-tui repair --size tiny --backends mlx-whisper`"
+    assert found.todo == "run `speedtest-tui repair --size tiny --backends mlx-whisper`"
     found = locate(SPEC)
     assert isinstance(found, Advice)
-    assert found.todo == "download it: `speedtest-tui download`"  # a third party's: what to type is not known here
+    assert found.todo == "run `speedtest-tui download`"  # a third party's: what to type is not known here
 
 
 def test_every_cache_with_something_in_it_is_named(places: Path, hub: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_missing_model_is_no_fault_and_the_note_names_the_command(hf: Path) ->
     (note,) = found.notes
     assert (note.advice.what, note.advice.todo) == (
         "org/name is not downloaded",
-        "speedtest-tui download --size tiny --backends mlx-whisper",
+        "`speedtest-tui download --size tiny --backends mlx-whisper`",
     )
 
 

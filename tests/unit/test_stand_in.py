@@ -82,7 +82,7 @@ def test_nothing_in_its_place(toys: Path) -> None:
     assert row.error is not None
     assert row.error.advice.what == "the weights are for another model"
     assert row.error.advice.todo.startswith(
-        f"fetch the file again; nothing can run in place of {QUANTISED}: {PLAIN} is not on this machine (download it: "
+        f"fetch the file again; nothing can run in place of {QUANTISED}: {PLAIN} is not downloaded (run "
     )
 
 

@@ -18,6 +18,7 @@ from speedtest_tui.core.locations import local_cache
 from speedtest_tui.core.models import builtin
 from speedtest_tui.core.models.examine import examine
 from speedtest_tui.core.models.fingerprint import fingerprint, libraries
+from speedtest_tui.core.models.other_layout import find_other_layout
 from speedtest_tui.core.models.remembered import recall
 from speedtest_tui.core.models.sizes import OTHER_SIZE, Candidate, Unavailable, broken, installed
 from speedtest_tui.core.models.status import (
@@ -175,9 +176,21 @@ def explained(spec: ModelSpec, states: States, options: str = "") -> Advice:
     name = name_of(spec)
     begun = [(cache, state) for cache, state in states if state.state in WORDS]
     if not begun:
-        return Advice(f"{name} is not on this machine", f"download it: {command('download', options)}")
+        return Advice(f"{name} is not downloaded", f"run {command('download', options)}")
+    others = [other_layout(spec, state, options) for _, state in begun]
+    if others[0] is not None and None not in others:
+        return others[0]
     found = "; ".join(f"{CACHE_NAMES[cache]} cache: {sentence(state)}" for cache, state in begun)
-    return Advice(f"{name} {WORDS[begun[0][1].state]} ({found})", f"repair it: {command('repair', options)}")
+    return Advice(f"{name} {WORDS[begun[0][1].state]} ({found})", f"run {command('repair', options)}")
+
+
+def other_layout(spec: ModelSpec, state: CacheState, options: str) -> Advice | None:
+    """What a person can do about weights in another layout; None where it is another fault, or a repair helps."""
+    if state.state != "wrong-layout":
+        return None
+    ready = spec.fallback is not None and location_of(spec.fallback, _states(spec.fallback)) is not None
+    download = command("download", options)
+    return find_other_layout(spec, state).advice(spec, state, download, fallback_ready=ready)
 
 
 def sentence(state: CacheState) -> str:

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from backends.base import Advice
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import LOOKS, Mood
-from speedtest_tui.core.models.inspect import command, explained, location_of, name_of
+from speedtest_tui.core.models.inspect import command, explained, location_of, name_of, other_layout
 from speedtest_tui.core.models.inventory import CacheUse, Stored
 from speedtest_tui.core.models.status import (
     CACHE_NAMES,
@@ -175,8 +175,10 @@ def _unusable(report: ModelReport, why: Advice, model: str) -> Problem:
 def _copies(report: ModelReport, model: str, options: str) -> Iterator[Problem]:
     """What is wrong with the other copies of a model that can be used."""
     assert report.spec is not None
-    todo = "it is unpacked again" if report.spec.kind == "embedded" else command("repair", options)
+    repair = "it is unpacked again" if report.spec.kind == "embedded" else command("repair", options)
     for cache, state in report.states:
+        other = other_layout(report.spec, state, options)
+        todo = other.todo if other else repair
         for fault in state.faults:
             what = f"{model}: {name_of(report.spec)} in the {CACHE_NAMES[cache]} cache: {fault.detail}"
             yield Problem(fault.kind, model, Advice(what, todo), False, cache, fault.path, fault.name)

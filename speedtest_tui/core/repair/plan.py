@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from backends.base import Advice
 from speedtest_tui.core.models import layout
+from speedtest_tui.core.models.inspect import command
 from speedtest_tui.core.models.inventory import Duplicate, Stored
 from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.repair.plan_cache import Row, merge, plan_row
@@ -68,7 +70,7 @@ def _broken(reports: Iterable[ModelReport]) -> Iterator[BrokenModel]:
 def _all(reports: Iterable[ModelReport]) -> Iterator[BrokenModel]:
     """Every model in every cache, fallbacks included."""
     for report in reports:
-        download = command(report)
+        download = _download(report)
         one: ModelReport | None = report
         while one is not None:
             if one.spec is not None:
@@ -78,9 +80,9 @@ def _all(reports: Iterable[ModelReport]) -> Iterator[BrokenModel]:
             one = one.fallback
 
 
-def command(report: ModelReport) -> str:
+def _download(report: ModelReport) -> str:
     """What downloads a model."""
-    return f"speedtest-tui download --size {report.size} --backends {report.backend}"
+    return command("download", f"--size {quote(report.size)} --backends {report.backend}")
 
 
 def _missing(reports: Iterable[ModelReport]) -> Iterator[Note]:
@@ -89,7 +91,7 @@ def _missing(reports: Iterable[ModelReport]) -> Iterator[Note]:
         wanted = report.spec is not None and report.spec.kind in ("hub", "openai") and not report.spec.missing_reason
         if wanted and not report.usable and report.spec and states <= {"missing", "not-applicable"}:
             name = report.spec.source.rpartition("/")[2] if report.spec.kind == "openai" else report.spec.source
-            yield Note(report.spec.source, None, Advice(f"{name} is not downloaded", command(report)))
+            yield Note(report.spec.source, None, Advice(f"{name} is not downloaded", _download(report)))
 
 
 def _is_in(step: Step, row: Stored) -> bool:
