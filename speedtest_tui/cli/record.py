@@ -32,9 +32,9 @@ from speedtest_tui.cli.console import (
 from speedtest_tui.core import disk
 from speedtest_tui.core.audio.clip import MIN_SECONDS
 from speedtest_tui.core.audio.devices import scan_devices
-from speedtest_tui.core.audio.diagnosis import Finding, diagnose
 from speedtest_tui.core.audio.recorder import DEFAULT_MAX_S, Recorder, RecorderState
-from speedtest_tui.core.audio.recording import Recording, leftovers
+from speedtest_tui.core.audio.recording import Finding, Recording, leftovers
+from speedtest_tui.core.audio.view import view_of_recording
 from speedtest_tui.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -189,20 +189,20 @@ def _meter(state: RecorderState) -> LiveRow:
 
 def _keep(recording: Recording, target: Path) -> tuple[Finding, ...]:
     """Write a recording, print what it is, and only then discard its spool. Raises UserError."""
-    clip = recording.clip(target.name)
+    view = view_of_recording(recording, target.name)
+    clip = view.clip
     try:
         disk.write_bytes(target, encoded(clip, FORMATS[target.suffix.lower()]))
     except OSError as error:
         # The spool stays, and after this process's end it is a leftover.
         todo = "free some space, then get it with `speedtest-tui record OUT.wav --recover`"
         raise UserError(f"{target} cannot be written ({error.strerror or error})", todo) from None
-    findings = diagnose(clip, recording.facts)
     with contextlib.suppress(OSError):
         recording.discard()
     print(f"{target}: {clip.seconds:.1f} s from {recording.facts.device!r}")
-    for finding in findings:
-        complain(finding.sentence())
-    return findings
+    for finding in view.findings:
+        complain(str(finding.advice))
+    return view.findings
 
 
 def encoded(clip: Clip, form: str) -> bytes:

@@ -15,6 +15,7 @@ from backends.base import Advice, BackendEntry, Loaded, Location, ModelSpec, Tra
 from backends.registry import BUILT_IN, create, default_backends
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.recorder import RecorderState
+from speedtest_tui.core.audio.view import ClipView
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.jobs.job import Job, JobView
 from speedtest_tui.core.jobs.overview import CacheOverview
@@ -28,7 +29,6 @@ from speedtest_tui.core.sessions.document import Document, build
 from speedtest_tui.ui.workers.messages import (
     BackendsKnown,
     ClipReady,
-    ClipView,
     Copied,
     JobChanged,
     MachineKnown,

@@ -14,7 +14,7 @@ from textual.widgets import Static
 from speedtest_tui.core.audio.devices import DeviceReport, InputDevice
 from speedtest_tui.core.audio.player import PlayerState
 from speedtest_tui.core.audio.recorder import RecorderState
-from speedtest_tui.core.audio.trim import Trim
+from speedtest_tui.core.audio.view import Trim
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.screens.choice import ChoiceScreen
 from speedtest_tui.ui.screens.confirm import ConfirmScreen

@@ -1,7 +1,4 @@
-"""The one form of audio that everything here works on.
-
-A clip's outline for drawing: few enough values for one line of a terminal.
-"""
+"""The one form of audio that everything here works on."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ from backends.base import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from backends.base import Samples
+    from speedtest_tui.core.audio.level import Level
 
 
 MIN_SECONDS = 0.1
@@ -29,6 +27,7 @@ class Clip:
     reference: what was really said, or None where unknown
     warnings: what is wrong with the audio, in words; they stay with every result
     speech: False where the clip is silence, so that empty text is the right answer
+    level: as it was measured, None where nobody has
     """
 
     samples: Samples
@@ -37,10 +36,17 @@ class Clip:
     reference: str | None = None
     warnings: tuple[str, ...] = field(default=())
     speech: bool = True
+    level: Level | None = field(default=None, repr=False)
 
     @property
     def seconds(self) -> float:
         return len(self.samples) / SAMPLE_RATE
+
+    def measured(self) -> Level:
+        """Its level, measured now where that was not done."""
+        from speedtest_tui.core.audio.level import measure
+
+        return self.level or measure(self.samples)
 
     def sha256(self) -> str:
         """Hash of the little-endian float32 samples, in lower-case hex."""
@@ -49,21 +55,3 @@ class Clip:
     def data(self) -> memoryview:
         """The samples as little-endian float32 bytes, without a copy: an hour of them is 230 MB."""
         return self.samples.astype("<f4", order="C", copy=False).data.cast("B")
-
-
-POINTS = 240
-"""More than the cells of any pane that draws it."""
-
-
-def envelope(samples: Samples, points: int = POINTS) -> tuple[float, ...]:
-    """Largest absolute sample in each of `points` equal stretches, 0 to 1; fewer points for a shorter clip.
-
-    Works on views: an hour-long clip is not copied.
-    """
-    import numpy as np
-
-    points = min(points, len(samples))
-    edges = np.linspace(0, len(samples), points + 1).astype(np.int64)[:-1]
-    high = np.maximum.reduceat(samples, edges)
-    low = np.minimum.reduceat(samples, edges)
-    return tuple(float(value) for value in np.maximum(high, -low))

@@ -1,9 +1,7 @@
-"""Audio of any kind to a clip: files through libsndfile or FFmpeg's libraries, and samples already in memory.
+"""Audio of any kind to a clip: files through libsndfile or FFmpeg's libraries, samples in memory, the bundled demo.
 
 Decoding, mixing down and resampling go block by block, so that memory is that of the resulting clip. Nothing in a
 header is believed: no array is sized by one.
-
-The clip that comes with the package, for `--demo` and for tests of the whole chain.
 """
 
 from __future__ import annotations
@@ -86,7 +84,7 @@ def _clip(samples: Samples, shown: str, path: Path | None, reference: str | None
         raise UserError(f"{shown} is only {milliseconds:.0f} ms long", f"use at least {MIN_SECONDS} s of speech")
     measured = level.measure(samples)
     name = one_line(path.name) if path else shown
-    return Clip(samples, name, path, reference, (*warnings, *level.warnings(measured)), measured.speech)
+    return Clip(samples, name, path, reference, (*warnings, *level.warnings(measured)), measured.speech, measured)
 
 
 def _open(path: Path, shown: str) -> FileIO:

@@ -1,15 +1,18 @@
-"""What has been recorded: frames on disk, which become a clip when somebody wants one."""
+"""What has been recorded: frames on disk, which become a clip; and what is wrong with it, for the person who spoke."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import os
+import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from speedtest_tui.core.audio import spool
+from backends.base import Advice
+from speedtest_tui.core.audio import level, spool
 from speedtest_tui.core.audio.clip import MIN_SECONDS, Clip
 from speedtest_tui.core.errors import UserError
 
@@ -22,6 +25,37 @@ DEAD_CHANNEL = 1e-3
 """Share of the loudest channel's RMS (-60 dB) below which a channel has no microphone on it and is left out."""
 
 _SCAN = 1 << 16
+
+TELEPHONE_RATE = 16_000
+"""Native rate, in Hz, at and below which a microphone is a headset in a call: Bluetooth's hands-free profile."""
+
+WIRELESS_RATE = 24_000
+"""The same for devices whose name says that they are wireless; newer headsets go up to this rate in a call."""
+
+WIRELESS_NAMES = (
+    "airpods",
+    "bluetooth",
+    "bluez",
+    "buds",
+    "hands-free",
+    "handsfree",
+    "hfp",
+    "wh-1000",
+    "wf-1000",
+    "qc35",
+)
+
+TERMINALS = {
+    "Apple_Terminal": "Terminal",
+    "iTerm.app": "iTerm",
+    "WarpTerminal": "Warp",
+    "vscode": "Visual Studio Code",
+    "ghostty": "Ghostty",
+    "WezTerm": "WezTerm",
+    "Hyper": "Hyper",
+    "zed": "Zed",
+}
+"""TERM_PROGRAM, and the application's name as System Settings list it."""
 
 
 @dataclass(frozen=True)
@@ -86,20 +120,6 @@ def leftovers(folder: Path | None = None) -> tuple[Recording, ...]:
     return tuple(found)
 
 
-def recover(path: Path) -> Clip:
-    """The clip of a recording that was left behind; its files stay. Raises UserError."""
-    try:
-        return open_recording(path).clip()
-    except (OSError, ValueError) as error:
-        raise UserError(f"the recording {path} cannot be read ({error})", "record again") from None
-
-
-def discard(path: Path) -> None:
-    """Remove a recording that was left behind, as far as the system lets us."""
-    with contextlib.suppress(OSError):
-        spool.discard(path)
-
-
 def faults(facts: Facts) -> tuple[str, ...]:
     """What is missing from a recording, each a clause for people; empty where nothing is."""
     found = []
@@ -115,6 +135,76 @@ def faults(facts: Facts) -> tuple[str, ...]:
         lost = facts.dropped_frames / facts.rate * 1000
         found.append(f"{lost:.0f} ms were dropped, because this machine could not keep up")
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about a recording."""
+
+    kind: Literal["digital-silence", "no-speech", "quiet", "clipped", "zeros", "bluetooth", "incomplete"]
+    advice: Advice
+
+
+def diagnose(
+    clip: Clip, facts: Facts, *, platform: str = sys.platform, environment: Mapping[str, str] | None = None
+) -> tuple[Finding, ...]:
+    """All findings about the full clip of a recording, the worst first; empty where all is well."""
+    measured = clip.measured()
+    found = []
+    if not facts.sounding or measured.exact_zero >= measured.seconds >= level.ZERO_SECONDS:
+        found.append(_digital_silence(measured.seconds, facts.device, platform, environment or os.environ))
+    elif not measured.speech:
+        heard = f"nothing louder than {measured.active_db:.0f} dBFS"
+        found.append(
+            Finding("no-speech", Advice(f"no speech was heard ({heard})", f"is {facts.device!r} the right device?"))
+        )
+    found += [Finding("incomplete", Advice(fault)) for fault in faults(facts)]
+    if facts.sounding and level.ZERO_SECONDS <= measured.exact_zero < measured.seconds:
+        what = f"{measured.exact_zero:.1f} s in a row are exact zeros"
+        found.append(Finding("zeros", Advice(what, "the device was muted, or a headset was slow to start")))
+    if measured.speech and measured.active_db < level.QUIET_DB:
+        what = f"very quiet (speech at {measured.active_db:.0f} dBFS, where -22 dBFS is usual)"
+        found.append(Finding("quiet", Advice(what, "raise the input level or go nearer")))
+    if measured.clipped:
+        what = f"clipped ({measured.clipped} samples in {measured.clipped_peaks} cut-off peaks)"
+        found.append(Finding("clipped", Advice(what, "lower the input level or go further away")))
+    if bluetooth := _bluetooth(facts):
+        found.append(bluetooth)
+    return tuple(found)
+
+
+def _digital_silence(seconds: float, device: str, platform: str, environment: Mapping[str, str]) -> Finding:
+    what = f"the recording is silent (all {seconds:.1f} s are exact zeros)"
+    if platform == "darwin":
+        # Without permission macOS gives zeros and no error, and asks nobody: the terminal is what lacks it.
+        terminal = terminal_name(environment)
+        what = f"{what}, as macOS makes it where {terminal} may not use the microphone"
+        place = "System Settings > Privacy & Security > Microphone"
+        advice = Advice(what, f"allow {terminal} in {place}, then quit and restart {terminal}")
+        return Finding("digital-silence", advice)
+    if platform == "linux":
+        todo = "unmute the source (`pactl set-source-mute @DEFAULT_SOURCE@ 0`, or pavucontrol) or choose another device"
+    else:
+        todo = "unmute the microphone and allow its use in the system's privacy settings"
+    return Finding("digital-silence", Advice(f"{what}, as {device!r} is muted or not the right device", todo))
+
+
+def terminal_name(environment: Mapping[str, str]) -> str:
+    """The terminal application as people know it, or "this terminal application"."""
+    program = environment.get("TERM_PROGRAM", "")
+    # A multiplexer hides the application around it, which is the one that needs the permission.
+    if program in ("tmux", "screen"):
+        program = {"iTerm2": "iTerm.app"}.get(environment.get("LC_TERMINAL", ""), "")
+    name = TERMINALS.get(program, program.removesuffix(".app"))
+    return name if name.isprintable() and name else "this terminal application"
+
+
+def _bluetooth(facts: Facts) -> Finding | None:
+    wireless = any(hint in facts.device.lower() for hint in WIRELESS_NAMES)
+    if facts.rate > (WIRELESS_RATE if wireless else TELEPHONE_RATE):
+        return None
+    what = f"{facts.device!r} records at {facts.rate / 1000:g} kHz, as Bluetooth headsets do in calls"
+    return Finding("bluetooth", Advice(what, "the microphone of the computer or a cable gives better sound"))
 
 
 def _live_channels(frames: Block) -> Block:

@@ -18,10 +18,11 @@ import secrets
 import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from speedtest_tui.core import disk as atomic
+from speedtest_tui.core import disk
 from speedtest_tui.core.audio.conform import RATES
+from speedtest_tui.core.codec import decode
 
 if TYPE_CHECKING:
     from speedtest_tui.core.audio.conform import Block
@@ -127,26 +128,20 @@ class SpoolWriter:
         self._hold.release()
 
     def _write_facts(self) -> None:
-        atomic.write_text(self.path.with_suffix(SIDECAR), json.dumps({"schema": 1, **asdict(self.facts)}, indent=1))
+        disk.write_text(self.path.with_suffix(SIDECAR), json.dumps({"schema": 1, **asdict(self.facts)}, indent=1))
+
+
+@dataclass(frozen=True)
+class _Sidecar(Facts):
+    schema: Literal[1] = 1
 
 
 def read_facts(path: Path) -> Facts:
     """The facts about a recording. Raises OSError and, for a sidecar that is none of ours, ValueError."""
-    content = json.loads(path.with_suffix(SIDECAR).read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or content.get("schema") != 1:
-        raise ValueError("unknown form of sidecar")
-    known = {field.name: content[field.name] for field in fields(Facts) if field.name in content}
-    for name, value in known.items():
-        wanted = type(getattr(_EXAMPLE, name))
-        if not isinstance(value, wanted) and not (wanted is float and isinstance(value, int)):
-            raise ValueError(f"{name} is no {wanted.__name__}")
-    facts = Facts(**{"rate": 0.0, "channels": 0, **known})
+    facts = decode(_Sidecar, path.with_suffix(SIDECAR).read_bytes())
     if not (RATES[0] <= facts.rate <= RATES[1] and 0 < facts.channels <= MAX_CHANNELS):
         raise ValueError("impossible rate or channels")
-    return facts
-
-
-_EXAMPLE = Facts(0.0, 0)
+    return Facts(**{each.name: getattr(facts, each.name) for each in fields(Facts)})
 
 
 def count_frames(path: Path, facts: Facts) -> int:

@@ -27,7 +27,6 @@ from speedtest_tui.ui.workers.messages import (
     BackendsKnown,
     ClipReady,
     ClipRefused,
-    ClipView,
     Copied,
     JobChanged,
     MachineKnown,
@@ -42,6 +41,7 @@ from speedtest_tui.ui.workers.worker import Worker
 if TYPE_CHECKING:
     from backends.base import BackendEntry
     from speedtest_tui.core.accuracy.words import Word
+    from speedtest_tui.core.audio.view import ClipView
     from speedtest_tui.core.jobs.race import Kept
     from speedtest_tui.core.models.status import ModelReport
 

@@ -18,12 +18,12 @@ from speedtest_tui.ui.workers.web import in_browser
 if TYPE_CHECKING:
     from backends.base import BackendEntry
     from speedtest_tui.core.audio.recording import Recording
+    from speedtest_tui.core.audio.view import ClipView
     from speedtest_tui.core.jobs.race import Kept
     from speedtest_tui.core.models.sizes import ConvertedModel
     from speedtest_tui.core.models.status import ModelReport
     from speedtest_tui.core.race.plan import Plan
     from speedtest_tui.core.race.row import RaceSnapshot
-    from speedtest_tui.ui.workers.messages import ClipView
     from speedtest_tui.ui.workers.settings import Request, SettingsStore
     from speedtest_tui.ui.workers.worker import Worker
 

@@ -13,11 +13,11 @@ from textual.widgets import Static
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.ui.widgets.bar_layout import FILL_BEST, FILL_QUIET, STYLE_FAILED, STYLE_NEEDS_YOU, STYLE_NOW, bar
-from speedtest_tui.ui.workers.messages import ClipView
 
 if TYPE_CHECKING:
     from speedtest_tui.core.audio.player import PlayerState
     from speedtest_tui.core.audio.recorder import RecorderState
+    from speedtest_tui.core.audio.view import ClipView
 
 
 LEVELS = " ▁▂▃▄▅▆▇█"

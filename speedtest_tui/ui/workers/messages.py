@@ -12,12 +12,11 @@ from textual.message import Message
 if TYPE_CHECKING:
     from backends.base import Advice, BackendEntry
     from speedtest_tui.core.accuracy.words import Word
-    from speedtest_tui.core.audio.clip import Clip
     from speedtest_tui.core.audio.devices import DeviceReport
     from speedtest_tui.core.audio.player import PlayerState
     from speedtest_tui.core.audio.recorder import RecorderState
     from speedtest_tui.core.audio.recording import Recording
-    from speedtest_tui.core.audio.trim import Trim
+    from speedtest_tui.core.audio.view import ClipView
     from speedtest_tui.core.convert.convert import Target
     from speedtest_tui.core.convert.preview import Preview
     from speedtest_tui.core.jobs.job import JobView
@@ -49,24 +48,6 @@ class ModelsKnown(Message):
     size: str
     reports: tuple[ModelReport, ...]
     converted: tuple[ConvertedModel, ...] = ()
-
-
-@dataclass(frozen=True)
-class ClipView:
-    """A clip as the screen shows it.
-
-    outline: peaks from 0 to 1; peak_db, rms_db: dBFS
-    recording: what it was recorded as and still lies in on the disk, else None
-    trim: which silence could be taken off; full: the clip before that was done
-    """
-
-    clip: Clip
-    outline: tuple[float, ...]
-    peak_db: float
-    rms_db: float
-    recording: Recording | None = None
-    trim: Trim | None = None
-    full: Clip | None = None
 
 
 @dataclass

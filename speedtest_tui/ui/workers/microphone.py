@@ -8,14 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from speedtest_tui.ui.workers.messages import (
     ClipReady,
-    ClipView,
     DevicesKnown,
     LeftoversFound,
     PlayerChanged,
@@ -29,20 +27,11 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.player import Player, PlayerState
     from speedtest_tui.core.audio.recorder import Recorder, RecorderState
     from speedtest_tui.core.audio.recording import Recording
-    from speedtest_tui.core.audio.trim import Trim
+    from speedtest_tui.core.audio.view import ClipView
 
 
 LISTEN_S, LISTEN_DB = 0.25, 3.0
 """While it only listens, the level is drawn at most so often, and where it has changed by so much."""
-
-
-def view_of(clip: Clip, recording: Recording | None = None, trim: Trim | None = None) -> ClipView:
-    """A clip with what the screen shows of it. Reads every sample: not for the screen's thread."""
-    from speedtest_tui.core.audio.clip import envelope
-    from speedtest_tui.core.audio.level import measure
-
-    level = measure(clip.samples)
-    return ClipView(clip, envelope(clip.samples), level.peak_db, level.rms_db, recording, trim)
 
 
 class Microphone:
@@ -107,7 +96,7 @@ class Microphone:
 
     def recover(self, recording: Recording) -> None:
         """Turn a leftover into a clip."""
-        self._in_background("recovery", lambda: self._post(ClipReady(self._view(recording))))
+        self._in_background("recovery", lambda: self._show(recording))
 
     def close(self) -> None:
         """End everything. Blocks for a second at most."""
@@ -160,8 +149,7 @@ class Microphone:
             recorder, self._recorder = self._recorder, None
             try:
                 if recorder is not None:
-                    recording = recorder.stop()
-                    self._post(ClipReady(self._view(recording)))
+                    self._show(recorder.stop())
             except UserError as error:
                 self._post(RecordingFailed(str(error)))
             finally:
@@ -169,14 +157,10 @@ class Microphone:
                 if recorder is not None:
                     recorder.close()
 
-    @staticmethod
-    def _view(recording: Recording) -> ClipView:
-        from speedtest_tui.core.audio.diagnosis import diagnose
-        from speedtest_tui.core.audio.trim import suggest
+    def _show(self, recording: Recording) -> None:
+        from speedtest_tui.core.audio.view import view_of_recording
 
-        clip = recording.clip()
-        findings = tuple(finding.sentence() for finding in diagnose(clip, recording.facts))
-        return view_of(replace(clip, warnings=findings or clip.warnings), recording, suggest(clip))
+        self._post(ClipReady(view_of_recording(recording)))
 
     def _close(self) -> None:
         with self._lock:
@@ -197,14 +181,9 @@ class Microphone:
         self._post(PlayerChanged(state))
 
     def _trim(self, view: ClipView) -> None:
-        from speedtest_tui.core.audio.trim import apply
+        from speedtest_tui.core.audio.view import toggle_trim
 
-        if view.full is not None:
-            whole = replace(view_of(view.full, view.recording, view.trim), clip=view.full)
-            self._post(ClipReady(whole))
-        elif view.trim is not None:
-            trimmed = view_of(apply(view.clip, view.trim), view.recording, view.trim)
-            self._post(ClipReady(replace(trimmed, full=view.clip)))
+        self._post(ClipReady(toggle_trim(view)))
 
     def _look_for_devices(self) -> None:
         from speedtest_tui.core.audio.devices import scan_devices

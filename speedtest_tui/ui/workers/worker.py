@@ -31,7 +31,7 @@ from speedtest_tui.ui.workers.messages import (
     TargetRead,
     TaskFailed,
 )
-from speedtest_tui.ui.workers.microphone import Microphone, view_of
+from speedtest_tui.ui.workers.microphone import Microphone
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry
@@ -224,6 +224,7 @@ class Worker:
 
     def _load(self, audio: Path | None, reference: str | None) -> None:
         from speedtest_tui.core.audio.decode import demo_clip, load_clip
+        from speedtest_tui.core.audio.view import view_of
 
         try:
             clip = demo_clip() if audio is None else load_clip(audio, reference=reference)
