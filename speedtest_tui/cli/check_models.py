@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from backends.base import Advice, BackendEntry
 from backends.catalogue import SIZES
@@ -27,15 +27,14 @@ from speedtest_tui.cli.console import (
     live_view,
     print_json,
     print_table,
+    result_of,
     stdout,
     toned,
-    watch_job,
 )
 from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.jobs.checksum import Checksum, Sums
-from speedtest_tui.core.jobs.job import Job
 from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.inspect import command, inspect_models
 from speedtest_tui.core.models.inventory import CacheUse, Stored
@@ -44,9 +43,6 @@ from speedtest_tui.core.models.wording import Problem, can_run
 
 if TYPE_CHECKING:
     from rich.text import Text
-
-
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -112,23 +108,16 @@ def run(options: argparse.Namespace) -> int:
 
 def checksum(reports: Sequence[ModelReport]) -> Sums:
     """Compare the models' files with the hashes that they should have. Raises KeyboardInterrupt when cancelled."""
-    return _result(Checksum(reports))
+    return result_of(Checksum(reports))
 
 
 def verify(chosen: Sequence[BackendEntry], reports: Sequence[ModelReport], timeout: float | None) -> None:
     """Verify every model that can be loaded. Raises KeyboardInterrupt when cancelled."""
     from speedtest_tui.core.jobs.verify import Verify
 
-    for one in _result(Verify(reports, chosen, timeout)):
+    for one in result_of(Verify(reports, chosen, timeout)):
         if one.advice:
             complain(str(one.advice))
-
-
-def _result(job: Job[R]) -> R:
-    watch_job(job)
-    if job.view.state == "cancelled" or job.result is None:
-        raise KeyboardInterrupt
-    return job.result
 
 
 def scan_caches() -> tuple[tuple[Stored, ...], tuple[CacheUse, ...]]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import LOOKS, Mood, amount
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from speedtest_tui.core.jobs.job import Job, JobRow
     from speedtest_tui.core.sessions.document import Document
+
+R = TypeVar("R")
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CANCELLED = 0, 1, 2, 130
 
@@ -222,7 +224,7 @@ def joined(thread: Thread) -> Callable[[float], bool]:
 
 
 def watch_job(job: Job[Any], *, steps: bool = False) -> None:
-    """Start a job and show it until it has ended; Ctrl-C cancels it. Raises what nobody foresaw.
+    """Start a job and show it until it has ended; Ctrl-C cancels it. Raises its error.
 
     steps: whether what its rows do is worth lines where standard error is no terminal
     """
@@ -239,6 +241,14 @@ def watch_job(job: Job[Any], *, steps: bool = False) -> None:
         job.join()
     if job.error is not None:
         raise job.error
+
+
+def result_of(job: Job[R]) -> R:
+    """Start a job and show it until it has ended. Raises KeyboardInterrupt where it was cancelled, and its error."""
+    watch_job(job)
+    if job.view.state == "cancelled" or job.result is None:
+        raise KeyboardInterrupt
+    return job.result
 
 
 def _step(row: JobRow) -> str:

@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speedtest_tui.cli.arguments import Parser, add_json, describe
-from speedtest_tui.cli.console import EXIT_OK, Column, LiveRow, glyph, live_view, print_json, print_table
+from speedtest_tui.cli.console import EXIT_OK, Column, end_as_interrupted, glyph, print_json, print_table, result_of
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.convert.numbers import BITS, DTYPES
 
 if TYPE_CHECKING:
-    from speedtest_tui.core.convert.convert import Converted, Progress
-
-STAGES = {"proving": "comparing with PyTorch"}
-"""What a stage is called, where its own name does not say enough."""
+    from speedtest_tui.core.convert.convert import Converted
 
 
 def add_arguments(parser: Parser) -> None:
@@ -35,15 +32,10 @@ def add_arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Convert and print the comparison; errors come as UserError."""
     from speedtest_tui.core.codec import plain
-    from speedtest_tui.core.convert.convert import convert
+    from speedtest_tui.core.jobs.convert import Convert
 
-    with live_view() as view:
-
-        def show(progress: Progress) -> None:
-            share = progress.done / progress.total if progress.total else None
-            view.show([LiveRow("running", options.model.name, STAGES.get(progress.stage, progress.stage), share)])
-
-        done = convert(options.model, options.out, options.dtype, options.bits, on_progress=show)
+    end_as_interrupted()
+    done = result_of(Convert(options.model, options.out, options.dtype, options.bits))
     if options.json:
         print_json({"folder": done.folder, **plain(done.report)})
     else:

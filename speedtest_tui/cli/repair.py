@@ -26,6 +26,7 @@ from speedtest_tui.cli.console import (
     LiveRow,
     complain,
     end_as_interrupted,
+    line,
     live_view,
     print_json,
     watch_job,
@@ -34,15 +35,16 @@ from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core import disk, locations
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.format import LOOKS, amount, count
-from speedtest_tui.core.jobs.repair import Check, Repair, Repaired
+from speedtest_tui.core.format import amount, count
+from speedtest_tui.core.jobs.job import JobRow
+from speedtest_tui.core.jobs.repair import Repair, Repaired
 from speedtest_tui.core.models.duplicates import duplicates
 from speedtest_tui.core.models.hashes import hash_files
 from speedtest_tui.core.models.inspect import inspect_models
 from speedtest_tui.core.models.inventory import CacheUse, Duplicate, Stored
 from speedtest_tui.core.models.sizes import Candidate
 from speedtest_tui.core.models.status import CACHE_NAMES, ModelReport
-from speedtest_tui.core.repair.apply import Progress, StepRow
+from speedtest_tui.core.repair.apply import Progress
 from speedtest_tui.core.repair.copying import plan_copy
 from speedtest_tui.core.repair.plan import plan
 from speedtest_tui.core.repair.step import Note, Plan, Step, bytes_to_download
@@ -52,27 +54,11 @@ MANY = 3
 
 
 @dataclass(frozen=True)
-class Scope:
-    """What was asked about.
-
-    whole: also rows of the caches that are no backend's model
-    merge, symlinks, tidy: which of the steps that are only offered otherwise
-    """
-
-    candidates: tuple[Candidate, ...]
-    whole: bool
-    merge: bool = False
-    symlinks: bool = False
-    tidy: bool = False
-
-
-@dataclass(frozen=True)
 class Findings:
     """One look at all of it."""
 
     plan: Plan
     reports: tuple[ModelReport, ...]
-    stored: tuple[Stored, ...]
     uses: tuple[CacheUse, ...]
 
 
@@ -112,19 +98,27 @@ def run(options: argparse.Namespace) -> int:
     if options.trash or options.empty_trash or options.undo is not None:
         return trash.run(options)
     end_as_interrupted()  # the step in hand is ended cleanly
-    scope = _scope(options)
+    asked = asked_for(options, (options.size,) if options.size else SIZES)
     if options.checksum:
-        checksum(tuple(inspect_models(scope.candidates)))
-    found = look(scope)
-    if options.copy or options.move:
-        step = plan_copy(options.copy or options.move, options.to, found.stored, move=bool(options.move))
-        found = replace(found, plan=Plan((step,)))
+        checksum(tuple(inspect_models(asked)))
+    found = look(options, asked)
     steps = found.plan.chosen
     if not options.apply:
-        _print(options, found, None)
+        if options.json:
+            print_json(document(found, None))
+        else:
+            print_plan(found.plan, found.uses)
         return EXIT_FAILED if steps else EXIT_OK
-    repaired = _apply(options, scope, found) if steps else Repaired(Progress((), "done"))
-    _print(options, found, repaired)
+    entries = tuple(dict.fromkeys(one.entry for one in asked))
+    again = not (options.copy or options.move)
+    job = Repair(steps, found.reports, entries, verify=options.verify, again=again, timeout=options.timeout)
+    if steps:
+        watch_job(job, steps=True)
+    repaired = job.result or Repaired(Progress((), "done"))
+    if options.json:
+        print_json(document(found, repaired))
+    else:
+        print_outcome(found.plan, job.view.rows, repaired.progress)
     if repaired.cancelled:
         complain("cancelled: the same command resumes it")
         return EXIT_CANCELLED
@@ -142,25 +136,19 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
     check_seconds("--timeout", options.timeout)
 
 
-def _scope(options: argparse.Namespace) -> Scope:
-    return Scope(
-        asked_for(options, (options.size,) if options.size else SIZES),
-        options.all or bool(options.copy or options.move),
-        options.merge_duplicates,
-        options.symlinks,
-        options.tidy,
-    )
-
-
-def look(scope: Scope) -> Findings:
-    """Inspect the models and the caches; with --merge-duplicates files of equal size are hashed."""
-    reports = tuple(inspect_models(scope.candidates))
+def look(options: argparse.Namespace, asked: Sequence[Candidate]) -> Findings:
+    """Inspect the models and the caches, and plan; with --merge-duplicates files of equal size are hashed."""
+    reports = tuple(inspect_models(asked))
     stored, uses = scan_caches()
-    rows = stored if scope.whole else tuple(row for row in stored if row.name in _names(reports))
+    if source := options.copy or options.move:
+        return Findings(Plan((plan_copy(source, options.to, stored, move=bool(options.move)),)), reports, uses)
+    rows = stored if options.all else tuple(row for row in stored if row.name in _names(reports))
+    same = _duplicates(stored) if options.merge_duplicates else ()
     # Rows that are not asked about may still have files that repair others.
-    found = plan(reports, rows, _duplicates(scope, stored), symlinks=scope.symlinks, sources=stored)
-    steps = tuple(replace(step, optional=False) if _is_asked_for(step, scope) else step for step in found.steps)
-    return Findings(replace(found, steps=steps), reports, stored, uses)
+    found = plan(reports, rows, same, symlinks=options.symlinks, sources=stored)
+    wanted = {kind for kind, option in (("merge", options.merge_duplicates), ("trash", options.tidy)) if option}
+    steps = tuple(replace(step, optional=False) if step.kind in wanted else step for step in found.steps)
+    return Findings(replace(found, steps=steps), reports, uses)
 
 
 def _names(reports: Sequence[ModelReport]) -> set[str]:
@@ -169,14 +157,7 @@ def _names(reports: Sequence[ModelReport]) -> set[str]:
     return {spec.source if spec.kind != "openai" else spec.source.rpartition("/")[2] for spec in specs}
 
 
-def _is_asked_for(step: Step, scope: Scope) -> bool:
-    """Whether an option chooses a step that is otherwise only offered."""
-    return (scope.merge and step.kind == "merge") or (scope.tidy and step.kind == "trash")
-
-
-def _duplicates(scope: Scope, stored: Sequence[Stored]) -> tuple[Duplicate, ...]:
-    if not scope.merge:
-        return ()
+def _duplicates(stored: Sequence[Stored]) -> tuple[Duplicate, ...]:
     with live_view() as view:
 
         def show(done: int, total: int) -> None:
@@ -184,24 +165,6 @@ def _duplicates(scope: Scope, stored: Sequence[Stored]) -> tuple[Duplicate, ...]
             view.show([LiveRow("running", "comparing files", figures.of(done, total), share)])
 
         return duplicates(stored, hash_files, show, threading.Event())
-
-
-def _apply(options: argparse.Namespace, scope: Scope, found: Findings) -> Repaired:
-    again = not (options.copy or options.move)
-    entries = tuple(dict.fromkeys(one.entry for one in scope.candidates))
-    job = Repair(found.plan.chosen, found.reports, entries, verify=options.verify, again=again, timeout=options.timeout)
-    watch_job(job, steps=True)
-    assert job.result is not None
-    return job.result
-
-
-def _print(options: argparse.Namespace, found: Findings, repaired: Repaired | None) -> None:
-    if options.json:
-        print_json(document(found.plan, found.uses, repaired))
-    elif repaired is None:
-        print_plan(found.plan, found.uses)
-    else:
-        print_outcome(found.plan, repaired)
 
 
 def print_plan(plan: Plan, uses: Sequence[CacheUse]) -> None:
@@ -221,8 +184,8 @@ def print_plan(plan: Plan, uses: Sequence[CacheUse]) -> None:
         print("`speedtest-tui repair --apply`, with the same options, does it.")
     if plan.offered:
         print("Steps with ? are optional: --tidy moves things to the trash, --merge-duplicates merges equal files.")
-    for line in _space(steps, uses):
-        print(line)
+    for room in _space(steps, uses):
+        print(room)
 
 
 def _sentence(step: Step) -> str:
@@ -236,7 +199,7 @@ def _print_notes(notes: Sequence[Note]) -> None:
         if note.cache is not None or len(missing) < MANY:
             print(f"  !  {CACHE_NAMES[note.cache] if note.cache else '':<7}  {note.advice}")
     if len(missing) >= MANY:
-        print(f"  !           {len(missing)} models are not downloaded: run speedtest-tui download")
+        print(f"  !           {len(missing)} models are not downloaded: run `speedtest-tui download`")
 
 
 def _nothing(plan: Plan) -> str:
@@ -266,17 +229,10 @@ def _space(steps: Sequence[Step], uses: Sequence[CacheUse]) -> list[str]:
     return lines
 
 
-def _ended(row: StepRow) -> str:
-    return f"{LOOKS[row.state].glyph} {row.step.what}" + (f": {row.message}" if row.message else "")
-
-
-def print_outcome(plan: Plan, repaired: Repaired) -> None:
-    """Print what came of each step, how the models stand now, and how to take it back."""
-    progress = repaired.progress
-    for row in progress.rows:
-        print(_ended(row))
-    for check in repaired.checks:
-        print(_checked(check))
+def print_outcome(plan: Plan, rows: Sequence[JobRow], progress: Progress) -> None:
+    """Print what came of each step, how the models stand now, and how to undo it."""
+    for row in rows:
+        print(line(row))
     _print_notes(plan.notes)
     if not progress.rows:
         print(_nothing(plan))
@@ -286,21 +242,12 @@ def print_outcome(plan: Plan, repaired: Repaired) -> None:
     failed = len(progress.failed)
     print(f"{count(len(progress.rows) - failed, 'step')} done" + (f", {failed} not." if failed else "."))
     if progress.entry:
-        print(f"What was replaced is kept; `speedtest-tui repair --undo {progress.entry}` brings it back.")
+        print(f"What was replaced is kept: `speedtest-tui repair --undo {progress.entry}` brings it back.")
 
 
-def _checked(check: Check) -> str:
-    mark = LOOKS["done" if check.ok else "failed"].glyph
-    said = f"{mark} {check.backend}: {check.model} is {check.state.state.replace('-', ' ')}"
-    if check.state.state != "complete" and check.state.detail:
-        said += f": {check.state.detail}"
-    if check.verified is not None:
-        said += f" and {check.verified.message}"
-    return said
-
-
-def document(plan: Plan, uses: Sequence[CacheUse], repaired: Repaired | None) -> dict[str, Any]:
+def document(found: Findings, repaired: Repaired | None) -> dict[str, Any]:
     """All of it for programs."""
+    plan = found.plan
     known, is_all = bytes_to_download(plan.chosen)
     return {
         "schema": 2,
@@ -311,7 +258,7 @@ def document(plan: Plan, uses: Sequence[CacheUse], repaired: Repaired | None) ->
         ],
         "download_bytes": known if is_all else None,
         "caches": [
-            {"cache": use.cache, "path": str(use.root), "free": use.free, "problem": use.problem} for use in uses
+            {"cache": use.cache, "path": str(use.root), "free": use.free, "problem": use.problem} for use in found.uses
         ],
         "trash_free": disk.free(locations.trash_folder()),
         "applied": None if repaired is None else _applied(repaired),

@@ -18,7 +18,7 @@ from repos import MLX, Kit
 from server import HubServer
 from test_repair import WEIGHTS
 
-from speedtest_tui.cli import repair
+from speedtest_tui.cli import console
 from speedtest_tui.cli.main import build_parser
 from speedtest_tui.core import locations
 from speedtest_tui.core.models import builtin as materialise
@@ -110,8 +110,8 @@ def test_applied_it_says_what_came_of_it_and_how_to_go_back(damaged: Path, run: 
     before = damaged.read_bytes()
     code, text = run("--size", "tiny", "--backends", "mlx-whisper", "--apply")
     assert code == 0
-    assert f"✓ download weights.safetensors of {MLX} again" in text
-    assert f"{MLX} is complete" in text
+    assert "✓ whisper-tiny-mlx: download weights.safetensors again (1 MB)" in text
+    assert "✓ check mlx-whisper whisper-tiny-mlx: complete" in text
     assert damaged.read_bytes() == WEIGHTS
     assert run("--size", "tiny", "--backends", "mlx-whisper")[0] == 0
     (entry,) = trash.entries()
@@ -194,7 +194,7 @@ def test_interrupted_it_ends_with_130_and_goes_on_the_next_time(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(repair, "watch", interrupted)
+        patch.setattr(console, "watch", interrupted)
         assert run("--size", "tiny", "--backends", "mlx-whisper", "--apply")[0] == 130
     hub.release()
     assert damaged.read_bytes() != WEIGHTS

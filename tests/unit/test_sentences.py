@@ -55,7 +55,7 @@ SENTENCES = {
     "check-models --backends ,": "no backend chosen: name one with --backends, or leave the option out for all",
     "check-models --timeout 0": "--timeout takes seconds above 0, not 0: choose a larger number",
     "check-models --timeout soon": "--timeout takes a number, not 'soon': see `speedtest-tui check-models --help`",
-    "download --size huge": f"no installed backend has a model of size 'huge': choose from {SIZES}",
+    "download --size huge": f"no backend has a model of size 'huge': choose from {SIZES}",
     "download --to moon": "--to takes hf or local, not 'moon': see `speedtest-tui download --help`",
     "download --timeout nan": "--timeout takes seconds above 0, not nan: choose a larger number",
     "repair --copy a/b": "--to and --copy or --move need each other: give both, as in --copy NAME --to local",
