@@ -135,6 +135,58 @@ def test_a_name_must_mean_one_entry(root: Path) -> None:
         find("nonsense")
 
 
+OLD_JOURNAL = """{
+ "format": 1,
+ "what": "repair of org/größe",
+ "started": "2026-11-20T08:15:30+00:00",
+ "undoes": "",
+ "undone": false,
+ "changes": [
+  {
+   "number": 1,
+   "path": "ROOT/models--org--name/refs",
+   "root": "ROOT",
+   "kept": "",
+   "link": "",
+   "folder": true
+  },
+  {
+   "number": 2,
+   "path": "ROOT/models--org--name/refs/main",
+   "root": "ROOT",
+   "kept": "",
+   "link": "",
+   "folder": false
+  },
+  {
+   "number": 3,
+   "path": "ROOT/models--org--name/config.json",
+   "root": "ROOT",
+   "kept": "0003-config.json",
+   "link": "../../blobs/abc",
+   "folder": false
+  }
+ ]
+}
+"""
+
+
+def test_what_release_0_1_has_repaired_can_be_undone(root: Path) -> None:
+    folder = locations.trash_folder() / "20261120-081530-000000-ab12"
+    folder.mkdir(parents=True)
+    (folder / "journal.json").write_text(OLD_JOURNAL.replace("ROOT", str(root)), encoding="utf-8")
+    (folder / "0003-config.json").write_text("old")
+    repository = root / "models--org--name"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("new")
+    (repository / "config.json").symlink_to("../../blobs/abc")
+    entry = find("20261120")
+    assert (entry.what, entry.started) == ("repair of org/größe", "2026-11-20T08:15:30+00:00")
+    assert undo(entry).complete
+    assert (repository / "config.json").read_text() == "old" and not (repository / "refs").exists()
+    assert trash.entries()[-1].undone
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -173,7 +173,7 @@ def resume_line(folder: Path, kills: int) -> Line:
         measured=f"{sum(entry.sent for entry in log) / 1e6:.2f} MB",
         floor=f"{RESUMED_BYTES / 1e6:.2f} MB",
         result=max(twice) / 1024,
-        # A chunk, which is a buffer that may not be full yet, and what the slowed server had on its way at that moment.
+        # A buffer that is not written yet, and what the slowed server had on its way at that moment.
         high=(BUFFER_BYTES + RATE * ON_ITS_WAY_S) / 1024,
         form="{:.0f} KiB",
         note=f"at most, median {median(twice[:-1]) / 1024:.0f}",

@@ -17,7 +17,7 @@ from speedtest_tui.core import disk
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models import layout
 from speedtest_tui.core.repair import journal, trash
-from speedtest_tui.core.repair.journal import Change, Journal
+from speedtest_tui.core.repair.journal import FORMAT, Change, Journal
 
 NO_SECOND_NAME = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
 """What file systems answer that have no hard links, or not for this file."""
@@ -165,9 +165,9 @@ class Changes:
         """Write down what is about to happen."""
         self._number += 1
         change = Change(self._number, path, root, f"{self._number:04d}-{name}" if name else "", link, is_folder)
-        book = self._journals.get(folder) or Journal(folder, self._what, self._started, self._undoes)
+        book = self._journals.get(folder) or Journal(FORMAT, self._what, self._started, self._undoes)
         book = replace(book, changes=(*book.changes, change))
-        journal.write(book)
+        journal.write(folder, book)
         if folder not in self._journals:
             disk.sync_folder(folder.parent)
         self._journals[folder] = book
@@ -196,7 +196,7 @@ class Changes:
         book = self._journals[folder]
         book = replace(book, changes=tuple(one for one in book.changes if one != change))
         if book.changes:
-            journal.write(book)
+            journal.write(folder, book)
             self._journals[folder] = book
         else:
             del self._journals[folder]

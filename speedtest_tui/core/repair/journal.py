@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from speedtest_tui.core import disk
+from speedtest_tui.core import codec, disk
+from speedtest_tui.core.models.layout import is_within
 
 JOURNAL = "journal.json"
 FORMAT = 1
@@ -35,7 +34,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Journal:
-    """One journal.json.
+    """One journal.json, as it is on disk.
 
     what: what the application did, for people
     started: UTC, ISO 8601
@@ -43,7 +42,7 @@ class Journal:
     undone: whether this one has been undone
     """
 
-    folder: Path
+    format: int
     what: str
     started: str
     undoes: str = ""
@@ -51,12 +50,9 @@ class Journal:
     changes: tuple[Change, ...] = ()
 
 
-def write(journal: Journal) -> None:
-    """Put it on disk, flushed, whole or not at all. Raises OSError."""
-    content = asdict(journal)
-    del content["folder"]
-    text = json.dumps({"format": FORMAT, **content}, indent=1, default=str, ensure_ascii=False)
-    disk.write_text(journal.folder / JOURNAL, text + "\n")
+def write(folder: Path, journal: Journal) -> None:
+    """Put the journal of a trash folder on disk, flushed, whole or not at all. Raises OSError."""
+    disk.write_bytes(folder / JOURNAL, codec.encode(journal, indent=1) + b"\n")
 
 
 def read(folder: Path, only_root: Path | None = None) -> Journal | None:
@@ -65,37 +61,13 @@ def read(folder: Path, only_root: Path | None = None) -> Journal | None:
     only_root: the one cache that it may speak of, for a folder that came with a cache from elsewhere
     """
     try:
-        content: dict[str, Any] = json.loads((folder / JOURNAL).read_bytes())
-        if content["format"] != FORMAT:
-            return None
-        changes = tuple(_change(one) for one in content["changes"])
-        journal = Journal(
-            folder,
-            str(content["what"]),
-            str(content["started"]),
-            str(content["undoes"]),
-            bool(content["undone"]),
-            changes,
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        journal = codec.decode(Journal, (folder / JOURNAL).read_bytes())
+    except (OSError, codec.Damaged):
         return None
-    return journal if _is_sane(changes, only_root) else None
-
-
-def _change(fields: dict[str, Any]) -> Change:
-    return Change(
-        int(fields["number"]),
-        Path(fields["path"]),
-        Path(fields["root"]),
-        str(fields["kept"]),
-        str(fields["link"]),
-        bool(fields["folder"]),
-    )
+    return journal if journal.format == FORMAT and _is_sane(journal.changes, only_root) else None
 
 
 def _is_sane(changes: Sequence[Change], only_root: Path | None) -> bool:
-    from speedtest_tui.core.models.layout import is_within
-
     for change in changes:
         if not change.path.is_absolute() or not is_within(change.path, change.root):
             return False

@@ -61,11 +61,11 @@ def candidates(path: Path, root: Path) -> Iterator[Path]:
 
 def entries(roots: Iterable[Path] | None = None) -> tuple[Entry, ...]:
     """All applications that left something, the newest first. What cannot be read is left out, and left alone."""
-    found: dict[str, list[Journal]] = {}
+    found: dict[str, list[tuple[Path, Journal]]] = {}
     for folder, only_root in _folders(cache_roots() if roots is None else roots):
         read = journal.read(folder, only_root)
         if read is not None:
-            found.setdefault(folder.name, []).append(read)
+            found.setdefault(folder.name, []).append((folder, read))
     return tuple(_entry(name, found[name]) for name in sorted(found, reverse=True))
 
 
@@ -80,17 +80,18 @@ def _folders(roots: Iterable[Path]) -> Iterator[tuple[Path, Path | None]]:
         yield from ((child, only_root) for child in children if child.is_dir() and not child.name.startswith("."))
 
 
-def _entry(name: str, journals: list[Journal]) -> Entry:
-    changes = [(one.folder, change) for one in journals for change in one.changes]
+def _entry(name: str, found: list[tuple[Path, Journal]]) -> Entry:
+    folders, journals = zip(*found, strict=True)
+    changes = [(folder, change) for folder, one in found for change in one.changes]
     return Entry(
         name,
         journals[0].what,
         min(one.started for one in journals),
         journals[0].undoes,
         all(one.undone for one in journals),
-        tuple(one.folder for one in journals),
+        folders,
         tuple(sorted(changes, key=lambda pair: pair[1].number)),
-        _reclaimable(one.folder for one in journals),
+        _reclaimable(folders),
     )
 
 
@@ -149,4 +150,4 @@ def mark_undone(entry: Entry) -> None:
     for folder in entry.folders:
         found = journal.read(folder)
         if found is not None:
-            journal.write(replace(found, undone=True))
+            journal.write(folder, replace(found, undone=True))
