@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,16 @@ def parakeet(size: str) -> ModelSpec | None:
     return _spec(size, config, ())
 
 
-def canary(size: str) -> ModelSpec | None:
-    """The same for Canary, whose tokenizer files belong to the model."""
+def canary(size: str, reads: Callable[[dict[str, Any]], object]) -> ModelSpec | None:
+    """The Canary model in the folder that `size` is the absolute path of, else None; its tokenizer files belong to it.
+
+    reads: raises BackendError where a config.json is no Canary's
+    """
     config = _config(size)
     if config is None:
         return None
-    from backends.canary.architecture import layout_of
-
     try:
-        layout_of(config)
+        reads(config)
     except BackendError:
         return None
     return _spec(size, config, tuple(dict.fromkeys(_tokenizers(config.get("tokenizer")))))

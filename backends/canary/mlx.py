@@ -27,6 +27,7 @@ from backends.base import (
     Transcription,
     mlx_library,
 )
+from backends.canary.architecture import layout_of
 from backends.canary.chunking import LONGEST_SECONDS, OVERLAP_SECONDS
 from backends.canary.tokenizers import Vocabulary
 from backends.checks import repetition_loop
@@ -59,7 +60,7 @@ class CanaryMlx(mlx_runtime.OnMlx):
         return mlx_library("parakeet_mlx", "parakeet-mlx")
 
     def model(self, size: str) -> ModelSpec | None:
-        return catalogue.CANARY_MLX.get(size) or folders.canary(size)
+        return catalogue.CANARY_MLX.get(size) or folders.canary(size, layout_of)
 
     def check_options(self, chosen: Sequence[tuple[str, str]]) -> None:
         """As `backends.base.Configurable`."""

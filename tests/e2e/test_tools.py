@@ -34,7 +34,7 @@ PROGRAMS = {
 
 HELP = {
     "nano/export.py": "needs a checkpoint that train.py took hours to make; test_embedded calls its functions",
-    "nano/hear.py": "test_nano_models lets it transcribe",
+    "nano/transcribe.py": "test_nano_models lets it transcribe",
     "nano/ship.py": "writes into the package, from a checkpoint of NeMo's",
     "nano/train.py": "trains for hours",
     "nano/train_canary.py": "trains for hours, with NeMo",

@@ -1,4 +1,4 @@
-"""The shipped Parakeet and Canary: archives of converted folders, and what they hear in clips that are new to them.
+"""The shipped Parakeet and Canary: archives of converted folders, and what they make of clips that are new to them.
 
 The clips (tests/data/nano) are those of `tools/nano/make_clips.py 8 5353 --format ogg --longest 3`, all of them.
 """
@@ -86,10 +86,10 @@ def test_unpacking_imports_no_library(tmp_path: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def heard(backend: str) -> list[str]:
-    """What a backend hears in the clips, in a process of its own, offline."""
+def transcribed(backend: str) -> list[str]:
+    """What a backend makes of the clips, in a process of its own, offline."""
     clips = sorted(map(str, CLIPS.glob("*.ogg")))
-    command = [sys.executable, str(ROOT / "tools" / "nano" / "hear.py"), "--child", backend, *clips]
+    command = [sys.executable, str(ROOT / "tools" / "nano" / "transcribe.py"), "--child", backend, *clips]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -97,13 +97,13 @@ def heard(backend: str) -> list[str]:
 
 
 @pytest.mark.parametrize("backend", ["parakeet-mlx", "canary-mlx"])
-def test_word_error_rate_on_clips_never_heard_before(backend: str) -> None:
+def test_word_error_rate_on_new_clips(backend: str) -> None:
     """Held to a quarter; 0.17 was measured for both."""
     pytest.importorskip("parakeet_mlx")
     jiwer = pytest.importorskip("jiwer")
     said = [path.read_text().strip() for path in sorted(CLIPS.glob("*.txt"))]
     assert len(said) == 8
-    texts = heard(backend)
+    texts = transcribed(backend)
     assert jiwer.wer(said, texts) <= 0.25, list(zip(said, texts, strict=True))
 
 

@@ -1,7 +1,7 @@
-"""Let the nano models hear clips, through the real backends, and print their word error rates.
+"""Transcribe clips with the nano models, through the real backends, and print their word error rates.
 
-    python hear.py unseen                      # a folder of make_clips.py
-    python hear.py unseen --backends canary-mlx --show
+    python transcribe.py unseen                      # a folder of make_clips.py
+    python transcribe.py unseen --backends canary-mlx --show
 
 Each backend loads its nano model in a process of its own, as in a race. Words are compared as they are spoken:
 Whisper's normaliser, which races use, would join digits.
@@ -25,18 +25,18 @@ BACKENDS = ("mlx-whisper", "parakeet-mlx", "canary-mlx", "whisper-mps", "transfo
 PUNCTUATION = str.maketrans("", "", ".,;:!?")
 
 
-def hear(name: str, clips: list[Path]) -> list[dict[str, str]]:
-    """What a backend hears with its nano model, in this process: {"text": ..., "invalid": ...} for each clip."""
+def transcribe(name: str, clips: list[Path]) -> list[dict[str, str]]:
+    """What a backend makes of clips with its nano model, in this process: {"text": ..., "invalid": ...} for each."""
     backend = create(next(entry.reference for entry in entries() if entry.name == name))
     backend.import_library()
     spec = backend.model("nano")
     if spec is None:
-        raise SystemExit(f"hear: {name} has no nano model")
+        raise SystemExit(f"transcribe: {name} has no nano model")
     with tempfile.TemporaryDirectory() as cache:
         backend.load(spec, Location(materialise(spec.source, Path(cache))), LoadOptions())
-        heard = [backend.transcribe(load_clip(clip).samples, TranscribeOptions("en")) for clip in clips]
+        found = [backend.transcribe(load_clip(clip).samples, TranscribeOptions("en")) for clip in clips]
         backend.close()
-    return [{"text": one.text, "invalid": one.invalid} for one in heard]
+    return [{"text": one.text, "invalid": one.invalid} for one in found]
 
 
 def words(text: str) -> str:
@@ -54,14 +54,14 @@ def compare(name: str, clips: list[Path], *, show: bool) -> float:
     command = [sys.executable, str(Path(__file__)), "--child", name, *map(str, clips)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     results = json.loads(done.stdout.splitlines()[-1])
-    heard = [words(result["text"]) for result in results]
+    found = [words(result["text"]) for result in results]
     expected = [said(clip) for clip in clips]
-    rate = float(jiwer.wer(expected, heard))
-    perfect = sum(a == b for a, b in zip(expected, heard, strict=True))
+    rate = float(jiwer.wer(expected, found))
+    perfect = sum(a == b for a, b in zip(expected, found, strict=True))
     invalid = sum(bool(result["invalid"]) for result in results)
     print(f"{name:14} {rate:.3f}   {perfect} of {len(clips)} word for word, {invalid} invalid")
     if show:
-        for clip, text, other in zip(clips, expected, heard, strict=True):
+        for clip, text, other in zip(clips, expected, found, strict=True):
             if text != other:
                 print(f"  {clip.stem}: {text}\n      {other}")
     return rate
@@ -69,16 +69,16 @@ def compare(name: str, clips: list[Path], *, show: bool) -> float:
 
 def main() -> int:
     if sys.argv[1:2] == ["--child"]:
-        print("\n" + json.dumps(hear(sys.argv[2], [Path(path) for path in sys.argv[3:]])))
+        print("\n" + json.dumps(transcribe(sys.argv[2], [Path(path) for path in sys.argv[3:]])))
         return 0
     parser = argparse.ArgumentParser(description="Print the word error rates of the nano models.")
     parser.add_argument("folder", type=Path, help="clips, each with its words in a .txt beside it")
     parser.add_argument("--backends", default=",".join(BACKENDS), help="default: %(default)s")
-    parser.add_argument("--show", action="store_true", help="print what was heard wrongly")
+    parser.add_argument("--show", action="store_true", help="print what was wrong")
     chosen = parser.parse_args()
     clips = sorted(text.with_suffix(sound.suffix) for text in chosen.folder.glob("*.txt") for sound in _sounds(text))
     if not clips:
-        print(f"hear: {chosen.folder} has no clips: make some with make_clips.py", file=sys.stderr)
+        print(f"transcribe: {chosen.folder} has no clips: make some with make_clips.py", file=sys.stderr)
         return 1
     try:
         for name in chosen.backends.split(","):
