@@ -1,4 +1,4 @@
-"""The model catalogue: which model each built-in backend maps a size to.
+"""The model catalogue: which model each built-in backend maps a size to, and how the model in a folder is read.
 
 The maps for tiny to large-v3 are those that users of mac-whisper-speedtest know; nothing else in the program names a
 model. OpenAI's hashes are the last folder of each URL, as in openai/whisper `__init__.py` and whisper-mps 0.0.10.
@@ -6,10 +6,31 @@ model. OpenAI's hashes are the last folder of each URL, as in openai/whisper `__
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 from backends.base import ModelSpec, RequiredFile
 
-SIZES = ("nano", "tiny", "base", "small", "medium", "large", "large-v2", "large-v3", "turbo")
+ABOUT_SIZES = {
+    "nano": "built in: ranks overhead, knows about 70 words",
+    "tiny": "39 M parameters",
+    "base": "74 M parameters",
+    "small": "244 M parameters",
+    "medium": "769 M parameters",
+    "large": "what each backend calls large: turbo for some, large-v3 for others",
+    "large-v2": "1550 M parameters",
+    "large-v3": "1550 M parameters",
+    "turbo": "809 M parameters",
+}
+"""The sizes, and what people want to know of each. Parameter counts are of OpenAI's Whisper (model card in
+openai/whisper); parakeet-mlx has one model for all."""
+
+SIZES = tuple(ABOUT_SIZES)
 """What a user chooses from, smallest first. Backends may know further names of their own."""
+
+CASTS = {"parakeet-mlx": "bfloat16"}
+"""What a backend makes of plain numbers when it loads them, whatever they are stored as; packed layers stay packed."""
 
 _MLX_WHISPER_FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
 _TRANSFORMERS_FILES = (
@@ -152,3 +173,24 @@ def sizes_of(spec: ModelSpec) -> tuple[str, str]:
             if spec in (known, known.fallback):
                 return backend, size
     return "", ""
+
+
+def folder_config(size: str) -> dict[str, Any] | None:
+    """The config.json of the model in a folder, where `size` is its absolute path; None where there is none."""
+    import json
+
+    if not (folder := Path(size)).is_absolute():
+        return None
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
+def folder_model(size: str, config: dict[str, Any], more: Iterable[str] = ()) -> ModelSpec:
+    """The model in a folder with that configuration; `more` are the files that it needs beside its weights."""
+    packing = config.get("quantization")
+    bits = packing.get("bits") if isinstance(packing, dict) else None
+    files = tuple(RequiredFile((name,)) for name in dict.fromkeys(("config.json", "model.safetensors", *more)))
+    return ModelSpec("folder", size, files, variant=f"{bits}-bit" if bits else "")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import catalogue, folders, mlx_runtime
+from backends import catalogue, mlx_runtime
 from backends.base import (
     SAMPLE_RATE,
     Availability,
@@ -29,7 +29,7 @@ from backends.base import (
 )
 from backends.canary.architecture import layout_of
 from backends.canary.chunking import LONGEST_SECONDS, OVERLAP_SECONDS
-from backends.canary.tokenizers import Vocabulary
+from backends.canary.tokenizers import Vocabulary, tokenizer_files
 from backends.checks import repetition_loop
 from backends.parakeet.options import BEAM, Setting
 
@@ -60,7 +60,16 @@ class CanaryMlx(mlx_runtime.OnMlx):
         return mlx_library("parakeet_mlx", "parakeet-mlx")
 
     def model(self, size: str) -> ModelSpec | None:
-        return catalogue.CANARY_MLX.get(size) or folders.canary(size, layout_of)
+        if spec := catalogue.CANARY_MLX.get(size):
+            return spec
+        config = catalogue.folder_config(size)
+        if config is None:
+            return None
+        try:
+            layout_of(config)
+        except BackendError:
+            return None
+        return catalogue.folder_model(size, config, tokenizer_files(config.get("tokenizer")))
 
     def check_options(self, chosen: Sequence[tuple[str, str]]) -> None:
         """As `backends.base.Configurable`."""

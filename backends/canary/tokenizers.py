@@ -238,3 +238,14 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
             return value, at
         if shift > 63:
             raise ValueError("no SentencePiece model: a number of more than 64 bits")
+
+
+def tokenizer_files(section: object) -> Iterator[str]:
+    """The files that the tokenizer section of a config.json names, those of each language where there are several."""
+    if not isinstance(section, dict):
+        return
+    for key, value in section.items():
+        if key == "model_path" and isinstance(value, str):
+            yield value.removeprefix("nemo:")
+        else:
+            yield from tokenizer_files(value)

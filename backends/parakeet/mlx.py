@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import catalogue, folders, mlx_runtime
+from backends import catalogue, mlx_runtime
 from backends.base import (
     SAMPLE_RATE,
     Availability,
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 Figures = tuple[tuple[str, float], ...]
 
+TARGETS = frozenset({"EncDecCTCModelBPE", "EncDecRNNTBPEModel", "EncDecHybridRNNTCTCBPEModel"})
+"""NeMo's classes that the library knows, as the `target` of a config.json ends."""
+
 
 class ParakeetMlx(mlx_runtime.OnMlx):
     """Parakeet as parakeet-mlx 0.6 ships it: greedy unless asked otherwise, its own mel front end.
@@ -59,7 +62,12 @@ class ParakeetMlx(mlx_runtime.OnMlx):
         return mlx_library("parakeet_mlx", "parakeet-mlx")
 
     def model(self, size: str) -> ModelSpec | None:
-        return catalogue.PARAKEET_MLX.get(size) or folders.parakeet(size)
+        if spec := catalogue.PARAKEET_MLX.get(size):
+            return spec
+        config = catalogue.folder_config(size)
+        if config is None or str(config.get("target", "")).rpartition(".")[2] not in TARGETS:
+            return None
+        return catalogue.folder_model(size, config)
 
     def check_options(self, chosen: Sequence[tuple[str, str]]) -> None:
         """Raises BackendError with kind "option" for what cannot be set so."""

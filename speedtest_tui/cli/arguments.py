@@ -105,7 +105,9 @@ def add_race(parser: argparse._ActionsContainer) -> None:
 
 def add_size(parser: argparse._ActionsContainer, *, default: str) -> None:
     """--size; the default is only said, the command fills it in."""
-    parser.add_argument("--size", metavar="SIZE", help=f"model size: {SIZE_NAMES} (default: {default})")
+    parser.add_argument(
+        "--size", metavar="SIZE", help=f"model size: {SIZE_NAMES}, or a model's folder (default: {default})"
+    )
 
 
 def add_backends(parser: argparse._ActionsContainer) -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from backends.base import Advice, BackendEntry
 from backends.catalogue import SIZES
 from speedtest_tui.cli.arguments import (
-    SIZE_NAMES,
     Parser,
     add_backends,
     add_json,
+    add_size,
     check_seconds,
     describe,
 )
@@ -70,7 +70,7 @@ def add_arguments(parser: Parser) -> None:
         "check-models --size tiny --backends mlx-whisper --verify",
     )
     sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument("--size", metavar="SIZE", help=f"model size: {SIZE_NAMES} (default: {SIZES[0]})")
+    add_size(sizes, default=SIZES[0])
     sizes.add_argument("--all", action="store_true", help="all sizes, and everything else in the caches")
     add_backends(parser)
     parser.add_argument("--checksum", action="store_true", help="compare files with their hashes, offline")

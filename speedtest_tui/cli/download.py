@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from speedtest_tui.cli.arguments import (
-    SIZE_NAMES,
     Parser,
     add_backends,
     add_json,
@@ -65,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     patience = None if options.timeout is None else Patience(stall_s=options.timeout)
     job = Download(reports, options.to, patience)
     if not job.wanted:
-        raise UserError(f"no installed backend has a model of size {size!r}", f"choose from {SIZE_NAMES}")
+        raise UserError(f"no installed backend has a model of size {size!r}", "see `speedtest-tui doctor`")
     watch_job(job, steps=True)
     if job.result is None:
         complain(job.view.summary)

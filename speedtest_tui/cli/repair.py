@@ -11,10 +11,10 @@ from typing import Any
 from backends.catalogue import SIZES
 from speedtest_tui.cli import trash
 from speedtest_tui.cli.arguments import (
-    SIZE_NAMES,
     Parser,
     add_backends,
     add_json,
+    add_size,
     check_seconds,
     describe,
 )
@@ -72,7 +72,7 @@ def add_arguments(parser: Parser) -> None:
         "repair --undo",
     )
     scope = parser.add_mutually_exclusive_group()
-    scope.add_argument("--size", metavar="SIZE", help=f"model size: {SIZE_NAMES} (default: all)")
+    add_size(scope, default="all")
     scope.add_argument("--all", action="store_true", help="also models that no backend uses")
     add_backends(parser)
     parser.add_argument("--checksum", action="store_true", help="first compare files with their hashes, offline")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from backends.folders import CASTS
+from backends.catalogue import CASTS
 from speedtest_tui.core import host
 from speedtest_tui.core.convert import config as configuration
 from speedtest_tui.core.convert import numbers, tokenizers

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from backends.base import BackendError, Location
+from backends.base import BackendEntry, BackendError
 from backends.catalogue import SIZES
 from backends.registry import create, default_backends, entries
 from speedtest_tui import __version__
 from speedtest_tui.core import disk, host, locations
 from speedtest_tui.core.audio.devices import DeviceReport, input_devices
-from speedtest_tui.core.models.inspect import locate
+from speedtest_tui.core.models.inspect import inspect_models
+from speedtest_tui.core.models.sizes import broken, candidates
 
 
 @dataclass(frozen=True)
@@ -70,30 +71,29 @@ def examine() -> Checkup:
     return Checkup(
         program=f"speedtest-tui {__version__}",
         host=host.describe(),
-        backends=tuple(_backend(entry.name, entry.reference, entry.provider) for entry in default_backends(entries())),
+        backends=tuple(map(_backend, default_backends(entries()))),
         microphones=input_devices(),
         caches=_caches(),
     )
 
 
-def _backend(name: str, reference: str, provider: str) -> BackendCheck:
+def _backend(entry: BackendEntry) -> BackendCheck:
     try:
-        backend = create(reference)
-        availability = backend.availability()
-        specs = [(size, backend.model(size)) for size in SIZES]
+        availability = create(entry.reference).availability()
     except BackendError as error:
-        return BackendCheck(name, provider, False, "", "", f"{error.message}: {error.hint}", ())
+        return BackendCheck(entry.name, entry.provider, False, "", "", f"{error.message}: {error.hint}", ())
     except Exception as error:
-        fix = f"its own code failed ({type(error).__name__}: {error}); report it to {provider}"
-        return BackendCheck(name, provider, False, "", "", fix, ())
-    # An embedded model is unpacked when it is first used, so it is always at hand.
-    sizes = tuple(
-        size
-        for size, spec in specs
-        if spec and not spec.missing_reason and (spec.kind == "embedded" or isinstance(locate(spec), Location))
-    )
+        return BackendCheck(entry.name, entry.provider, False, "", "", str(broken(error).advice), ())
+    asked = (one for size in SIZES for one in candidates((entry,), size))
+    there = {size for report in inspect_models(asked) if report.usable for size in report.sizes}
     return BackendCheck(
-        name, provider, availability.ok, availability.version, availability.device, availability.fix, sizes
+        entry.name,
+        entry.provider,
+        availability.ok,
+        availability.version,
+        availability.device,
+        availability.fix,
+        tuple(size for size in SIZES if size in there),
     )
 
 

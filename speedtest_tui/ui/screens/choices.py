@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from backends.base import BackendEntry
-from backends.catalogue import SIZES
+from backends.catalogue import ABOUT_SIZES, SIZES
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import parameters
 from speedtest_tui.core.models import wording
@@ -23,23 +23,10 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 
-SIZE_DETAILS = {
-    "nano": "built in: ranks overhead, knows about 70 words",
-    "tiny": "39 M parameters",
-    "base": "74 M parameters",
-    "small": "244 M parameters",
-    "medium": "769 M parameters",
-    "large": "what each backend calls large: turbo for some, large-v3 for others",
-    "large-v2": "1550 M parameters",
-    "large-v3": "1550 M parameters",
-    "turbo": "809 M parameters",
-}
-"""Parameter counts of OpenAI's Whisper sizes (model card in openai/whisper); parakeet-mlx has one model for all."""
-
 
 def sizes(converted: Sequence[ConvertedModel] = (), present: str = SIZES[0]) -> tuple[Choice, ...]:
     """The sizes of the catalogue, models that were converted here, and a folder that is the present choice."""
-    offered = [Choice(size, size, SIZE_DETAILS[size]) for size in SIZES]
+    offered = [Choice(size, size, about) for size, about in ABOUT_SIZES.items()]
     for model in converted:
         detail = f"{model.family}, {parameters(model.parameters)} parameters as {model.form}"
         offered.append(Choice(model.size, model.size, detail))
