@@ -9,28 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from backends.base import Advice, BackendEntry
 from backends.catalogue import SIZES
-from speedtest_tui.cli.arguments import (
-    Parser,
-    add_backends,
-    add_json,
-    add_size,
-    check_seconds,
-    describe,
-)
-from speedtest_tui.cli.console import (
-    EXIT_FAILED,
-    EXIT_OK,
-    Column,
-    LiveRow,
-    complain,
-    heading,
-    live_view,
-    print_json,
-    print_table,
-    result_of,
-    stdout,
-    toned,
-)
+from speedtest_tui.cli import arguments, console
+from speedtest_tui.cli.arguments import Parser
+from speedtest_tui.cli.console import Column, LiveRow
 from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import amount
@@ -61,7 +42,7 @@ class Check:
 
 
 def add_arguments(parser: Parser) -> None:
-    describe(
+    arguments.describe(
         parser,
         "Check the downloaded models: where they are, whether they are complete, and what to do where not. "
         "Exit code 1 while a model asked about cannot be used.",
@@ -70,13 +51,13 @@ def add_arguments(parser: Parser) -> None:
         "check-models --size tiny --backends mlx-whisper --verify",
     )
     sizes = parser.add_mutually_exclusive_group()
-    add_size(sizes, default=SIZES[0])
+    arguments.add_size(sizes, default=SIZES[0])
     sizes.add_argument("--all", action="store_true", help="all sizes, and everything else in the caches")
-    add_backends(parser)
+    arguments.add_backends(parser)
     parser.add_argument("--checksum", action="store_true", help="compare files with their hashes, offline")
     parser.add_argument("--verify", action="store_true", help="load each model and transcribe a test tone, offline")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds that --verify may go without progress")
-    add_json(parser)
+    arguments.add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -84,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises UserError for a size or backend that is none.
     """
-    check_seconds("--timeout", options.timeout)
+    arguments.check_seconds("--timeout", options.timeout)
     asked = asked_for(options, SIZES if options.all else (options.size or SIZES[0],))
     reports = tuple(inspect_models(asked))
     sums = None
@@ -100,24 +81,24 @@ def run(options: argparse.Namespace) -> int:
     general = wording.of_caches(stored, uses, reports) if options.all else ()
     check = Check(models, general, uses, sums)
     if options.json:
-        print_json(to_json(check))
+        console.print_json(to_json(check))
     else:
         print_check(check)
-    return EXIT_OK if check.ok else EXIT_FAILED
+    return console.EXIT_OK if check.ok else console.EXIT_FAILED
 
 
 def checksum(reports: Sequence[ModelReport]) -> Sums:
     """Compare the models' files with the hashes that they should have. Raises KeyboardInterrupt when cancelled."""
-    return result_of(Checksum(reports))
+    return console.result_of(Checksum(reports))
 
 
 def verify(chosen: Sequence[BackendEntry], reports: Sequence[ModelReport], timeout: float | None) -> None:
     """Verify every model that can be loaded. Raises KeyboardInterrupt when cancelled."""
     from speedtest_tui.core.jobs.verify import Verify
 
-    for one in result_of(Verify(reports, chosen, timeout)):
+    for one in console.result_of(Verify(reports, chosen, timeout)):
         if one.advice:
-            complain(str(one.advice))
+            console.complain(str(one.advice))
 
 
 def scan_caches() -> tuple[tuple[Stored, ...], tuple[CacheUse, ...]]:
@@ -125,7 +106,7 @@ def scan_caches() -> tuple[tuple[Stored, ...], tuple[CacheUse, ...]]:
     from speedtest_tui.core.models.scan import scan, use
 
     stored = []
-    with live_view() as view:
+    with console.live_view() as view:
         for row in scan():
             stored.append(row)
             view.show([LiveRow("running", "reading the caches", figures.count(len(stored), "model"))])
@@ -153,7 +134,7 @@ def print_check(check: Check) -> None:
         rows.append((report.backend, *_cells(report)))
         if report.fallback is not None and _is_begun(report.fallback):
             rows.append(("  or else", *_cells(report.fallback)))
-    print_table(COLUMNS, rows)
+    console.print_table(COLUMNS, rows)
     _print_problems(check)
     for use in check.uses:
         free = f"{amount(use.free)} free" if use.free is not None else "free space unknown"
@@ -162,7 +143,7 @@ def print_check(check: Check) -> None:
     if check.sums is not None:
         print(_sums(check.sums))
     usable = sum(1 for report, _ in check.models if can_run(report))
-    stdout().print(heading(f"{usable} of {figures.count(len(check.models), 'model')} can be used."))
+    console.stdout().print(console.heading(f"{usable} of {figures.count(len(check.models), 'model')} can be used."))
 
 
 def _cells(report: ModelReport) -> Iterable[Text | str]:
@@ -172,11 +153,13 @@ def _cells(report: ModelReport) -> Iterable[Text | str]:
         state = report.state(cache)
         # What is missing of a built-in model is unpacked when it is used: nobody has to download it.
         built_in = report.spec and report.spec.kind == "embedded" and state.state == "missing"
-        yield toned("✓ built in", "good") if built_in else toned(*wording.long(state))
+        yield console.toned("✓ built in", "good") if built_in else console.toned(*wording.long(state))
     if report.unavailable:
-        yield toned("not installed" if report.unavailable.kind == "not-installed" else figures.DASH, "needs-you")
+        yield console.toned(
+            "not installed" if report.unavailable.kind == "not-installed" else figures.DASH, "needs-you"
+        )
     else:
-        yield toned(*wording.loads(report))
+        yield console.toned(*wording.loads(report))
     size = sum(state.bytes for _, state in report.states)
     yield amount(size) if size else figures.DASH
 
@@ -188,13 +171,13 @@ def _is_begun(report: ModelReport) -> bool:
 def _print_problems(check: Check) -> None:
     from rich.text import Text
 
-    console = stdout()
+    out = console.stdout()
     found = [*_folded(check), *check.general]
-    console.print(heading("Problems" if found else "No problems found."))
+    out.print(console.heading("Problems" if found else "No problems found."))
     for problem in found:
-        mark = toned("✗", "bad") if problem.counts else toned("!", "needs-you")
+        mark = console.toned("✗", "bad") if problem.counts else console.toned("!", "needs-you")
         # Not broken into lines: it ends with a command that can be copied.
-        console.print(Text.assemble("  ", mark, f" {problem.advice}"), soft_wrap=True)
+        out.print(Text.assemble("  ", mark, f" {problem.advice}"), soft_wrap=True)
     if any(not problem.counts for problem in found):
         print("  (a problem with ! keeps no model from being used)")
     print()

@@ -6,24 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from speedtest_tui.cli.arguments import (
-    Parser,
-    add_backends,
-    add_json,
-    add_size,
-    check_seconds,
-    describe,
-)
-from speedtest_tui.cli.console import (
-    EXIT_CANCELLED,
-    EXIT_FAILED,
-    EXIT_OK,
-    complain,
-    end_as_interrupted,
-    line,
-    print_json,
-    watch_job,
-)
+from speedtest_tui.cli import arguments, console
+from speedtest_tui.cli.arguments import Parser
 from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core.download.request import DownloadRow, Patience
 from speedtest_tui.core.errors import UserError
@@ -37,14 +21,14 @@ DEFAULT_SIZE = "small"
 
 
 def add_arguments(parser: Parser) -> None:
-    describe(
+    arguments.describe(
         parser,
         "Download the models of a size. What was interrupted is resumed; what is complete is left alone.",
         "download",
         "download --size turbo --backends mlx-whisper,whisper-mps",
     )
-    add_size(parser, default=DEFAULT_SIZE)
-    add_backends(parser)
+    arguments.add_size(parser, default=DEFAULT_SIZE)
+    arguments.add_backends(parser)
     parser.add_argument(
         "--to",
         choices=("hf", "local"),
@@ -52,33 +36,33 @@ def add_arguments(parser: Parser) -> None:
         "(default: where a partial download is, else hf)",
     )
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds without data before a retry (default: 60)")
-    add_json(parser)
+    arguments.add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Download. 0: everything asked for is there; 1: something failed; 130: cancelled, and what has arrived is kept."""
-    end_as_interrupted()
-    check_seconds("--timeout", options.timeout)
+    console.end_as_interrupted()
+    arguments.check_seconds("--timeout", options.timeout)
     size = options.size or DEFAULT_SIZE
     reports = _reports(asked_for(options, (size,)), named=options.backends is not None)
     patience = None if options.timeout is None else Patience(stall_s=options.timeout)
     job = Download(reports, options.to, patience)
     if not job.wanted:
         raise UserError(f"no installed backend has a model of size {size!r}", "see `speedtest-tui doctor`")
-    watch_job(job, steps=True)
+    console.watch_job(job, steps=True)
     if job.result is None:
-        complain(job.view.summary)
-        return EXIT_FAILED
+        console.complain(job.view.summary)
+        return console.EXIT_FAILED
     if options.json:
-        print_json(document(job.result))
+        console.print_json(document(job.result))
     else:
         paths = {row.request.source: row.path for row in job.result.rows if row.path}
         for row in job.view.rows:
-            print(line(row, f" in {paths[row.key]}" if row.key in paths else ""))
+            print(console.line(row, f" in {paths[row.key]}" if row.key in paths else ""))
     if job.result.cancelled:
-        complain("cancelled: the same command resumes it")
-        return EXIT_CANCELLED
-    return EXIT_OK if job.result.ok else EXIT_FAILED
+        console.complain("cancelled: the same command resumes it")
+        return console.EXIT_CANCELLED
+    return console.EXIT_OK if job.result.ok else console.EXIT_FAILED
 
 
 def _reports(asked: Sequence[Candidate], *, named: bool) -> list[ModelReport]:

@@ -17,18 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from speedtest_tui.cli import console
 from speedtest_tui.cli.arguments import Parser, add_json, check_seconds, describe
-from speedtest_tui.cli.console import (
-    EXIT_CANCELLED,
-    EXIT_FAILED,
-    EXIT_OK,
-    Column,
-    LiveRow,
-    complain,
-    live_view,
-    print_json,
-    print_table,
-)
+from speedtest_tui.cli.console import Column, LiveRow
 from speedtest_tui.core import disk
 from speedtest_tui.core.audio.clip import MIN_SECONDS
 from speedtest_tui.core.audio.devices import scan_devices
@@ -59,7 +50,7 @@ class Devices:
         """Exit code 1 where there is none."""
         report = scan_devices()
         if options.json:
-            print_json({"schema": 1, **report.to_json()})
+            console.print_json({"schema": 1, **report.to_json()})
         elif report.devices:
             columns = (
                 Column("no.", right=True),
@@ -72,10 +63,10 @@ class Devices:
                  "default" if one.is_default else "")
                 for one in report.devices
             ]  # fmt: skip
-            print_table((*columns, Column("system", rank=2), Column("")), rows)
+            console.print_table((*columns, Column("system", rank=2), Column("")), rows)
         elif report.advice:
-            complain(str(report.advice))
-        return EXIT_OK if report.devices else EXIT_FAILED
+            console.complain(str(report.advice))
+        return console.EXIT_OK if report.devices else console.EXIT_FAILED
 
 
 def add_arguments(parser: Parser) -> None:
@@ -122,23 +113,23 @@ def run(options: argparse.Namespace) -> int:
     except UserError:
         if not stop.is_set():
             raise
-        complain("cancelled: nothing was recorded")
-        return EXIT_CANCELLED
+        console.complain("cancelled: nothing was recorded")
+        return console.EXIT_CANCELLED
     finally:
         recorder.close()
     if stop.is_set() and recording.seconds < MIN_SECONDS:
         recording.discard()
-        complain("cancelled: nothing was recorded")
-        return EXIT_CANCELLED
+        console.complain("cancelled: nothing was recorded")
+        return console.EXIT_CANCELLED
     findings = _keep(recording, target)
     for earlier in leftovers():
-        complain(
+        console.complain(
             f"there is an unsaved recording of {earlier.seconds:.1f} s: "
             "get it with `speedtest-tui record OUT.wav --recover`"
         )
         break
     failed = recorder.state.how == "lost" or any(finding.kind == "digital-silence" for finding in findings)
-    return EXIT_CANCELLED if cancelled else EXIT_FAILED if failed else EXIT_OK
+    return console.EXIT_CANCELLED if cancelled else console.EXIT_FAILED if failed else console.EXIT_OK
 
 
 def _target(out: Path, *, force: bool) -> Path:
@@ -163,7 +154,7 @@ def _recover(target: Path) -> int:
     if not found:
         raise UserError("there is no unsaved recording", "record without --recover")
     _keep(found[0], target)
-    return EXIT_OK
+    return console.EXIT_OK
 
 
 def _watch(recorder: Recorder, stop: threading.Event) -> None:
@@ -171,7 +162,7 @@ def _watch(recorder: Recorder, stop: threading.Event) -> None:
     keyboard = sys.stdin.isatty()
     if sys.stderr.isatty():
         print("recording: Enter or Ctrl-C stops and keeps it", file=sys.stderr)
-    with live_view() as view:
+    with console.live_view() as view:
         while not stop.is_set() and not recorder.wait(0.1):
             view.show([_meter(recorder.state)])
             if keyboard and select.select([sys.stdin], [], [], 0)[0]:
@@ -201,7 +192,7 @@ def _keep(recording: Recording, target: Path) -> tuple[Finding, ...]:
         recording.discard()
     print(f"{target}: {clip.seconds:.1f} s from {recording.facts.device!r}")
     for finding in view.findings:
-        complain(str(finding.advice))
+        console.complain(str(finding.advice))
     return view.findings
 
 

@@ -1,36 +1,19 @@
-"""`speedtest-tui repair`: print a plan, or carry it out and check again."""
+"""`speedtest-tui repair`: print a plan, or carry it out and check the models again; undo it; the trash."""
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from backends.catalogue import SIZES
-from speedtest_tui.cli import trash
-from speedtest_tui.cli.arguments import (
-    Parser,
-    add_backends,
-    add_json,
-    add_size,
-    check_seconds,
-    describe,
-)
+from speedtest_tui.cli import arguments, console
+from speedtest_tui.cli.arguments import Parser
 from speedtest_tui.cli.check_models import checksum, scan_caches
-from speedtest_tui.cli.console import (
-    EXIT_CANCELLED,
-    EXIT_FAILED,
-    EXIT_OK,
-    LiveRow,
-    complain,
-    end_as_interrupted,
-    line,
-    live_view,
-    print_json,
-    watch_job,
-)
+from speedtest_tui.cli.console import LiveRow
 from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core import disk, locations
 from speedtest_tui.core import format as figures
@@ -44,10 +27,12 @@ from speedtest_tui.core.models.inspect import inspect_models
 from speedtest_tui.core.models.inventory import CacheUse, Duplicate, Stored
 from speedtest_tui.core.models.sizes import Candidate
 from speedtest_tui.core.models.status import CACHE_NAMES, ModelReport
+from speedtest_tui.core.repair import trash
 from speedtest_tui.core.repair.apply import Progress
 from speedtest_tui.core.repair.copying import plan_copy
 from speedtest_tui.core.repair.plan import plan
 from speedtest_tui.core.repair.step import Note, Plan, Step, bytes_to_download
+from speedtest_tui.core.repair.undo import find, undo
 
 MANY = 3
 """Missing models from which on they are one line."""
@@ -63,7 +48,7 @@ class Findings:
 
 
 def add_arguments(parser: Parser) -> None:
-    describe(
+    arguments.describe(
         parser,
         "Repair damaged, partial and misplaced models. Without --apply the plan is printed and nothing changes; "
         "with it nothing is deleted: replaced files go to the trash, and --undo brings them back.",
@@ -72,9 +57,9 @@ def add_arguments(parser: Parser) -> None:
         "repair --undo",
     )
     scope = parser.add_mutually_exclusive_group()
-    add_size(scope, default="all")
+    arguments.add_size(scope, default="all")
     scope.add_argument("--all", action="store_true", help="also models that no backend uses")
-    add_backends(parser)
+    arguments.add_backends(parser)
     parser.add_argument("--checksum", action="store_true", help="first compare files with their hashes, offline")
     parser.add_argument("--apply", action="store_true", help="carry the plan out")
     parser.add_argument("--verify", action="store_true", help="with --apply: load the repaired models afterwards")
@@ -89,15 +74,15 @@ def add_arguments(parser: Parser) -> None:
     tasks.add_argument("--trash", action="store_true", help="list what repairs have replaced, and its size")
     tasks.add_argument("--empty-trash", action="store_true", help="delete what repairs have replaced, for good")
     parser.add_argument("--to", choices=("local", "hf", "whisper"), help="the cache that --copy or --move goes to")
-    add_json(parser)
+    arguments.add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the plan, or carry it out. 0 where nothing is left to do, 1 where something is, 130 when cancelled."""
     _refuse_contradictions(options)
     if options.trash or options.empty_trash or options.undo is not None:
-        return trash.run(options)
-    end_as_interrupted()  # the step in hand is ended cleanly
+        return _trash(options)
+    console.end_as_interrupted()  # the step in hand is ended cleanly
     asked = asked_for(options, (options.size,) if options.size else SIZES)
     if options.checksum:
         checksum(tuple(inspect_models(asked)))
@@ -105,24 +90,24 @@ def run(options: argparse.Namespace) -> int:
     steps = found.plan.chosen
     if not options.apply:
         if options.json:
-            print_json(document(found, None))
+            console.print_json(document(found, None))
         else:
             print_plan(found.plan, found.uses)
-        return EXIT_FAILED if steps else EXIT_OK
+        return console.EXIT_FAILED if steps else console.EXIT_OK
     entries = tuple(dict.fromkeys(one.entry for one in asked))
     again = not (options.copy or options.move)
     job = Repair(steps, found.reports, entries, verify=options.verify, again=again, timeout=options.timeout)
     if steps:
-        watch_job(job, steps=True)
+        console.watch_job(job, steps=True)
     repaired = job.result or Repaired(Progress((), "done"))
     if options.json:
-        print_json(document(found, repaired))
+        console.print_json(document(found, repaired))
     else:
         print_outcome(found.plan, job.view.rows, repaired.progress)
     if repaired.cancelled:
-        complain("cancelled: the same command resumes it")
-        return EXIT_CANCELLED
-    return EXIT_OK if repaired.ok else EXIT_FAILED
+        console.complain("cancelled: the same command resumes it")
+        return console.EXIT_CANCELLED
+    return console.EXIT_OK if repaired.ok else console.EXIT_FAILED
 
 
 def _refuse_contradictions(options: argparse.Namespace) -> None:
@@ -133,7 +118,7 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
         raise UserError("--verify needs --apply", "add it, or verify with `speedtest-tui check-models --verify`")
     if options.symlinks and not options.merge_duplicates:
         raise UserError("--symlinks needs --merge-duplicates", "add it")
-    check_seconds("--timeout", options.timeout)
+    arguments.check_seconds("--timeout", options.timeout)
 
 
 def look(options: argparse.Namespace, asked: Sequence[Candidate]) -> Findings:
@@ -158,7 +143,7 @@ def _names(reports: Sequence[ModelReport]) -> set[str]:
 
 
 def _duplicates(stored: Sequence[Stored]) -> tuple[Duplicate, ...]:
-    with live_view() as view:
+    with console.live_view() as view:
 
         def show(done: int, total: int) -> None:
             share = done / total if total else None
@@ -232,7 +217,7 @@ def _space(steps: Sequence[Step], uses: Sequence[CacheUse]) -> list[str]:
 def print_outcome(plan: Plan, rows: Sequence[JobRow], progress: Progress) -> None:
     """Print what came of each step, how the models stand now, and how to undo it."""
     for row in rows:
-        print(line(row))
+        print(console.line(row))
     _print_notes(plan.notes)
     if not progress.rows:
         print(_nothing(plan))
@@ -258,7 +243,7 @@ def document(found: Findings, repaired: Repaired | None) -> dict[str, Any]:
         ],
         "download_bytes": known if is_all else None,
         "caches": [
-            {"cache": use.cache, "path": str(use.root), "free": use.free, "problem": use.problem} for use in found.uses
+            {"cache": use.cache, "path": use.root, "free": use.free, "problem": use.problem} for use in found.uses
         ],
         "trash_free": disk.free(locations.trash_folder()),
         "applied": None if repaired is None else _applied(repaired),
@@ -271,8 +256,8 @@ def _step(step: Step) -> dict[str, Any]:
         "what": step.what,
         "model": step.model,
         "cache": step.cache,
-        "path": str(step.path),
-        "target": str(step.target) if step.target else None,
+        "path": step.path,
+        "target": step.target,
         "download_bytes": step.download_bytes,
         "free_bytes": step.free_bytes,
     }
@@ -299,3 +284,71 @@ def _applied(repaired: Repaired) -> dict[str, Any]:
             for check in repaired.checks
         ],
     }
+
+
+# What repairs have replaced.
+
+
+def _trash(options: argparse.Namespace) -> int:
+    """--undo, --trash or --empty-trash. 1 where something could not be put back or deleted."""
+    if options.undo is not None:
+        return _undo(options.undo, options.json)
+    return _empty(options.json) if options.empty_trash else _list(options.json)
+
+
+def _undo(name: str, json: bool) -> int:
+    entry = find(name)
+    done = undo(entry)
+    if json:
+        facts = {"undo": done.id or None, "reverted": done.reverted, "left": done.left, "complete": done.complete}
+        console.print_json({"schema": 1, "entry": entry.id, **facts})
+    else:
+        print(f"{entry.what}: {count(len(done.reverted), 'change')} undone")
+        if done.id:
+            print(f"`speedtest-tui repair --undo {done.id}` redoes it.")
+    for sentence in done.left:
+        console.complain(sentence)
+    return console.EXIT_OK if done.complete else console.EXIT_FAILED
+
+
+def _list(json: bool) -> int:
+    entries = trash.entries()
+    if json:
+        lines = [
+            {
+                "id": entry.id,
+                "what": entry.what,
+                "started": entry.started,
+                "undone": entry.undone,
+                "bytes": entry.bytes,
+                "folders": entry.folders,
+                "changes": [{"path": change.path, "kept": change.kept or None} for _, change in entry.changes],
+            }
+            for entry in entries
+        ]
+        console.print_json({"schema": 1, "entries": lines})
+        return console.EXIT_OK
+    for entry in entries:
+        started = datetime.datetime.fromisoformat(entry.started).astimezone()
+        state = ", undone" if entry.undone else ""
+        print(f"{entry.id}  {started:%Y-%m-%d %H:%M}  {amount(entry.bytes):>9}  {entry.what}{state}")
+    if not entries:
+        print("The trash is empty: no repair has replaced anything.")
+        return console.EXIT_OK
+    free = disk.free(locations.trash_folder())
+    room = "" if free is None else f", {amount(free)} free"
+    print(f"{amount(sum(entry.bytes for entry in entries))} in all{room}.")
+    print("`speedtest-tui repair --empty-trash` deletes it for good.")
+    return console.EXIT_OK
+
+
+def _empty(json: bool) -> int:
+    freed = trash.empty()
+    left = trash.entries()
+    if json:
+        console.print_json({"schema": 1, "freed": freed, "left": [entry.id for entry in left]})
+    else:
+        print(f"{amount(freed)} freed.")
+    for entry in left:
+        console.complain(f"{entry.folders[0]} could not be emptied: check its permissions")
+    return console.EXIT_FAILED if left else console.EXIT_OK

@@ -7,25 +7,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from speedtest_tui.cli.arguments import Parser, add_clip, add_forms, add_race, describe
-from speedtest_tui.cli.console import (
-    EXIT_CANCELLED,
-    EXIT_FAILED,
-    EXIT_OK,
-    Column,
-    LiveRow,
-    complain,
-    end_as_interrupted,
-    glyph,
-    heading,
-    joined,
-    note,
-    print_table,
-    requested,
-    stdout,
-    watch,
-    write,
-)
+from speedtest_tui.cli import arguments, console
+from speedtest_tui.cli.arguments import Parser
+from speedtest_tui.cli.console import Column, LiveRow
 from speedtest_tui.cli.options import plan_from, reference_text
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.audio.clip import Clip
@@ -40,15 +24,15 @@ from speedtest_tui.core.sessions.export import median, relative, weights
 
 
 def add_arguments(parser: Parser) -> None:
-    describe(
+    arguments.describe(
         parser,
         "Race backends on audio files, one race for each, and print the results.",
         "run --demo",
         "run talk.wav --size small --backends mlx-whisper,parakeet-mlx",
         "run talk.wav --reference @talk.txt --json result.json",
     )
-    add_clip(parser, "audio")
-    add_race(parser)
+    arguments.add_clip(parser, "audio")
+    arguments.add_race(parser)
     parser.add_argument("--warmup", type=int, metavar="N", help="transcriptions before the timed runs (default: 1)")
     parser.add_argument(
         "--order", choices=("interleaved", "sequential"), default="interleaved",
@@ -57,7 +41,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--language", metavar="CODE", help="language of the clip, e.g. en (default: detect it)")
     parser.add_argument("--reference", metavar="TEXT|@FILE", help="the correct text, for the word error rate")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds that a backend may go without progress")
-    add_forms(parser)
+    arguments.add_forms(parser)
     parser.add_argument("--no-save", action="store_true", help="do not save the session")
 
 
@@ -69,13 +53,13 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("nothing to transcribe", "name an audio file, or use --demo")
     plan = plan_from(options)
     reference = reference_text(options.reference)
-    outputs = requested(options)
+    outputs = console.requested(options)
     if options.demo:
         demo = demo_clip()
         clips: Sequence[Clip] = [replace(demo, reference=reference or demo.reference)]
     else:
         clips = [load_clip(path, reference=reference) for path in options.audio]
-    end_as_interrupted()
+    console.end_as_interrupted()
     documents = []
     for clip in clips:
         finished = _race(plan, clip, save=not options.no_save)
@@ -84,11 +68,15 @@ def run(options: argparse.Namespace) -> int:
             print_results(finished)
         if finished.state == "cancelled":
             break
-    written = write(outputs, documents)
+    written = console.write(outputs, documents)
     if documents[-1].state == "cancelled":
-        return EXIT_CANCELLED
+        return console.EXIT_CANCELLED
     results = [result for finished in documents for result in finished.results if _asked(options, result)]
-    return EXIT_OK if written and results and all(result.status == "ok" for result in results) else EXIT_FAILED
+    return (
+        console.EXIT_OK
+        if written and results and all(result.status == "ok" for result in results)
+        else console.EXIT_FAILED
+    )
 
 
 def _asked(options: argparse.Namespace, result: Result) -> bool:
@@ -102,13 +90,13 @@ def _race(plan: Plan, clip: Clip, *, save: bool) -> Document:
     race = Race(plan, clip)
     race.start()
     try:
-        watch(lambda: [_live(row, plan.runs) for row in race.snapshot.rows], joined(race))
+        console.watch(lambda: [_live(row, plan.runs) for row in race.snapshot.rows], console.joined(race))
     except KeyboardInterrupt:
         race.cancel()
     race.join()
     kept = keep(race.snapshot)
     if kept.problem:
-        complain(f"{kept.problem}: use --json to keep the result")
+        console.complain(f"{kept.problem}: use --json to keep the result")
     return kept.document
 
 
@@ -138,7 +126,7 @@ def print_results(document: Document) -> None:
     """Print the table, the transcripts, the remarks and the verdict on standard output."""
     from rich.text import Text
 
-    console = stdout()
+    out = console.stdout()
     clip, plan = document.clip, document.plan
     facts = (
         clip.name,
@@ -146,21 +134,21 @@ def print_results(document: Document) -> None:
         f"size {plan.size}",
         f"{figures.count(plan.runs, 'run')}, {plan.order}",
     )
-    console.print(Text(" · ".join(facts)))
-    left_out = print_table(COLUMNS, [_cells(result) for result in document.ordered if result.runs_s])
+    out.print(Text(" · ".join(facts)))
+    left_out = console.print_table(COLUMNS, [_cells(result) for result in document.ordered if result.runs_s])
     for result in document.ordered:
         name = Text(f" {result.backend}  ", style="bold")
         words = result.text or "(no text)" if result.status == "ok" else result.reason
-        console.print(glyph(result.status), name, Text(words), sep="")
+        out.print(console.glyph(result.status), name, Text(words), sep="")
         if own := figures.measured(result.figures):
-            console.print(Text(f"    {own}", style="dim"))
+            out.print(Text(f"    {own}", style="dim"))
         if "weights" in left_out and result.runs_s:
-            console.print(Text(f"    {weights(result)}", style="dim"))
+            out.print(Text(f"    {weights(result)}", style="dim"))
         for warning in result.warnings:
-            console.print(note(warning, indent="    "))
+            out.print(console.note(warning, indent="    "))
     for remark in (*clip.warnings, *document.notes):
-        console.print(note(remark))
-    console.print(heading(document.verdict.sentence))
+        out.print(console.note(remark))
+    out.print(console.heading(document.verdict.sentence))
 
 
 def _cells(result: Result) -> tuple[str, ...]:

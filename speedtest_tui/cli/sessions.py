@@ -7,21 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from speedtest_tui.cli import console
 from speedtest_tui.cli.arguments import Parser, add_forms, add_json, describe
-from speedtest_tui.cli.console import (
-    EXIT_FAILED,
-    EXIT_OK,
-    Column,
-    complain,
-    heading,
-    note,
-    print_json,
-    print_table,
-    requested,
-    stdout,
-    toned,
-    write,
-)
+from speedtest_tui.cli.console import Column
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.sessions import store
@@ -98,14 +86,14 @@ def _list(options: argparse.Namespace) -> int:
             }
             for session in whole
         ]
-        print_json({"schema": 1, "sessions": lines, "damaged": [d.name for d in damaged]})
+        console.print_json({"schema": 1, "sessions": lines, "damaged": [d.name for d in damaged]})
     elif whole:
         _print(whole)
     elif not damaged:
         print("No sessions yet. `speedtest-tui run --demo` makes one.")
     for session in damaged:
-        complain(f"session {session.name} is damaged: {session.reason}; its folder is {session.folder}")
-    return EXIT_FAILED if damaged else EXIT_OK
+        console.complain(f"session {session.name} is damaged: {session.reason}; its folder is {session.folder}")
+    return console.EXIT_FAILED if damaged else console.EXIT_OK
 
 
 def _print(sessions: Sequence[Session]) -> None:
@@ -113,7 +101,7 @@ def _print(sessions: Sequence[Session]) -> None:
         Column("session"), Column("started", rank=3), Column("clip"), Column("length", right=True, rank=2),
         Column("size", rank=1), Column("fastest"), Column("RTFx", right=True), Column("WER", right=True),
     )  # fmt: skip
-    print_table(columns, [_line(session) for session in sessions])
+    console.print_table(columns, [_line(session) for session in sessions])
 
 
 def _line(session: Session) -> tuple[str, ...]:
@@ -141,11 +129,11 @@ def _show(options: argparse.Namespace) -> int:
 
     session = store.find(options.name)
     if options.json:
-        print_json(session.document)
+        console.print_json(session.document)
     else:
         print_results(session.document)
         print(f"Saved in {session.folder}")
-    return EXIT_OK
+    return console.EXIT_OK
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -159,16 +147,16 @@ def _compare(options: argparse.Namespace) -> int:
     before, after = sorted((one, other), key=age)
     comparison = compare(before.document, after.document)
     if options.json:
-        print_json({"schema": 1, "before": before.name, "after": after.name, **asdict(comparison)})
+        console.print_json({"schema": 1, "before": before.name, "after": after.name, **asdict(comparison)})
     else:
         print_comparison(comparison, before, after)
-    return EXIT_OK
+    return console.EXIT_OK
 
 
 def _export(options: argparse.Namespace) -> int:
     """Write one session in the forms asked for; as Markdown on standard output where none is."""
-    forms = requested(options) or {"markdown": "-"}
-    return EXIT_OK if write(forms, [store.find(options.name).document]) else EXIT_FAILED
+    forms = console.requested(options) or {"markdown": "-"}
+    return console.EXIT_OK if console.write(forms, [store.find(options.name).document]) else console.EXIT_FAILED
 
 
 COLUMNS = (
@@ -191,22 +179,22 @@ TEXTS: dict[TextChange | None, str] = {
 
 def print_comparison(comparison: Comparison, before: Session, after: Session) -> None:
     """Print both sessions' names, the table, what else differs and the headline on standard output."""
-    console = stdout()
+    out = console.stdout()
     for title, session in (("before", before), ("after", after)):
         print(f"{title:6}  {_label(session)}")
     errors_known = any(row.wer_before is not None or row.wer_after is not None for row in comparison.backends)
     shown = [index for index, column in enumerate(COLUMNS) if column.title != "WER" or errors_known]
     rows = [_cells(row) for row in comparison.backends]
-    print_table([COLUMNS[index] for index in shown], [[row[index] for index in shown] for row in rows])
+    console.print_table([COLUMNS[index] for index in shown], [[row[index] for index in shown] for row in rows])
     for difference in comparison.differences:
-        console.print(note(difference.sentence))
+        out.print(console.note(difference.sentence))
     for change in comparison.backends:
         for sentence in (change.detail, *(difference.sentence for difference in change.differences)):
             if sentence:
-                console.print(note(f"{change.backend}: {sentence}"))
+                out.print(console.note(f"{change.backend}: {sentence}"))
     for remark in comparison.remarks:
-        console.print(note(remark))
-    console.print(heading(comparison.headline))
+        out.print(console.note(remark))
+    out.print(console.heading(comparison.headline))
 
 
 def _label(session: Session) -> str:
@@ -228,7 +216,7 @@ def _cells(row: BackendChange) -> tuple[Text | str, ...]:
     factor, _, interval = factor_words(row.factor).partition(" ") if row.factor else (figures.DASH, "", "")
     return (
         row.backend,
-        toned(f"{glyph} {word}", mood),
+        console.toned(f"{glyph} {word}", mood),
         factor,
         interval,
         _step(figures.seconds(row.before_s), figures.seconds(row.after_s)),

@@ -81,7 +81,7 @@ def test_everything_that_can_be_mended_is_and_nothing_is_lost(home: Home, run: R
     assert (home.folder / "outside").read_bytes() == b"nobody's business"
     code, text = run("--undo", done["applied"]["undo"])
     assert code == 0
-    assert "changes taken back" in text
+    assert "changes undone" in text
     assert ask("--all")[0] == 1
 
 
