@@ -58,6 +58,12 @@ LOOKS: dict[str, Look] = {
 """Every state that is shown anywhere, once."""
 
 
+def outcome(status: str, why: str) -> str:
+    """ "failed: its process crashed". What is not installed or not downloaded says so in its own words."""
+    word = LOOKS[status].word if status in LOOKS else status
+    return why or word if status in ("unavailable", "missing-model") else f"{word}: {why}" if why else word
+
+
 def seconds(value: float | None) -> str:
     """ "0.145 s", "12.3 s", "3 min 05 s"; milliseconds are the last digit worth showing."""
     if value is None:

@@ -114,7 +114,7 @@ async def test_details_say_everything(root: Path) -> None:
             "1 mlx-whisper 0.401 s ±0.004 9.98× fastest 0 %",
             states.TEXT.replace(" my ", " the "),
             "! its text differed between runs",
-            "missing-model: mlx-community/parakeet-tdt-0.6b-v2 is not on this machine: fetch it",
+            "mlx-community/parakeet-tdt-0.6b-v2 is not on this machine: fetch it",
             "failed: its process crashed (segmentation fault, SIGSEGV)",
             "Apple M4 Pro · 14 cores · 24 GB",
             "interview.m4a · 4.00 s",

@@ -125,19 +125,6 @@ class RaceSnapshot:
         return self.state in ("done", "cancelled")
 
 
-MARKS = {
-    "ok": ("✓", "green"),
-    "active": ("▶", "cyan"),
-    "waiting": ("·", ""),
-    "cancelled": ("–", "yellow"),
-    "failed": ("✗", "red"),
-    "timeout": ("✗", "red"),
-    "invalid": ("✗", "red"),
-    "unavailable": ("○", "yellow"),
-    "missing-model": ("○", "yellow"),
-}
-"""Glyph and terminal colour for a status, or for being at work or not; a word always stands beside them."""
-
 WORDS = {
     "waiting": "waiting",
     "preparing": "finding its model",
@@ -154,7 +141,7 @@ WORDS = {
 def headline(row: Row, runs: int) -> str:
     """What a row is doing or how it ended: "run 3 of 5", "0.145 s ±0.003", "failed: ..."."""
     if row.status and row.status != "ok":
-        return f"{row.status}: {reason(row)}"
+        return reason(row)
     if row.status == "ok" or (row.phase == "ended" and row.runs_s):
         spread = f" {format.half_width(row.median.low, row.median.high)}" if row.median else ""
         return format.seconds(row.median_s) + spread
@@ -166,5 +153,10 @@ def headline(row: Row, runs: int) -> str:
 
 
 def reason(row: Row) -> str:
-    """Why a row has no result and what to do about it, as one sentence."""
-    return str(row.error.advice) if row.error else ""
+    """How a row ended without a result and what to do about it, as one sentence; empty where it has one."""
+    return format.outcome(row.status, str(row.error.advice)) if row.error else ""
+
+
+def look(row: Row) -> format.Look:
+    """How its state is shown before it has a rank."""
+    return format.LOOKS[row.status or ("active" if row.phase in ACTIVE_PHASES else "waiting")]

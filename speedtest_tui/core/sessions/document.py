@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from backends.base import Segment, Transcription
 from speedtest_tui import __version__
 from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.format import outcome
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot, RaceState, Row, Status, Verdict
@@ -122,7 +123,7 @@ class Result:
         """ "failed: out of memory: use a smaller size"; "" for a result that is ok."""
         if self.status == "ok":
             return ""
-        return f"{self.status}: {self.error.sentence}" if self.error else self.status
+        return outcome(self.status, self.error.sentence if self.error else "")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.race.row import ACTIVE_PHASES, MARKS, Row, reason
+from speedtest_tui.core.format import Mood
+from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, look, reason
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
 BAR_MIN, BAR_MAX = 12, 60
@@ -22,6 +23,9 @@ Span = tuple[str, str]
 """Text and the style it is drawn in; an empty style is the widget's own."""
 
 STYLE_NOW, STYLE_BEST, STYLE_NEEDS_YOU, STYLE_FAILED = "$text-accent", "$text-success", "$text-warning", "$text-error"
+STYLES: dict[Mood, str] = {
+    "good": STYLE_BEST, "now": STYLE_NOW, "needs-you": STYLE_NEEDS_YOU, "bad": STYLE_FAILED, "quiet": "",
+}  # fmt: skip
 FILL_NOW, FILL_BEST, FILL_QUIET = "$accent", "$success", "$primary"
 """For text, whose contrast the theme takes care of, and for areas."""
 
@@ -126,7 +130,7 @@ def line(row: Row, width: int, runs: int, now: float, scale: Scale) -> list[Span
             add(right(figures.seconds(value), size))
     used = sum(cell_len(text) for text, _ in spans)
     if row.status not in ("", "ok"):
-        add(clipped(f"{row.status}: {reason(row)}", width - used - GAP), style)
+        add(clipped(reason(row), width - used - GAP), style)
         return spans
     add(bar(_share(row, now, scale), c.bar), _bar_style(row))
     add(right(_time(row, runs, now), c.time), STYLE_NOW if row.phase in ACTIVE_PHASES else "")
@@ -143,10 +147,8 @@ def mark(row: Row) -> Span:
     """The glyph before a row: its rank once there is one, else its state."""
     if row.rank:
         return str(row.rank), STYLE_BEST if row.rank == 1 else ""
-    if row.status:
-        colour = {"red": STYLE_FAILED, "yellow": STYLE_NEEDS_YOU, "green": STYLE_BEST}[MARKS[row.status][1]]
-        return MARKS[row.status][0], colour
-    return (MARKS["active"][0], STYLE_NOW) if row.phase in ACTIVE_PHASES else (MARKS["waiting"][0], "")
+    shown = look(row)
+    return shown.glyph, STYLES[shown.mood]
 
 
 def _share(row: Row, now: float, scale: Scale) -> float:

@@ -9,22 +9,17 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
-from speedtest_tui.core.format import LOOKS, Mood
+from speedtest_tui.core.format import LOOKS
 from speedtest_tui.core.jobs.job import JobRow, JobView, words
 from speedtest_tui.ui.widgets.bar_layout import (
     FILL_NOW,
-    STYLE_BEST,
     STYLE_FAILED,
     STYLE_NEEDS_YOU,
-    STYLE_NOW,
+    STYLES,
     Span,
     bar,
 )
 from speedtest_tui.ui.widgets.line_text import column, fit, printable, wrap
-
-STYLES: dict[Mood, str] = {
-    "good": STYLE_BEST, "now": STYLE_NOW, "needs-you": STYLE_NEEDS_YOU, "bad": STYLE_FAILED, "quiet": "",
-}  # fmt: skip
 
 
 def job_line(row: JobRow, said: str, width: int) -> list[Span]:

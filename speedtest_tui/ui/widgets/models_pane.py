@@ -16,9 +16,9 @@ from speedtest_tui.core.jobs.job import words
 from speedtest_tui.ui.widgets.bar_layout import (
     FILL_NOW,
     STYLE_BEST,
-    STYLE_FAILED,
     STYLE_NEEDS_YOU,
     STYLE_NOW,
+    STYLES,
     Span,
     bar,
 )
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from speedtest_tui.core.jobs.job import JobView
     from speedtest_tui.core.models.status import CacheState, ModelReport
 
-
-STYLES = {"good": STYLE_BEST, "now": STYLE_NOW, "needs-you": STYLE_NEEDS_YOU, "bad": STYLE_FAILED, "quiet": ""}
-"""How a `wording.Mood` is drawn."""
 
 NAME, LOADS, SIZE, MODEL_MIN = 13, 8, 8, 10
 

@@ -20,13 +20,13 @@ from textual.message import Message
 from textual.widgets import DataTable, Static
 
 from speedtest_tui.core import format as figures
+from speedtest_tui.core.format import LOOKS
 from speedtest_tui.core.locations import short
-from speedtest_tui.core.race.row import MARKS
 from speedtest_tui.core.sessions.compare import BackendChange, Comparison, factor_words
 from speedtest_tui.core.sessions.document import Document, Result
 from speedtest_tui.core.sessions.export import median, relative, weights
 from speedtest_tui.core.sessions.store import DamagedSession, Session
-from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU
+from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU, STYLES
 from speedtest_tui.ui.widgets.line_text import column, fit, printable, wrap
 
 
@@ -66,7 +66,6 @@ class SessionsTable(DataTable[Text]):
             yield Text(fit(texts[title], width), no_wrap=True)
 
 
-STYLES = {"green": STYLE_BEST, "red": STYLE_FAILED, "yellow": STYLE_NEEDS_YOU, "": ""}
 LONG_TEXT = 600
 """Characters of a transcript in the short form; an hour of speech has fifty thousand."""
 
@@ -215,8 +214,8 @@ def _table(document: Document, width: int) -> Iterator[Part]:
 
 def _said(result: Result, width: int, whole: bool) -> Iterator[Part]:
     """A backend's text, or why there is none."""
-    glyph, colour = MARKS.get(result.status, MARKS["failed"])
-    yield f"\n{glyph} ", STYLES[colour]
+    shown = LOOKS.get(result.status, LOOKS["failed"])
+    yield f"\n{shown.glyph} ", STYLES[shown.mood]
     yield result.backend, "bold"
     yield f"   WER {figures.percent(result.wer)}\n" if result.wer is not None else "\n"
     text = printable(" ".join((result.text or "").split()))

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.race.row import MARKS, Row, reason
+from speedtest_tui.core.race.row import Row, look, reason
 from speedtest_tui.ui.widgets.bar_layout import STYLE_NEEDS_YOU
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def line_of(row: Row, marks: Mapping[str, tuple[Word, ...]]) -> tuple[str, Conte
     text = row.transcription.text or "(no text)" if row.transcription else ""
     lines = [marked(marks[row.backend]) if text and marks.get(row.backend) else Content(text)] if text else []
     if row.error:
-        lines.append(Content(f"{MARKS[row.status][0]} {row.status}: {reason(row)}"))
+        lines.append(Content(f"{look(row).glyph} {reason(row)}"))
     lines += [Content(f"! {warning}") for warning in row.warnings]
     wer = f"WER {figures.percent(row.wer)}" if row.wer is not None else ""
     return row.backend, Content("\n").join(lines), wer
