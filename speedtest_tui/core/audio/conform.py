@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from backends.base import Samples
 
     Block = NDArray[np.float32]
-    "Decoded samples, float32, shape (frames, channels)."
+    """Decoded samples, float32, shape (frames, channels)."""
 
 
 MAX_SECONDS = 4 * 3600
@@ -26,6 +26,10 @@ RATES = (4_000, 768_000)
 A header that claims 1 Hz would turn each decoded block into gigabytes."""
 
 AGAIN = "record or export it again"
+
+CANCELLED = 1e-3
+"""Share of the loudest channel's energy below which a mean says that the channels cancel each other: 30 dB. A single
+speaker in one of 22 channels loses 27 dB."""
 
 
 def one_line(text: str) -> str:
@@ -54,18 +58,27 @@ class Conformer:
     """Mixes blocks down to mono, resamples them to 16 kHz and keeps them in one growing array.
 
     The mean of the channels is what a single microphone would have got of a speaker between them, and cannot clip.
+    Where the channels cancel each other, `loudest` names one to take instead of the mean, as `channel`.
     """
 
-    def __init__(self, shown: str) -> None:
+    def __init__(self, shown: str, channel: int | None = None) -> None:
         import numpy as np
 
         self._shown = shown
+        self._channel = channel
         self._samples: Samples = np.empty(0, dtype=np.float32)
         self._used = 0
         self._rate = 0.0
         self._resampler: Any = None
         self._above = 0
         self._peak = 0.0
+        self._energy: list[float] = []
+        self._mean_energy = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How much there is so far."""
+        return self._used / SAMPLE_RATE
 
     def add(self, block: Block, rate: float) -> None:
         """Append a block, shape (frames, channels). Raises UserError for samples or rates that no speech has."""
@@ -77,11 +90,7 @@ class Conformer:
         if not block.size:
             return
         with np.errstate(over="ignore", invalid="ignore"):
-            # Channel by channel: numpy's mean over so short an axis takes four times as long.
-            mono: Samples = block[:, 0].copy()
-            for channel in range(1, block.shape[1]):
-                mono += block[:, channel]
-            mono *= np.float32(1 / block.shape[1])
+            mono = self._mono(block)
         peak = float(np.abs(mono).max())
         if not np.isfinite(peak):
             raise UserError(f"{self._shown} has samples that are NaN or infinite", AGAIN)
@@ -102,6 +111,30 @@ class Conformer:
     def warnings(self) -> list[str]:
         times = f"the largest {self._peak:.4g} times full scale"
         return [f"{self._above} samples above full scale were clamped, {times}"] if self._above else []
+
+    def loudest(self) -> int | None:
+        """The loudest channel where the mean of all is far below it (they cancel each other), else None."""
+        if self._channel is not None or len(self._energy) < 2:
+            return None
+        channel = max(range(len(self._energy)), key=self._energy.__getitem__)
+        return channel if self._mean_energy < CANCELLED * self._energy[channel] else None
+
+    def _mono(self, block: Block) -> Samples:
+        import numpy as np
+
+        if self._channel is not None:
+            return block[:, min(self._channel, block.shape[1] - 1)].copy()
+        # Channel by channel: numpy's mean over so short an axis takes four times as long.
+        mono: Samples = block[:, 0].copy()
+        for channel in range(1, block.shape[1]):
+            mono += block[:, channel]
+        mono *= np.float32(1 / block.shape[1])
+        if block.shape[1] > 1:
+            self._energy += [0.0] * (block.shape[1] - len(self._energy))
+            for channel in range(block.shape[1]):
+                self._energy[channel] += float(np.vdot(block[:, channel], block[:, channel]))
+            self._mean_energy += float(np.vdot(mono, mono))
+        return mono
 
     def _resample(self, mono: Samples, rate: float) -> Iterator[Samples]:
         if rate != self._rate:
