@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 import soundfile
 from audio_files import MAKERS, tone
 
-from speedtest_tui.core.audio.decode import load_clip
+from speedtest_tui.core.audio import decode
 from speedtest_tui.core.errors import UserError
+
+load_clip = functools.partial(decode.load_clip, apart=False)
+"""In this process: what a child does for each file is tested in test_decode_apart."""
 
 
 @pytest.mark.parametrize("ending", MAKERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from fractions import Fraction
 from pathlib import Path
@@ -12,8 +13,11 @@ import pytest
 import soundfile
 from audio_files import encode, level_db, tone
 
-from speedtest_tui.core.audio.decode import load_clip
+from speedtest_tui.core.audio import decode
 from speedtest_tui.core.errors import UserError
+
+load_clip = functools.partial(decode.load_clip, apart=False)
+"""In this process: what a child does for each file is tested in test_decode_apart."""
 
 RATE = 48_000
 SOUND = tone(RATE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import tracemalloc
@@ -12,8 +13,12 @@ import pytest
 import soundfile
 from audio_files import SECONDS, encode, level_db, tone, video
 
-from speedtest_tui.core.audio.decode import from_samples, load_clip
+from speedtest_tui.core.audio import decode
+from speedtest_tui.core.audio.decode import from_samples
 from speedtest_tui.core.audio.ffmpeg import frame_samples
+
+load_clip = functools.partial(decode.load_clip, apart=False)
+"""In this process: what a child does for each file is tested in test_decode_apart."""
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000, 192_000])

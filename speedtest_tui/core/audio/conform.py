@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from backends.base import SAMPLE_RATE
@@ -61,11 +61,12 @@ class Conformer:
     Where the channels cancel each other, `loudest` names one to take instead of the mean, as `channel`.
     """
 
-    def __init__(self, shown: str, channel: int | None = None) -> None:
+    def __init__(self, shown: str, channel: int | None = None, tell: Callable[[float], None] = lambda _: None) -> None:
         import numpy as np
 
         self._shown = shown
         self._channel = channel
+        self.tell = tell
         self._samples: Samples = np.empty(0, dtype=np.float32)
         self._used = 0
         self._rate = 0.0
@@ -100,6 +101,7 @@ class Conformer:
             np.clip(mono, -1, 1, out=mono)
         for samples in self._resample(mono, rate):
             self._append(samples)
+        self.tell(self.seconds)
 
     def finish(self) -> Samples:
         """Flush the resampler and return all samples; nothing can be added afterwards."""

@@ -117,7 +117,7 @@ def decode_with_ffmpeg(
         raise UserError(f"{shown} has no audio track", "use a file with sound")
     if track is not None and not 1 <= track <= len(tracks):
         raise UserError(f"{shown} has {_count(len(tracks))}", f"choose --track 1 to {len(tracks)}")
-    chosen, remarks = _chosen(container, track)
+    chosen, remarks = _chosen(container, track, sink)
     if remarks:  # every track has been read: begin anew
         container = _opened(file, shown, options)
     stream = container.streams.audio[chosen]
@@ -162,12 +162,12 @@ def _opened(file: FileIO, shown: str, options: dict[str, str]) -> Any:
     raise UserError(f"{shown} is not audio that can be read{_looks_like(file)}", USE) from None
 
 
-def _chosen(container: Any, track: int | None) -> tuple[int, tuple[str, ...]]:
+def _chosen(container: Any, track: int | None, sink: Conformer) -> tuple[int, tuple[str, ...]]:
     """The place of the track to take among the audio tracks, and what to say of it."""
     tracks = container.streams.audio
     if len(tracks) == 1 or track is not None:
         return (track or 1) - 1, ()
-    energies = _energies(container)
+    energies = _energies(container, sink)
     order = sorted(range(len(tracks)), key=lambda place: not tracks[place].disposition & 1)
     loudest = max(energies)
     usable = [place for place in order if energies[place] > max(SILENT, FAR_BELOW * loudest)]
@@ -179,7 +179,7 @@ def _chosen(container: Any, track: int | None) -> tuple[int, tuple[str, ...]]:
     return chosen, (f"it has {_count(len(tracks))}: number {chosen + 1} was taken{why} (--track chooses)",)
 
 
-def _energies(container: Any) -> list[float]:
+def _energies(container: Any, sink: Conformer) -> list[float]:
     """The mean square of each audio track, -1 for those without a sample that can be decoded. Reads everything."""
     import av.error
     import numpy as np
@@ -195,6 +195,7 @@ def _energies(container: Any) -> list[float]:
             if not isinstance(block, str):
                 sums[place] += float(np.vdot(block, block)) if np.isfinite(block).all() else 0.0
                 counts[place] += block.size
+                sink.tell(0.0)
     return [total / count if count else -1.0 for total, count in zip(sums, counts, strict=True)]
 
 

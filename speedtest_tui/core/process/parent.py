@@ -219,24 +219,32 @@ def ask(
     *,
     progress: Sequence[type[Message]] = (),
     on_progress: Callable[[Message], None] = lambda _: None,
+    pass_fds: Sequence[int] = (),
+    stall_s: float | None = None,
+    otherwise: str = "try again",
 ) -> M | None:
     """Start a child for one answer and wait for it. None where it was cancelled; by then the child has been ended.
 
     what: the work, for people: "the conversion"; progress: messages before the answer, for `on_progress`
+    stall_s: how long it may say nothing, in seconds; otherwise: what to do where it ends early
     Raises UserError where no answer comes.
     """
     reports: queue.SimpleQueue[Message | Ended] = queue.SimpleQueue()
-    child = Child(module, order, (answer, *progress), reports.put)
+    child = Child(module, order, (answer, *progress), reports.put, pass_fds=pass_fds)
+    heard = time.monotonic()
     try:
         while cancelled is None or not cancelled.is_set():
             try:
                 report = reports.get(timeout=TICK_S)
             except queue.Empty:
+                if stall_s is not None and time.monotonic() - heard > stall_s:
+                    raise UserError(f"{what} got stuck: nothing happened for {stall_s:g} s", otherwise) from None
                 continue
+            heard = time.monotonic()
             if isinstance(report, answer):
                 return report
             if isinstance(report, Ended):
-                raise UserError(f"{what} ended early: {report.told()}", "try again")
+                raise UserError(f"{what} ended early: {report.told()}", otherwise)
             if isinstance(report, Failed):
                 if report.kind == "exception":
                     raise UserError(f"{what} failed ({report.advice.what})", "please report this")
