@@ -89,7 +89,7 @@ def add_clip(parser: argparse._ActionsContainer, audio: str) -> None:
     if audio.startswith("-"):
         parser.add_argument(audio, type=Path, metavar="FILE", help="an audio or video file")
     else:
-        parser.add_argument(audio, type=Path, nargs="*", metavar="AUDIO", help="audio or video files")
+        parser.add_argument(audio, nargs="*", metavar="AUDIO", help="audio or video files; - reads standard input")
 
 
 def add_race(parser: argparse._ActionsContainer) -> None:

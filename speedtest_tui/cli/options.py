@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from backends import registry
@@ -86,23 +85,6 @@ def _language(code: str | None) -> str | None:
     if not (code.isascii() and code.isalpha() and 2 <= len(code) <= 3):
         raise UserError(f"language {code!r}", "give a code such as en or de, or leave it out to detect it")
     return code.lower()
-
-
-def reference_text(option: str | None) -> str | None:
-    """The text of --reference, read from a file where it begins with @. Raises UserError."""
-    if option is None:
-        return None
-    text = option
-    if option.startswith("@"):
-        path = Path(option[1:]).expanduser()
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise UserError(f"reference file {path} cannot be read", f"{reason}") from None
-    if not text.strip():
-        raise UserError("the reference text is empty", "write what is said in the clip, or leave --reference out")
-    return text.strip()
 
 
 FORM = "write it as BACKEND.NAME=VALUE, such as parakeet-mlx.beam=4"

@@ -10,10 +10,11 @@ from dataclasses import replace
 from speedtest_tui.cli import arguments, console
 from speedtest_tui.cli.arguments import Parser
 from speedtest_tui.cli.console import Column, LiveRow
-from speedtest_tui.cli.options import plan_from, reference_text
+from speedtest_tui.cli.options import plan_from
 from speedtest_tui.core import format as figures
+from speedtest_tui.core.accuracy.reference import from_option
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.audio.decode import demo_clip, load_clip
+from speedtest_tui.core.audio.decode import demo_clip, load_named
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.race import Keeper
 from speedtest_tui.core.race.plan import Plan
@@ -40,6 +41,7 @@ def add_arguments(parser: Parser) -> None:
     )  # fmt: skip
     parser.add_argument("--language", metavar="CODE", help="language of the clip, e.g. en (default: detect it)")
     parser.add_argument("--reference", metavar="TEXT|@FILE", help="the correct text, for the word error rate")
+    parser.add_argument("--track", type=int, metavar="N", help="audio track (default: the first with sound)")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds that a backend may go without progress")
     arguments.add_forms(parser)
     parser.add_argument("--no-save", action="store_true", help="do not save the session")
@@ -52,13 +54,13 @@ def run(options: argparse.Namespace) -> int:
     if not options.demo and not options.audio:
         raise UserError("nothing to transcribe", "name an audio file, or use --demo")
     plan = plan_from(options)
-    reference = reference_text(options.reference)
+    reference = None if options.reference is None else from_option(options.reference)
     outputs = console.requested(options)
     if options.demo:
         demo = demo_clip()
         clips: Sequence[Clip] = [replace(demo, reference=reference or demo.reference)]
     else:
-        clips = [load_clip(path, reference=reference) for path in options.audio]
+        clips = _readable(options.audio, reference, options.track)
     console.end_as_interrupted()
     documents = []
     for clip in clips:
@@ -72,11 +74,24 @@ def run(options: argparse.Namespace) -> int:
     if documents[-1].state == "cancelled":
         return console.EXIT_CANCELLED
     results = [result for finished in documents for result in finished.results if _asked(options, result)]
-    return (
-        console.EXIT_OK
-        if written and results and all(result.status == "ok" for result in results)
-        else console.EXIT_FAILED
-    )
+    whole = written and len(clips) == max(1, len(options.audio)) and bool(results)
+    return console.EXIT_OK if whole and all(result.status == "ok" for result in results) else console.EXIT_FAILED
+
+
+def _readable(names: Sequence[str], reference: str | None, track: int | None) -> list[Clip]:
+    """The clips of those files that can be read; the others are named. Raises UserError where none can."""
+    clips, refused = [], []
+    for name in names:
+        try:
+            clips.append(load_named(name, reference=reference, track=track))
+        except UserError as error:
+            refused.append(error)
+    last = None if clips else refused.pop()
+    for problem in refused:
+        console.complain(str(problem))
+    if last:
+        raise last
+    return clips
 
 
 def _asked(options: argparse.Namespace, result: Result) -> bool:

@@ -16,8 +16,8 @@ def command(tmp_path: Path, models_dir: Path) -> Command:
     """The command with a data folder of this test's own; models are unpacked once for all tests."""
     (tmp_path / "home").mkdir()
 
-    def run(*arguments: str, **environment: str) -> Done:
-        return command_line(tmp_path / "home", models_dir, tmp_path / "data", *arguments, **environment)
+    def run(*arguments: str, stdin: Path | None = None, **environment: str) -> Done:
+        return command_line(tmp_path / "home", models_dir, tmp_path / "data", *arguments, stdin=stdin, **environment)
 
     return run
 

@@ -59,6 +59,26 @@ def test_several_clips_become_a_list(command: Command, files: Path) -> None:
     assert silence["results"][0]["status"] == "ok"
 
 
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(command: Command, files: Path) -> None:
+    (files / "bad.m4a").write_text("no sound at all")
+    done = command("run", str(files / "bad.m4a"), str(files / "noise.wav"), *QUICK, "--json", "-", "--no-save")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["clip"]["name"] == "noise.wav"
+    assert done.stderr.count("\n") == 1 and "bad.m4a is not audio that can be read" in done.stderr
+
+
+def test_standard_input(command: Command, files: Path) -> None:
+    done = command("run", "-", *QUICK, "--json", "-", "--no-save", stdin=files / "noise.wav")
+    assert json.loads(done.stdout)["clip"]["name"] == "standard input"
+    assert "standard input" in command("run", "-", *QUICK).stderr
+
+
+def test_an_address_is_no_path(command: Command) -> None:
+    done = command("run", "https://example.org/talk.mp3", *QUICK)
+    assert done.returncode == 2
+    assert "https://example.org/talk.mp3 is an address: download it first" in done.stderr
+
+
 def test_a_reference_gives_an_error_rate(command: Command, files: Path) -> None:
     (files / "said.txt").write_text("something quite different")
     reference = f"@{files / 'said.txt'}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+import shutil
 import stat
+import sys
 import tempfile
 import threading
 from importlib.resources import as_file, files
@@ -37,20 +40,40 @@ def load_clip(
     track: int | None = None,
     apart: bool = True,
     cancelled: threading.Event | None = None,
+    shown: str = "",
 ) -> Clip:
     """Read an audio file, or an audio track of a video, as a clip with what is wrong with it in its warnings.
 
     reference: what is really said in it; track: its number among the audio tracks, from 1
     apart: decode in a child process, as the libraries may crash on a file of unknown origin
     cancelled: ends it early; then UserError is raised, too
+    shown: what errors call it instead of its path
 
     Raises UserError where no clip can be made of it: missing, not a plain file, unreadable, empty, not audio, without
     samples, shorter than MIN_SECONDS, longer than MAX_SECONDS, or with NaN or infinite samples.
     """
-    shown = one_line(str(path))
+    shown = shown or one_line(str(path))
     with _open(path, shown) as file:
         decoded = _decoded_apart(file, shown, track, cancelled) if apart else decoder.decode(file, shown, track)
     return _clip(decoded.samples, shown, path, reference, list(decoded.warnings))
+
+
+def load_named(name: str, *, reference: str | None = None, track: int | None = None) -> Clip:
+    """The clip of what a person typed: a path, or - for standard input. Raises UserError as `load_clip`."""
+    if re.match(r"[a-z][a-z0-9+.-]+:/", name, re.IGNORECASE):
+        raise UserError(f"{one_line(name)} is an address", "download it first, then name the file")
+    if name != "-":
+        return load_clip(Path(name).expanduser(), reference=reference, track=track)
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UserError("nothing comes from standard input", "pipe an audio file into it, or name one")
+    with tempfile.NamedTemporaryFile(prefix="stdin-") as file:
+        try:
+            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+            file.flush()
+        except OSError as error:
+            raise UserError(f"standard input cannot be kept ({error.strerror})", "save it in a file first") from None
+        clip = load_clip(Path(file.name), reference=reference, track=track, shown="standard input")
+    return dataclasses.replace(clip, name="standard input", path=None)
 
 
 def _decoded_apart(file: FileIO, shown: str, track: int | None, cancelled: threading.Event | None) -> decoder.Decoded:

@@ -183,11 +183,12 @@ class DashboardActions(ModelActions):
         self.forget_recording(load)
 
     def action_reference(self) -> None:
+        from speedtest_tui.core.accuracy.reference import from_text
         from speedtest_tui.ui.screens.reference import ReferenceScreen
 
         def written(text: str | None) -> None:
             if text is not None and self.clip is not None:
-                clip = replace(self.clip.clip, reference=text.strip() or None)
+                clip = replace(self.clip.clip, reference=from_text(text) or None)
                 self.clip = replace(self.clip, clip=clip)
                 self.show_plan()
 
