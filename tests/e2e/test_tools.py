@@ -81,7 +81,7 @@ def run(tool: str, *arguments: str, home: Path) -> str:
 def test_every_tool_is_named_here() -> None:
     there = {path.relative_to(TOOLS).as_posix() for path in TOOLS.rglob("*.py")}
     bare = {f"bench/bare_{name.replace('-', '_')}.py" for name in BARE}
-    assert there == {*BENCHES, *PROGRAMS, *HELP, *MODULES, *bare, "house_shape.py"}
+    assert there == {*BENCHES, *PROGRAMS, *HELP, *MODULES, *bare, "house_shape.py", "sweep_audio.py"}
 
 
 @pytest.mark.parametrize("tool", BENCHES)
@@ -98,6 +98,12 @@ def test_programs(tool: str, tmp_path: Path) -> None:
         pytest.skip("flite or espeak-ng is not installed: only its help was printed")
     run(tool, *(part.format(tmp=tmp_path) for part in PROGRAMS[tool]), home=tmp_path)
     assert any(path.name != "models" for path in tmp_path.iterdir())
+
+
+def test_sweep_audio(tmp_path: Path) -> None:
+    if not shutil.which("ffmpeg") and not os.environ.get("CI"):
+        pytest.skip("ffmpeg is not installed")
+    assert run("sweep_audio.py", "--short", home=tmp_path) == "5 same\n"
 
 
 @pytest.mark.parametrize("tool", HELP)
