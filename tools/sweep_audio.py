@@ -72,10 +72,15 @@ class Case:
         return " ".join(filter(None, (self.container, self.codec, self.layout, f"{self.rate} Hz" if self.rate else "")))
 
 
+def _case(target: str, layout: str = "", rate: int = 0) -> Case:
+    container, codec = target.split("/")
+    return Case(container, codec, layout, rate)
+
+
 def cases(short: bool) -> Iterator[Case]:
     """All of them; what ffmpeg cannot write is left out later."""
     if short:
-        yield from (Case(*target.split("/")) for target in SHORT.split())
+        yield from (_case(target) for target in SHORT.split())
         return
     listed = subprocess.run(["ffmpeg", "-hide_banner", "-encoders"], capture_output=True, text=True, check=True).stdout
     codecs = [line.split()[1] for line in listed.splitlines() if line.startswith(" A") and line.split()[1] != "="]
@@ -84,9 +89,9 @@ def cases(short: bool) -> Iterator[Case]:
     for layout in [
         x for x in LAYOUTS.split() if x not in ("7.0", "7.1", "7.1(wide)", "octagonal", "hexadecagonal", "22.2")
     ]:
-        yield from (Case(*target.split("/"), layout) for target in LAYOUT_TARGETS.split())
+        yield from (_case(target, layout) for target in LAYOUT_TARGETS.split())
     for rate in RATES:
-        yield from (Case(*target.split("/"), "", rate) for target in RATE_TARGETS.split())
+        yield from (_case(target, "", rate) for target in RATE_TARGETS.split())
 
 
 def write(case: Case, speech: Path, folder: Path) -> Path | None:
@@ -125,7 +130,7 @@ def reference(path: Path) -> np.ndarray | None:
         return None
     frames = np.frombuffer(done.stdout[: len(done.stdout) // (4 * channels) * 4 * channels], "<f4")
     mono = frames.reshape(-1, channels).mean(1)
-    return soxr.resample(mono, rate, 16_000, "HQ") if rate != 16_000 else mono
+    return np.asarray(soxr.resample(mono, rate, 16_000, "HQ") if rate != 16_000 else mono)
 
 
 def compare(case: Case, path: Path) -> str:
