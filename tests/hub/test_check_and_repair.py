@@ -108,9 +108,7 @@ def test_a_plan_is_empty_exactly_where_a_check_finds_nothing(
     assert bool(said) == bool(steps or notes), (said, [step.what for step in steps], notes)
     if not steps:
         return
-    application = Application(steps, replan=lambda: planned(specs).steps)
-    application.run()
-    rows = application.snapshot.rows
+    rows = Application(steps, replan=lambda: planned(specs).steps).run().rows
     assert {(row.state, row.message) for row in rows} <= {("done", "")}, [(row.step.what, row.message) for row in rows]
     left, (steps, notes) = found(specs), needed(specs)
     assert not steps, [step.what for step in steps]

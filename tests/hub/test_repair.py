@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import damage
 import pytest
@@ -55,9 +55,7 @@ def planned(*specs: ModelSpec) -> Plan:
 
 def apply(*specs: ModelSpec) -> Progress:
     application = Application(planned(*specs).chosen, replan=lambda: planned(*specs).chosen)
-    application.start()
-    application.join()
-    return application.snapshot
+    return application.run()
 
 
 @pytest.fixture
@@ -226,11 +224,13 @@ def test_cancelled_while_it_fetches_the_old_file_stays_and_the_next_repair_conti
     damage.truncate(made.blob(NAME))
     damaged = made.blob(NAME).read_bytes()
     hub.misbehave(f"*{NAME}", Stall(400_000), times=1)
-    application = Application(planned().chosen)
-    application.start()
+    cancelled = Event()
+    application = Application(planned().chosen, cancelled=cancelled)
+    thread = Thread(target=application.run)
+    thread.start()
     assert hub.wait(lambda server: server.stalled)
-    application.cancel()
-    application.join()
+    cancelled.set()
+    thread.join()
     assert application.snapshot.state == "cancelled"
     assert made.blob(NAME).read_bytes() == damaged
     hub.release()

@@ -31,9 +31,7 @@ def planned(*specs: ModelSpec) -> Plan:
 def apply(steps: Sequence[Step], *specs: ModelSpec) -> Progress:
     """Take steps, as the command does: with a second plan for what they leave."""
     application = Application(steps, replan=lambda: planned(*specs).chosen)
-    application.start()
-    application.join()
-    return application.snapshot
+    return application.run()
 
 
 def picture(*roots: Path) -> dict[str, str]:

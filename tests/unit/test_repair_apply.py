@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,15 +70,13 @@ def test_content_is_hashed_before_it_is_used(hf: Path) -> None:  # noqa: F811
     payload(snapshot / WEIGHTS).write_bytes(b"cut")
     flip(put(locations.local_cache(), manifest=True) / WEIGHTS)
     (step,) = (step for step in planned(SPEC).chosen if step.cache == "hf")
-    application = Application([step])
-    application.start()
-    application.join()
-    (row,) = application.snapshot.rows
+    done = Application([step]).run()
+    (row,) = done.rows
     assert row.state == "failed"
-    assert "damaged as well" in row.message
+    assert "is damaged, too" in row.message
     assert payload(snapshot / WEIGHTS).read_bytes() == b"cut"
-    assert application.snapshot.entry == ""
-    # What was found is remembered: both files are to be fetched now.
+    assert done.entry == ""
+    # What was found is remembered: both files are to be downloaded now.
     assert [step.kind for step in planned(SPEC).chosen] == ["download", "download"]
 
 
@@ -293,12 +292,11 @@ def test_a_failing_step_does_not_stop_the_others(hf: Path) -> None:  # noqa: F81
 
 def test_a_cancelled_application_says_so_in_every_row(hf: Path) -> None:  # noqa: F811
     put(hf, manifest=True, ref=False)
-    application = Application(planned(SPEC).chosen)
-    application.cancel()
-    application.start()
-    application.join()
-    assert [row.state for row in application.snapshot.rows] == ["cancelled"]
-    assert application.snapshot.state == "cancelled"
+    cancelled = threading.Event()
+    cancelled.set()
+    done = Application(planned(SPEC).chosen, cancelled=cancelled).run()
+    assert [row.state for row in done.rows] == ["cancelled"]
+    assert done.state == "cancelled"
     assert planned(SPEC).chosen
 
 

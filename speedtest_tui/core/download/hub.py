@@ -15,7 +15,6 @@ import contextlib
 import os
 import re
 import stat
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -25,9 +24,17 @@ from speedtest_tui import __version__
 from speedtest_tui.core.download import publish
 from speedtest_tui.core.download.failures import TRY_LATER, Failure, portal, require_room
 from speedtest_tui.core.download.request import Patience, Request
-from speedtest_tui.core.download.transfer import EtagChanged, Placed, Progress, RemoteFile, download, retrying, timeouts
+from speedtest_tui.core.download.transfer import (
+    EtagChanged,
+    Placed,
+    Progress,
+    RemoteFile,
+    download,
+    has_digest,
+    retrying,
+    timeouts,
+)
 from speedtest_tui.core.models import layout, manifest
-from speedtest_tui.core.models.hashes import HashJob, hash_files
 from speedtest_tui.core.models.layout import digest_of, is_safe_name, repository_folder, shared_blob
 from speedtest_tui.core.models.locks import lock_of
 from speedtest_tui.core.models.manifest import ManifestFile
@@ -311,9 +318,7 @@ class Repository:
     def _is_right(self, path: Path, file: ManifestFile) -> bool:
         digest = digest_of(file.etag)
         assert digest is not None
-        self._progress.state("checking")
-        found = hash_files((HashJob(path, digest[0]),), lambda _done, _total: self._progress.tick(), threading.Event())
-        return found[path] == digest[1]
+        return has_digest(path, *digest, self._progress)
 
     def _blob(self, file: ManifestFile) -> Path:
         return layout.blob_file(self._folder, file.etag)

@@ -6,16 +6,13 @@ SPEEDTEST_OPENAI_ENDPOINT ("https://mirror.example/path") takes the place of sch
 from __future__ import annotations
 
 import os
-import threading
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from speedtest_tui.core import disk
 from speedtest_tui.core.download import publish
 from speedtest_tui.core.download.failures import Failure, from_status, require_room
 from speedtest_tui.core.download.request import Request
-from speedtest_tui.core.download.transfer import Placed, Progress, RemoteFile, download, retrying, timeouts
-from speedtest_tui.core.models.hashes import HashJob, hash_files
+from speedtest_tui.core.download.transfer import Placed, Progress, RemoteFile, download, has_digest, retrying, timeouts
 from speedtest_tui.core.models.layout import digest_of, is_safe_part, partial_of
 
 ENDPOINT = "SPEEDTEST_OPENAI_ENDPOINT"
@@ -38,7 +35,7 @@ def download_checkpoint(request: Request, progress: Progress) -> Placed:
     request.root.mkdir(parents=True, exist_ok=True)
     lock = request.root / f".{name}.lock"
     with publish.held(lock, lambda: publish.solid_bytes(partial), name, request.patience, progress):
-        if _is_right(target, sha256, progress):
+        if target.is_file() and has_digest(target, "sha256", sha256, progress):
             size = target.stat().st_size
             progress.begin(size, size)
             return Placed(target.absolute(), sha256[:12])
@@ -59,14 +56,6 @@ def download_checkpoint(request: Request, progress: Progress) -> Placed:
         partial.replace(target)
         disk.sync_folder(request.root)
     return Placed(target.absolute(), sha256[:12])
-
-
-def _is_right(path: Path, sha256: str, progress: Progress) -> bool:
-    if not path.is_file():
-        return False
-    progress.state("checking")
-    found = hash_files((HashJob(path),), lambda _done, _total: progress.tick(), threading.Event())
-    return found[path] == sha256
 
 
 def _size(url: str, request: Request, progress: Progress) -> int | None:

@@ -21,6 +21,7 @@ Listener = Callable[[tuple[DownloadRow, ...]], None]
 CHILD = "speedtest_tui.core.download.child"
 TICK_S = 0.1
 SPEED_WINDOW_S = 5.0
+STILL: dict[str, Any] = {"speed": None, "eta_s": None}
 TRY_AGAIN = "download it again; what was downloaded is kept"
 
 
@@ -83,7 +84,7 @@ class Downloads:
     def _work(self) -> None:
         try:
             while (index := self._next()) is not None:
-                _Run(self, index).run()
+                self._run(index)
         finally:
             with self._changed:
                 self._thread = None
@@ -99,17 +100,8 @@ class Downloads:
                 self._changed.notify_all()
             return waiting
 
-    def is_unwanted(self, index: int) -> bool:
-        """Whether somebody has cancelled it."""
-        return index in self._unwanted
-
-    def row(self, index: int) -> DownloadRow:
-        """One row as it is now."""
-        with self._changed:
-            return self._rows[index]
-
-    def change(self, index: int, **fields: Any) -> None:
-        """Give a row other fields; to be called by what runs it."""
+    def _change(self, index: int, **fields: Any) -> None:
+        """Give a row other fields."""
         with self._changed:
             old = self._rows[index]
             self._rows[index] = new = replace(old, **fields)
@@ -125,6 +117,46 @@ class Downloads:
             self._due = now + TICK_S
             self._listener(rows)
 
+    def _run(self, index: int) -> None:
+        """Take in reports until the download is over, or is not wanted any more."""
+        reports: queue.SimpleQueue[Message | Ended] = queue.SimpleQueue()
+        speed = Speed()
+        # A fallback is the parent's business and never sent.
+        child = Child(CHILD, replace(self._rows[index].request, fallback=None), MESSAGES, reports.put, online=True)
+        self._change(index, state="contacting")
+        try:
+            while not self._rows[index].ended:
+                if index in self._unwanted:
+                    child.end()
+                    self._change(index, state="cancelled", **STILL)
+                    return
+                with contextlib.suppress(queue.Empty):
+                    self._take(index, reports.get(timeout=TICK_S))
+                row = self._rows[index]
+                if not row.ended:
+                    now = speed.at(time.monotonic(), row.received)
+                    left = None if row.total is None else max(0, row.total - row.bytes)
+                    self._change(index, speed=now, eta_s=left / now if left is not None and now else None)
+        finally:
+            child.end()
+
+    def _take(self, index: int, report: Message | Ended) -> None:
+        match report:
+            case Step():
+                self._change(index, state=report.state, file=report.file)
+            case Note():
+                self._change(index, note=report.text)
+            case Figures():
+                figures = {"bytes": report.bytes, "total": report.total, "received": report.received}
+                self._change(index, **figures, file=report.file)
+            case Finished():
+                self._change(index, state="done", path=report.path, revision=report.revision, **STILL)
+            case Failed():
+                self._change(index, state="failed", failure=report.kind, advice=report.advice, **STILL)
+            case Ended():
+                advice = Advice(f"the download process {report.told()}", TRY_AGAIN)
+                self._change(index, state="failed", failure="unexpected", advice=advice, **STILL)
+
 
 class Speed:
     """Bytes a second over the last SPEED_WINDOW_S."""
@@ -139,65 +171,6 @@ class Speed:
             self._marks.popleft()
         since, begun = self._marks[0]
         return (received - begun) / (now - since) if now - since >= 0.5 and received else None
-
-
-class _Run:
-    """One child and its row."""
-
-    def __init__(self, downloads: Downloads, index: int) -> None:
-        self._downloads, self._index = downloads, index
-        self._speed = Speed()
-
-    def run(self) -> None:
-        """Take in reports until the download is over, or is not wanted any more."""
-        reports: queue.SimpleQueue[Message | Ended] = queue.SimpleQueue()
-        # A fallback is the parent's business and never sent.
-        child = Child(CHILD, replace(self._row.request, fallback=None), MESSAGES, reports.put, online=True)
-        self._change(state="contacting", note=self._row.note)
-        try:
-            while not self._row.ended:
-                if self._downloads.is_unwanted(self._index):
-                    child.end()
-                    self._change(state="cancelled", speed=None, eta_s=None)
-                    return
-                with contextlib.suppress(queue.Empty):
-                    self._take(reports.get(timeout=TICK_S))
-                self._tick()
-        finally:
-            child.end()
-
-    @property
-    def _row(self) -> DownloadRow:
-        return self._downloads.row(self._index)
-
-    def _take(self, report: Message | Ended) -> None:
-        match report:
-            case Step():
-                self._change(state=report.state, file=report.file)
-            case Note():
-                self._change(note=report.text)
-            case Figures():
-                self._change(bytes=report.bytes, total=report.total, received=report.received, file=report.file)
-            case Finished():
-                self._change(state="done", path=report.path, revision=report.revision, speed=None, eta_s=None)
-            case Failed():
-                self._fail(report.kind, report.advice)
-            case Ended():
-                self._fail("unexpected", Advice(f"the download process {report.told()}", TRY_AGAIN))
-
-    def _tick(self) -> None:
-        row = self._row
-        if row.ended:
-            return
-        speed = self._speed.at(time.monotonic(), row.received)
-        left = None if row.total is None else max(0, row.total - row.bytes)
-        self._change(speed=speed, eta_s=left / speed if left is not None and speed else None)
-
-    def _change(self, **fields: Any) -> None:
-        self._downloads.change(self._index, **fields)
-
-    def _fail(self, kind: str, advice: Advice) -> None:
-        self._change(state="failed", failure=kind, advice=advice, speed=None, eta_s=None)
 
 
 def _same(one: Request, other: Request) -> bool:

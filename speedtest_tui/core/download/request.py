@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from backends.base import Advice, ModelSpec
 from speedtest_tui.core import locations
-from speedtest_tui.core.format import amount
 from speedtest_tui.core.models.status import CacheName
 from speedtest_tui.core.process.lines import Message
 
@@ -110,6 +109,13 @@ class DownloadRow:
         return self.state in ENDED
 
     @property
+    def doing(self) -> str:
+        """What its figures do not say by themselves: "contacting huggingface.co", "checking weights.npz"."""
+        if self.state == "contacting":
+            return f"contacting {self.request.host}"
+        return f"checking {self.file}" if self.state == "checking" else ""
+
+    @property
     def has_fallback(self) -> bool:
         """Whether it failed and another one is downloaded in its place."""
         return self.state == "failed" and self.request.fallback is not None and bool(self.note)
@@ -165,23 +171,3 @@ def request_for(spec: ModelSpec, to: Literal["hf", "local"] = "hf") -> Request |
     if fallback:
         fallback = replace(fallback, reason=f"{spec.source} is not on the hub")
     return Request(spec, cache, roots[cache](), fallback=fallback)
-
-
-def headline(row: DownloadRow) -> str:
-    """What a row is doing or how it ended: "downloading weights.npz", "failed: ...", "done, 483 MB"."""
-    if row.state == "failed" and row.advice:
-        # Where another is downloaded in its place, there is nothing for anybody to do.
-        return f"{row.advice.what}; {row.note}" if row.has_fallback else f"failed: {row.advice}"
-    if row.state == "done":
-        return f"done, {amount(row.bytes)}" + ("" if row.received else ", nothing had to be downloaded")
-    if row.state == "cancelled":
-        return "cancelled; what was downloaded is kept" if row.received else "cancelled"
-    if row.state == "contacting":
-        return f"contacting {row.request.host}"
-    return f"{row.state} {row.file}".rstrip()
-
-
-def titled(row: DownloadRow) -> str:
-    """The headline with the model's name before it, which some sentences have already."""
-    words = headline(row)
-    return words if words.startswith(row.request.name) else f"{row.request.name}: {words}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from speedtest_tui.core.download.failures import TRY_LATER, Failure, explain, from_status, portal, wrong_content
 from speedtest_tui.core.download.incoming import Algorithm, Content, receive
 from speedtest_tui.core.download.request import Figures, Finished, Note, Patience, RowState, Step
+from speedtest_tui.core.models.hashes import HashJob, hash_files
 from speedtest_tui.core.models.layout import digest_of
 from speedtest_tui.core.process.lines import Message
 
@@ -173,6 +175,13 @@ def download(
             progress.note(f"the partial {file.name} is damaged: starting again")
 
 
+def has_digest(path: Path, algorithm: Algorithm, digest: str, progress: Progress) -> bool:
+    """Whether a file's content has this hash."""
+    progress.state("checking")
+    found = hash_files((HashJob(path, algorithm),), lambda _done, _total: progress.tick(), threading.Event())
+    return found[path] == digest
+
+
 def timeouts(patience: Patience) -> httpx2.Timeout:
     """A connection is given up when it brings nothing for `stall_s`, however long the whole takes."""
     import httpx2
@@ -204,7 +213,7 @@ def _download_all(
             progress.counted(-content.length)
             raise
         except Exception as error:
-            # A server that can only begin at the first byte and always breaks off would go on for ever.
+            # A server that can only begin at the first byte and always breaks off would do so for ever.
             if content.length > furthest:
                 furthest = content.length
                 attempts.progressed()

@@ -17,7 +17,7 @@ from typing import Literal
 from backends.base import Advice
 from speedtest_tui.core import disk
 from speedtest_tui.core.download.queue import Downloads
-from speedtest_tui.core.download.request import DownloadRow, Patience, Request, headline, request_for
+from speedtest_tui.core.download.request import DownloadRow, Patience, Request, request_for
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.jobs.job import WAIT_S, Job, JobRow, RowState, counted
 from speedtest_tui.core.models.inspect import explained
@@ -209,7 +209,7 @@ def download_row(row: DownloadRow, backends: tuple[str, ...]) -> JobRow:
         advice = row.advice
     elif state == "running":
         # Which file arrives is of no interest beside how much does.
-        note = row.note if row.state == "downloading" else ", ".join(filter(None, (headline(row), row.note)))
+        note = ", ".join(filter(None, (row.doing, row.note)))
     elif state == "done":
         note = row.note or (f"{amount(row.bytes)}, verified" if row.received else "all of it was there")
     moving = {"bytes": row.bytes, "total": row.total, "speed": row.speed, "eta_s": row.eta_s}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from backends.base import Advice, BackendEntry, Location
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.jobs.job import WAIT_S, Job, JobRow, counted
+from speedtest_tui.core.jobs.job import Job, JobRow, counted
 from speedtest_tui.core.jobs.overview import inspect_caches
 from speedtest_tui.core.jobs.verify import DOING, verify_and_remember
 from speedtest_tui.core.models.examine import examine
@@ -85,13 +85,7 @@ class Repair(Job[Repaired]):
         self._entries, self._verify, self._again = tuple(entries), verify, again
 
     def work(self) -> None:
-        application = Application(self._steps, self._moved, self._plan if self._again else None)
-        application.start()
-        while application.is_alive():
-            if self._cancelled.is_set():
-                application.cancel()
-            application.join(WAIT_S)
-        progress = application.snapshot
+        progress = Application(self._steps, self._moved, self._plan if self._again else None, self._cancelled).run()
         checks = () if self._cancelled.is_set() else tuple(self._check(progress))
         result = Repaired(progress, checks, self._cancelled.is_set())
         summary = progress.message or counted(self.view.rows[: len(progress.rows)], "done")

@@ -16,7 +16,16 @@ from speedtest_tui.core.models import layout
 from speedtest_tui.core.models.locks import briefly, holding, lock_of
 from speedtest_tui.core.models.structure import problem
 from speedtest_tui.core.repair.changes import Changes
-from speedtest_tui.core.repair.copying import Cancelled, Tell, are_equal, copy, copy_of, move, require_digest
+from speedtest_tui.core.repair.copying import (
+    Cancelled,
+    Tell,
+    are_equal,
+    copy,
+    copy_of,
+    move,
+    require_digest,
+    source_of,
+)
 from speedtest_tui.core.repair.step import Step, StepKind
 
 
@@ -60,8 +69,8 @@ def shared_payloads(step: Step) -> tuple[tuple[Path, Path], ...]:
     return tuple((blob, store) for blob, store in pairs if layout.is_shared_target(store, step.root))
 
 
-def mend_shared(step: Step, pairs: Sequence[tuple[Path, Path]], changes: Changes) -> None:
-    """Let the payload in the shared store be what was fetched, where the download made a blob of its own of it.
+def repair_shared(step: Step, pairs: Sequence[tuple[Path, Path]], changes: Changes) -> None:
+    """Let the payload in the shared store be what was downloaded, where that has become a blob of its own.
 
     Other repositories link to the payload, and huggingface_hub would link to it again, by its size alone.
     """
@@ -83,9 +92,9 @@ def _begin_with(path: Path, root: Path, changes: Changes, tell: Tell, cancelled:
 
 
 def _relink(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) -> None:
-    source = _source(step)
+    source = source_of(step)
     if layout.digest_of(step.text) is None:
-        raise UserError(f"nothing says what {step.path.name} should be", "fetch it again")
+        raise UserError(f"the right content of {step.path.name} is unknown", "download it again")
     is_checkpoint = step.lock is None
     blob = step.path if is_checkpoint else layout.blob_file(_repository(step), step.text)
     if source != blob:
@@ -103,7 +112,7 @@ def _relink(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event
 def _place_of(blob: Path, source: Path, root: Path) -> Path:
     """What is to be replaced: the blob, or the damaged payload in the shared store that it leads to.
 
-    What other repositories share is mended for all of them; with a new blob here they would keep the damaged payload.
+    What other repositories share is repaired for all of them; with a new blob here they would keep the damaged payload.
     """
     if blob.is_symlink():
         store = layout.first_hop(blob)
@@ -113,11 +122,11 @@ def _place_of(blob: Path, source: Path, root: Path) -> Path:
 
 
 def _adopt(step: Step, changes: Changes, _tell: Tell, _cancelled: threading.Event) -> None:
-    present = _source(step)
+    present = source_of(step)
     # The link's own text, so that the new name leads to the blob and not to another name of it.
     text = str(present.readlink()) if present.is_symlink() else present.name
     if present.parent != step.path.parent:
-        raise UserError(f"{present} does not lie beside {step.path.name}", "look at the folder by hand")
+        raise UserError(f"{present} is in another folder than {step.path.name}", "check the folder by hand")
     if os.path.lexists(step.path) and not step.path.is_symlink():
         raise Superfluous(f"{step.path.name} is there")
     if not _link(changes, step, text):
@@ -152,7 +161,7 @@ def _clear(step: Step, changes: Changes) -> None:
         raise Superfluous("it is gone")
     with holding(step.lock):
         if step.kind == "clear-partial" and not _is_orphan(step.path):
-            raise Superfluous("a download may still continue it")
+            raise Superfluous("a download may still resume it")
         changes.remove(step.path, step.root)
 
 
@@ -175,11 +184,11 @@ def _unpack(step: Step, changes: Changes, _tell: Tell, cancelled: threading.Even
 
 
 def _merge(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) -> None:
-    keep = _source(step)
+    keep = source_of(step)
     if keep.samefile(step.path):
         raise Superfluous("they are one file already")
     if not are_equal(keep, step.path, tell, cancelled):
-        raise UserError(f"{step.path} is not equal to {keep}", "nothing was changed; scan again")
+        raise UserError(f"{step.path} and {keep} are not equal", "make a new plan; nothing was changed")
     if step.text == "symlink":
         changes.link(step.path, step.root, str(keep.resolve()))
     else:
@@ -190,12 +199,6 @@ def _trash(step: Step, changes: Changes, _tell: Tell, _cancelled: threading.Even
     if not os.path.lexists(step.path):
         raise Superfluous("it is gone")
     changes.remove(step.path, step.root)
-
-
-def _source(step: Step) -> Path:
-    if step.target is None or not step.target.exists():
-        raise UserError(f"{step.target} is not there any more", "make a new plan")
-    return step.target
 
 
 def _repository(step: Step) -> Path:

@@ -1,20 +1,20 @@
-"""Applying a plan in the background: one step after the other, each of which may fail without stopping the others."""
+"""Applying a plan: one step after the other, each of which may fail without stopping the others."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from backends.base import Advice
 from speedtest_tui.core import disk
-from speedtest_tui.core.background import Background
 from speedtest_tui.core.download.queue import Downloads
-from speedtest_tui.core.download.request import DownloadRow, headline
+from speedtest_tui.core.download.request import DownloadRow
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.repair.act import Superfluous, act, mend_shared, prepare_download, shared_payloads
+from speedtest_tui.core.repair.act import Superfluous, act, prepare_download, repair_shared, shared_payloads
 from speedtest_tui.core.repair.changes import Changes
-from speedtest_tui.core.repair.copying import Cancelled
+from speedtest_tui.core.repair.copying import Cancelled, Tell
 from speedtest_tui.core.repair.step import DOWNLOADS, Step
 
 StepState = Literal["waiting", "running", "done", "failed", "cancelled", "skipped"]
@@ -67,11 +67,12 @@ class Progress:
         return tuple(row for row in self.rows if row.state in ("failed", "cancelled"))
 
 
-class Application(Background):
-    """One application of a plan. Start it, listen, join it; `snapshot` is always the newest state.
+class Application:
+    """One application of a plan; `snapshot` is always the newest state.
 
-    listener: called from this thread after each change with a frozen snapshot; must return at once
+    listener: called after each change with a frozen snapshot
     replan: makes a new plan after the steps; what it chooses and has not been tried yet is done as well
+    cancelled: set by whoever wants it to stop: the step in hand is ended cleanly, those after it are not begun
     """
 
     def __init__(
@@ -79,25 +80,24 @@ class Application(Background):
         steps: Sequence[Step],
         listener: Callable[[Progress], None] = lambda _: None,
         replan: Callable[[], Sequence[Step]] | None = None,
+        cancelled: threading.Event | None = None,
     ) -> None:
-        super().__init__("repair")
+        self._cancelled = cancelled or threading.Event()
         self._rows = [StepRow(step) for step in steps]
         self._listener = listener
         self._replan = replan
         models = list(dict.fromkeys(step.model for step in steps if step.model))
         self._changes = Changes(f"repair of {', '.join(models[:3])}{' and more' if len(models) > 3 else ''}")
-        self._snapshot = Progress(tuple(self._rows))
+        self.snapshot = Progress(tuple(self._rows))
 
-    @property
-    def snapshot(self) -> Progress:
-        return self._snapshot
-
-    def work(self) -> None:
+    def run(self) -> Progress:
+        """Take all steps; blocks. Raises nothing."""
         try:
             self._run()
         except Exception as error:
             # Nothing here may fail silently, least of all half-way.
             self._publish(state="failed", message=f"the repair itself failed: {type(error).__name__}: {error}")
+        return self.snapshot
 
     def _run(self) -> None:
         self._publish()
@@ -134,12 +134,7 @@ class Application(Background):
             if step.kind in DOWNLOADS:
                 self._download(index, step)
             else:
-                act(
-                    step,
-                    self._changes,
-                    lambda done, total: self._change(index, bytes=done, total=total),
-                    self._cancelled,
-                )
+                act(step, self._changes, self._tells(index), self._cancelled)
                 self._change(index, state="done")
         except Superfluous as reason:
             self._change(index, state="skipped", note=f"not needed: {reason}")
@@ -154,14 +149,12 @@ class Application(Background):
 
     def _download(self, index: int, step: Step) -> None:
         shared = shared_payloads(step)
-        request = prepare_download(
-            step, self._changes, lambda done, total: self._change(index, bytes=done, total=total), self._cancelled
-        )
+        request = prepare_download(step, self._changes, self._tells(index), self._cancelled)
 
         def listen(rows: tuple[DownloadRow, ...]) -> None:
             row = rows[-1]
-            note = row.note or (headline(row) if row.state in ("contacting", "checking") else "")
-            self._change(index, bytes=row.bytes, total=row.total, speed=row.speed, eta_s=row.eta_s, note=note)
+            moving = {"bytes": row.bytes, "total": row.total, "speed": row.speed, "eta_s": row.eta_s}
+            self._change(index, **moving, note=row.note or row.doing)
             if self._cancelled.is_set():
                 downloads.cancel_all()
 
@@ -172,7 +165,7 @@ class Application(Background):
                 downloads.cancel_all()
         last = downloads.rows[-1]
         if last.state == "done":
-            mend_shared(step, shared, self._changes)
+            repair_shared(step, shared, self._changes)
         for path in step.replaces:
             self._changes.let_go(path)  # a failed download has replaced nothing
         advice = last.advice if last.state == "failed" else None
@@ -180,7 +173,8 @@ class Application(Background):
         ended = {"speed": None, "eta_s": None, "note": "", "advice": advice}
         self._change(index, state=state, bytes=last.bytes, total=last.total, **ended)
 
-    # Telling.
+    def _tells(self, index: int) -> Tell:
+        return lambda done, total: self._change(index, bytes=done, total=total)
 
     def _change(self, index: int, **fields: object) -> None:
         self._rows[index] = replace(self._rows[index], **fields)  # type: ignore[arg-type]
@@ -188,5 +182,5 @@ class Application(Background):
 
     def _publish(self, **fields: object) -> None:
         entry = self._changes.id if self._changes.made else ""
-        self._snapshot = replace(self._snapshot, rows=tuple(self._rows), entry=entry, **fields)  # type: ignore[arg-type]
-        self._listener(self._snapshot)
+        self.snapshot = replace(self.snapshot, rows=tuple(self._rows), entry=entry, **fields)  # type: ignore[arg-type]
+        self._listener(self.snapshot)

@@ -151,13 +151,13 @@ class Changes:
 
     def _check(self, path: Path, root: Path) -> None:
         if not layout.is_within(path, root) or path == root or ".." in path.parts:
-            raise Escape(f"{path} is outside {root}", "nothing was changed; look at the cache by hand")
+            raise Escape(f"{path} is outside {root}", "check the cache by hand; nothing was changed")
         below = path.relative_to(root).parts[1:-1]
         repository = root / path.relative_to(root).parts[0]
         # The repository itself may be a link to a bigger disk, put there by its owner; folders within it may not.
         for depth in range(1, len(below) + 1):
             if repository.joinpath(*below[:depth]).is_symlink():
-                raise Escape(f"{path} leads out of {root} through a link", "nothing was changed; look at it by hand")
+                raise Escape(f"{path} leads out of {root} through a link", "check it by hand; nothing was changed")
 
     def _note(
         self, folder: Path, path: Path, root: Path, name: str, link: str = "", *, is_folder: bool = False

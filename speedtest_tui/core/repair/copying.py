@@ -1,6 +1,6 @@
-"""Copying and moving models between caches: file by file, in the cache's own layout, each file in one rename.
+"""Copying and moving models between caches, file by file in the cache's own layout, each file in one rename.
 
-Reading whole files: comparing, hashing and copying them, with progress, and given up when cancelled.
+Whole files are compared, hashed and copied with progress, until somebody cancels it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ HOMES: dict[Layout, tuple[CacheName, ...]] = {
     "checkpoint": ("local", "whisper"),
 }
 """What may lie where."""
+REPAIR_FIRST = "run speedtest-tui repair first, then copy again"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def plan_copy(name: str, to: CacheName, stored: Sequence[Stored], *, move: bool 
     """
     rows = [row for row in stored if name in (row.name, str(row.path)) and row.cache != to and row.layout in HOMES]
     if not rows:
-        raise UserError(f"no cache but {to} has {name}", "`speedtest-tui check-models --all` lists what there is")
+        raise UserError(f"no cache but {to} has {name}", "speedtest-tui check-models --all lists what there is")
     if len({row.cache for row in rows}) > 1:
         raise UserError(f"{name} is in several caches", f"name the folder: {rows[0].path}")
     row = rows[0]
@@ -65,8 +66,7 @@ def plan_copy(name: str, to: CacheName, stored: Sequence[Stored], *, move: bool 
 
 def copy(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) -> None:
     """Copy `step.target` to `step.path`. What is there and equal is left; what is there and differs is kept."""
-    source, source_root = _source(step)
-    items = list(_items(source, source_root, step.path))
+    items = list(_items(source_of(step), Path(step.text), step.path))
     total, done = sum(item.bytes for item in items), 0
     for item in items:
         if cancelled.is_set():
@@ -83,16 +83,16 @@ def _shifted(tell: Tell, before: int, total: int) -> Tell:
 def move(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) -> None:
     """Copy, then put what was copied into the trash."""
     copy(step, changes, tell, cancelled)
-    source, source_root = _source(step)
     if cancelled.is_set():
         raise Cancelled
-    changes.remove(source, source_root)
+    changes.remove(source_of(step), Path(step.text))
 
 
-def _source(step: Step) -> tuple[Path, Path]:
+def source_of(step: Step) -> Path:
+    """What a step takes its content from. Raises UserError."""
     if step.target is None or not step.target.exists():
-        raise UserError(f"{step.target} is not there any more", "make a new plan")
-    return step.target, Path(step.text)
+        raise UserError(f"{step.target} is gone", "make a new plan")
+    return step.target
 
 
 def _make(item: Item, step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) -> None:
@@ -122,7 +122,7 @@ def _items(source: Path, root: Path, target: Path) -> Iterator[Item]:
             if layout.etag_of_partial(path.name) or (path.is_dir() and not path.is_symlink()):
                 continue
             if not layout.is_safe_name(name):
-                raise UserError(f"{path} has a name that leads elsewhere", "nothing was copied")
+                raise UserError(f"{path} has an unsafe name", "check it by hand; nothing was copied")
             yield from _item(path, root, target / name, is_hub, part)
 
 
@@ -130,14 +130,14 @@ def _item(path: Path, root: Path, target: Path, is_hub: bool, part: str) -> Iter
     if is_hub and part == layout.SNAPSHOTS and path.is_symlink():
         text = str(path.readlink())
         if Path(text).is_absolute() or not layout.is_within(layout.first_hop(path), root):
-            raise UserError(f"{path} is a link out of its repository", "`speedtest-tui repair` mends it; then copy")
+            raise UserError(f"{path} is a link out of its repository", REPAIR_FIRST)
         yield Item(path, target, text=text)
         return
     payload = layout.payload_of(path, root) if is_hub else path
     if part == layout.BLOBS and path.is_symlink():
         payload = layout.first_hop(path)
     if not payload.is_file():
-        raise UserError(f"{path} leads nowhere", "`speedtest-tui repair` mends it; then copy")
+        raise UserError(f"{path} is a broken link", REPAIR_FIRST)
     etag = path.name if part == layout.BLOBS and layout.digest_of(path.name) else ""
     yield Item(payload, target, etag, bytes=payload.stat().st_size)
 
@@ -146,7 +146,7 @@ CHUNK = 4 << 20
 """Bytes read at a time."""
 
 Tell = Callable[[int, int], None]
-"""Told bytes done and in all."""
+"""Called with bytes done and in all."""
 
 
 class Cancelled(Exception):
@@ -165,7 +165,7 @@ def require_digest(path: Path, etag: str, tell: Tell, cancelled: threading.Event
     result = remembered.Hashed(status.st_size, status.st_mtime_ns, found, found == expected)
     remembered.remember_hashes([(path, result)])
     if found != expected:
-        raise UserError(f"{path} is damaged as well", "plan again: it will not be used")
+        raise UserError(f"{path} is damaged, too", "make a new plan, which will not use it")
 
 
 def copy_of(source: Path, new: Path, etag: str, tell: Tell, cancelled: threading.Event) -> None:
@@ -185,7 +185,7 @@ def copy_of(source: Path, new: Path, etag: str, tell: Tell, cancelled: threading
         writing.flush()
         os.fsync(writing.fileno())
     if etag and running.hexdigest() != etag:
-        raise UserError(f"{source} is damaged", "`speedtest-tui repair` mends it; then copy again")
+        raise UserError(f"{source} is damaged", REPAIR_FIRST)
 
 
 def are_equal(one: Path, other: Path, tell: Tell, cancelled: threading.Event) -> bool:
@@ -208,5 +208,5 @@ def are_equal(one: Path, other: Path, tell: Tell, cancelled: threading.Event) ->
 def _promise(etag: str) -> tuple[Algorithm, str]:
     promise = layout.digest_of(etag)
     if promise is None:
-        raise UserError(f"{etag!r} is no hash", "fetch the file again")
+        raise UserError(f"{etag!r} is not a hash", "download the file again")
     return promise

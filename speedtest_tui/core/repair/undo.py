@@ -21,7 +21,7 @@ class Undone:
 
     id: the entry that undoes this undo, or "" where nothing had to change
     reverted: paths that were put back, or taken away again
-    left: a sentence for each path that was left alone
+    left: a sentence for each path that was left as it is
     complete: whether nothing failed; where something did, the same undo can be tried again
     """
 
@@ -42,19 +42,19 @@ def find(name: str = "", roots: Iterable[Path] | None = None) -> Entry:
     if not name:
         entry = latest(found)
         if entry is None:
-            raise UserError("there is nothing to undo", "`speedtest-tui repair --trash` lists what repairs have kept")
+            raise UserError("there is nothing to undo", "speedtest-tui repair --trash lists what repairs have kept")
         return entry
     matching = [entry for entry in found if entry.id.startswith(name)]
     if len(matching) != 1:
         problem = f"no repair is called {name}" if not matching else f"{len(matching)} repairs begin with {name}"
-        raise UserError(problem, "`speedtest-tui repair --trash` lists them")
+        raise UserError(problem, "speedtest-tui repair --trash lists them")
     if matching[0].undone:
-        raise UserError(f"{matching[0].id} has been undone already", "undo the undo to have it again")
+        raise UserError(f"{matching[0].id} has been undone already", "undo that undo to have it back")
     return matching[0]
 
 
 def undo(entry: Entry) -> Undone:
-    """Take back all changes of an entry, the last one first. Interrupted, it can be begun again. Raises nothing."""
+    """Take back all changes of an entry, the last one first. Interrupted, it can be repeated. Raises nothing."""
     changes = Changes(f"undo: {entry.what}", undoes=entry.id)
     reverted, left, complete = [], [], True
     for folder, change in reversed(entry.changes):
@@ -94,7 +94,7 @@ def _revert(changes: Changes, folder: Path, change: Change) -> str | None:
     if change.folder and not _is_empty(change.path):
         return ""
     if change.link and not (change.path.is_symlink() and str(change.path.readlink()) == change.link):
-        return f"{change.path} is left as it is: it is no longer the link that was made"
+        return f"{change.path} is left as it is: it is not the link that was made any more"
     changes.remove(change.path, change.root)
     return None
 
