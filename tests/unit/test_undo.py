@@ -104,7 +104,7 @@ def test_a_link_that_somebody_replaced_is_left_alone(root: Path) -> None:
     done = undo(find(made.id))
     assert (root / "weights").read_text() == "real weights"
     assert done.complete
-    assert "no longer the link" in done.left[0]
+    assert "is left as it is" in done.left[0]
 
 
 def test_what_a_download_replaces_comes_back(root: Path) -> None:
