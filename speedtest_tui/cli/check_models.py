@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from backends.base import Advice, BackendEntry
+from backends.base import Advice
 from backends.catalogue import SIZES
 from speedtest_tui.cli import arguments, console
 from speedtest_tui.cli.arguments import Parser
-from speedtest_tui.cli.console import Column, LiveRow
+from speedtest_tui.cli.console import Column
 from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.jobs.checksum import Checksum, Sums
 from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.inspect import command, inspect_models
-from speedtest_tui.core.models.inventory import CacheUse, Stored
+from speedtest_tui.core.models.inventory import CacheUse
+from speedtest_tui.core.models.scan import scan, use
 from speedtest_tui.core.models.status import CACHE_NAMES, CACHES, CacheState, ModelReport
 from speedtest_tui.core.models.wording import Problem, can_run
 
@@ -70,12 +71,17 @@ def run(options: argparse.Namespace) -> int:
     reports = tuple(inspect_models(asked))
     sums = None
     if options.checksum:
-        sums = checksum(reports)
+        sums = console.result_of(Checksum(reports))
         reports = tuple(inspect_models(asked))
     if options.verify:
-        verify(tuple(one.entry for one in asked), reports, options.timeout)
+        from speedtest_tui.core.jobs.verify import Verify
+
+        for one in console.result_of(Verify(reports, tuple(one.entry for one in asked), options.timeout)):
+            if one.advice:
+                console.complain(str(one.advice))
         reports = tuple(inspect_models(asked))
-    stored, uses = scan_caches() if options.all or options.json else ((), ())
+    stored = console.counted("reading the caches", "model", scan()) if options.all or options.json else ()
+    uses = use(stored) if options.all or options.json else ()
     named = options.backends is not None
     models = tuple((report, wording.of_report(report, named=named)) for report in reports)
     general = wording.of_caches(stored, uses, reports) if options.all else ()
@@ -85,32 +91,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         print_check(check)
     return console.EXIT_OK if check.ok else console.EXIT_FAILED
-
-
-def checksum(reports: Sequence[ModelReport]) -> Sums:
-    """Compare the models' files with the hashes that they should have. Raises KeyboardInterrupt when cancelled."""
-    return console.result_of(Checksum(reports))
-
-
-def verify(chosen: Sequence[BackendEntry], reports: Sequence[ModelReport], timeout: float | None) -> None:
-    """Verify every model that can be loaded. Raises KeyboardInterrupt when cancelled."""
-    from speedtest_tui.core.jobs.verify import Verify
-
-    for one in console.result_of(Verify(reports, chosen, timeout)):
-        if one.advice:
-            console.complain(str(one.advice))
-
-
-def scan_caches() -> tuple[tuple[Stored, ...], tuple[CacheUse, ...]]:
-    """Everything in the caches."""
-    from speedtest_tui.core.models.scan import scan, use
-
-    stored = []
-    with console.live_view() as view:
-        for row in scan():
-            stored.append(row)
-            view.show([LiveRow("running", "reading the caches", figures.count(len(stored), "model"))])
-    return tuple(stored), use(stored)
 
 
 # For people.
@@ -136,10 +116,10 @@ def print_check(check: Check) -> None:
             rows.append(("  or else", *_cells(report.fallback)))
     console.print_table(COLUMNS, rows)
     _print_problems(check)
-    for use in check.uses:
-        free = f"{amount(use.free)} free" if use.free is not None else "free space unknown"
-        holds = f"{figures.count(use.rows, 'model')}, {amount(use.bytes)}" if use.exists else "not made yet"
-        print(f"{CACHE_NAMES[use.cache]} cache: {use.root}: {holds}, {free}")
+    for cache in check.uses:
+        free = f"{amount(cache.free)} free" if cache.free is not None else "free space unknown"
+        holds = f"{figures.count(cache.rows, 'model')}, {amount(cache.bytes)}" if cache.exists else "not made yet"
+        print(f"{CACHE_NAMES[cache.cache]} cache: {cache.root}: {holds}, {free}")
     if check.sums is not None:
         print(_sums(check.sums))
     usable = sum(1 for report, _ in check.models if can_run(report))

@@ -10,14 +10,14 @@ import contextlib
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.format import LOOKS, Mood, amount
+from speedtest_tui.core.format import LOOKS, Mood, amount, count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -199,6 +199,16 @@ def live_view() -> Iterator[LiveView]:
 
     with Live(console=Console(stderr=True, highlight=False), refresh_per_second=REFRESH_HZ, transient=True) as live:
         yield LiveView(live)
+
+
+def counted(title: str, noun: str, found: Iterable[R]) -> tuple[R, ...]:
+    """All that a slow search finds, counted while it searches."""
+    with live_view() as view:
+        kept = []
+        for one in found:
+            kept.append(one)
+            view.show([LiveRow("running", title, count(len(kept), noun))])
+    return tuple(kept)
 
 
 def watch(rows: Callable[[], Sequence[LiveRow]], join: Callable[[float], bool]) -> None:

@@ -12,19 +12,20 @@ from typing import Any
 from backends.catalogue import SIZES
 from speedtest_tui.cli import arguments, console
 from speedtest_tui.cli.arguments import Parser
-from speedtest_tui.cli.check_models import checksum, scan_caches
 from speedtest_tui.cli.console import LiveRow
 from speedtest_tui.cli.options import asked_for
 from speedtest_tui.core import disk, locations
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import amount, count
+from speedtest_tui.core.jobs.checksum import Checksum
 from speedtest_tui.core.jobs.job import JobRow
 from speedtest_tui.core.jobs.repair import Repair, Repaired
 from speedtest_tui.core.models.duplicates import duplicates
 from speedtest_tui.core.models.hashes import hash_files
 from speedtest_tui.core.models.inspect import inspect_models
 from speedtest_tui.core.models.inventory import CacheUse, Duplicate, Stored
+from speedtest_tui.core.models.scan import scan, use
 from speedtest_tui.core.models.sizes import Candidate
 from speedtest_tui.core.models.status import CACHE_NAMES, ModelReport
 from speedtest_tui.core.repair import trash
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     console.end_as_interrupted()  # the step in hand is ended cleanly
     asked = asked_for(options, (options.size,) if options.size else SIZES)
     if options.checksum:
-        checksum(tuple(inspect_models(asked)))
+        console.result_of(Checksum(tuple(inspect_models(asked))))
     found = look(options, asked)
     steps = found.plan.chosen
     if not options.apply:
@@ -124,7 +125,8 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
 def look(options: argparse.Namespace, asked: Sequence[Candidate]) -> Findings:
     """Inspect the models and the caches, and plan; with --merge-duplicates files of equal size are hashed."""
     reports = tuple(inspect_models(asked))
-    stored, uses = scan_caches()
+    stored = console.counted("reading the caches", "model", scan())
+    uses = use(stored)
     if source := options.copy or options.move:
         return Findings(Plan((plan_copy(source, options.to, stored, move=bool(options.move)),)), reports, uses)
     rows = stored if options.all else tuple(row for row in stored if row.name in _names(reports))
@@ -203,14 +205,14 @@ def _to_download(steps: Sequence[Step]) -> str:
 def _space(steps: Sequence[Step], uses: Sequence[CacheUse]) -> list[str]:
     """How much room there is where the steps need it, and whether it is enough."""
     lines = []
-    for use in uses:
-        here = [step for step in steps if step.cache == use.cache]
-        if not here or use.free is None:
+    for cache in uses:
+        here = [step for step in steps if step.cache == cache.cache]
+        if not here or cache.free is None:
             continue
         needed = bytes_to_download(here)[0]
-        short = f": {amount(needed - use.free)} too little" if needed > use.free else ""
-        problem = f" ({use.problem})" if use.problem else ""
-        lines.append(f"{use.root}{problem}: {amount(use.free)} free{short}")
+        short = f": {amount(needed - cache.free)} too little" if needed > cache.free else ""
+        problem = f" ({cache.problem})" if cache.problem else ""
+        lines.append(f"{cache.root}{problem}: {amount(cache.free)} free{short}")
     return lines
 
 

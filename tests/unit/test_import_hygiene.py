@@ -10,6 +10,7 @@ import pytest
 
 import backends
 import speedtest_tui.core
+from speedtest_tui.cli.main import COMMANDS, Entry
 
 LIBRARIES = ("torch", "mlx", "transformers", "numba", "librosa", "pocketsphinx", "mlx_whisper", "parakeet_mlx")
 
@@ -46,10 +47,20 @@ def test_the_command_line_imports_nothing_heavy(module: str) -> None:
     assert not imported(module) & {"textual", "rich", "numpy", "soundfile", "psutil", *LIBRARIES}
 
 
-def test_the_commands_import_no_library() -> None:
-    names = ["run", "doctor", "sessions", "options", "console"]
-    found = imported(*(f"speedtest_tui.cli.{name}" for name in names))
-    assert not found & {"textual", *LIBRARIES}
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+def test_a_command_imports_itself_and_no_library(entry: Entry) -> None:
+    """`speedtest-tui COMMAND --help`, as far as that goes before anything is printed."""
+    code = (
+        "import sys\n"
+        "from speedtest_tui.cli.main import build_parser\n"
+        "try: build_parser().parse_args([sys.argv[1], '--help'])\n"
+        "except SystemExit: print('\\n', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, entry.name], check=True, capture_output=True, text=True)
+    found = set(done.stdout.splitlines()[-1].split())
+    assert not found & {"textual", "rich", *LIBRARIES}
+    others = {f"speedtest_tui.cli.{other.module}" for other in COMMANDS} - {f"speedtest_tui.cli.{entry.module}"}
+    assert not found & others
 
 
 def test_asking_what_is_installed_imports_no_library() -> None:
