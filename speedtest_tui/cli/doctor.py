@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from speedtest_tui.cli.arguments import Parser, add_json, describe
 from speedtest_tui.cli.console import EXIT_FAILED, EXIT_OK, Column, glyph, heading, print_json, print_table, stdout
-from speedtest_tui.core.jobs.doctor import Checkup, examine
+from speedtest_tui.core.jobs.doctor import Installation, examine
 
 
 def add_arguments(parser: Parser) -> None:
@@ -21,19 +21,19 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the check-up; exit code 1 while no backend can run."""
-    checkup = examine()
+    """Print what was found; exit code 1 while no backend can run."""
+    installation = examine()
     if options.json:
-        print_json(checkup.to_json())
+        print_json(installation.to_json())
     else:
-        _print(checkup)
-    return EXIT_OK if any(backend.ok for backend in checkup.backends) else EXIT_FAILED
+        _print(installation)
+    return EXIT_OK if any(backend.ok for backend in installation.backends) else EXIT_FAILED
 
 
-def _print(checkup: Checkup) -> None:
+def _print(installation: Installation) -> None:
     console = stdout()
-    print(f"{checkup.program} · Python {checkup.host.python}")
-    print(checkup.host.sentence())
+    print(f"{installation.program} · Python {installation.host.python}")
+    print(installation.host.sentence())
 
     def section(title: str, lines: Sequence[tuple[bool, tuple[str, ...]]]) -> None:
         console.print(heading(f"\n{title}"))
@@ -44,10 +44,10 @@ def _print(checkup: Checkup) -> None:
         "Backends",
         [
             (b.ok, (b.name, b.version or "not installed", b.device, f"models: {', '.join(b.sizes) or 'none yet'}"))
-            for b in checkup.backends
+            for b in installation.backends
         ],
     )
-    microphones = checkup.microphones
+    microphones = installation.microphones
     if microphones.advice:
         section("Microphones", [(False, (microphones.advice.what,))])
     else:
@@ -60,10 +60,10 @@ def _print(checkup: Checkup) -> None:
                 c.writable,
                 (c.name, c.path, "" if c.exists else "(made when needed)", f"{c.free_bytes / 1e9:.1f} GB free"),
             )
-            for c in checkup.caches
+            for c in installation.caches
         ],
     )
-    problems = checkup.problems()
+    problems = installation.problems()
     console.print(heading("\nProblems" if problems else "\nNo problems found."))
     for problem in problems:
         print(f"  {problem}")

@@ -110,8 +110,8 @@ def _race(plan: Plan, clip: Clip, *, save: bool) -> Document:
         race.cancel()
     race.join()
     kept = keep(race.snapshot)
-    if kept.problem:
-        console.complain(f"{kept.problem}: use --json to keep the result")
+    if kept.advice:
+        console.complain(f"{kept.advice.what}: use --json to keep the result")
     return kept.document
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from backends.base import Advice
+from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import LOOKS
+from speedtest_tui.core.jobs.convert import Convert
 from speedtest_tui.core.jobs.job import Job, JobRow, JobView, counted, words
 
 ROWS = (JobRow("a", "A"), JobRow("b", "B"), JobRow("c", "C"))
@@ -70,7 +73,7 @@ def test_a_fault_of_the_program_ends_the_job_and_is_kept_for_whoever_reports_it(
     job = Count(fault=RuntimeError("oh"))
     seen = watched(job)
     assert (seen[-1].state, seen[-1].summary, str(job.error)) == ("failed", "RuntimeError: oh", "oh")
-    assert [row.state for row in seen[-1].rows] == ["done", "cancelled", "cancelled"]
+    assert [row.state for row in seen[-1].rows] == ["done", "failed", "cancelled"]
 
 
 def test_rows_that_stay_the_same_are_not_published_again() -> None:
@@ -108,3 +111,16 @@ def test_counted() -> None:
     assert counted([], "loaded") == "0 loaded"
     assert counted([done, failed, cancelled], "loaded") == "1 loaded, 1 failed, 1 cancelled: no network: connect"
     assert counted([failed, failed], "loaded") == "2 failed"
+
+
+def test_what_a_person_can_solve_fails_the_row_that_ran(tmp_path: Path) -> None:
+    job = Convert(tmp_path / "none.nemo", tmp_path / "out")
+    seen: list[JobView] = []
+    job.listener = seen.append
+    job.run()
+    assert (job.view.subject, job.view.state, job.result) == ("none.nemo", "failed", None)
+    assert isinstance(job.error, UserError)
+    assert [row.state for row in job.view.rows] == ["failed", "cancelled", "cancelled", "cancelled"]
+    assert job.view.rows[0].advice == job.error.advice
+    assert job.view.summary == str(job.error)
+    assert list(tmp_path.iterdir()) == []

@@ -1,11 +1,16 @@
-"""What `doctor` finds: the machine, the libraries, the microphones, the caches, and what is to be mended."""
+"""What `doctor` finds: the machine, the backends' libraries, the microphones, the folders, and what is wrong with them.
+
+found = examine()
+found.problems(); found.to_json()
+"""
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from backends.base import BackendEntry, BackendError
+from backends.base import Advice, BackendEntry, BackendError
 from backends.catalogue import SIZES
 from backends.registry import create, default_backends, entries
 from speedtest_tui import __version__
@@ -14,18 +19,20 @@ from speedtest_tui.core.audio.devices import DeviceReport, input_devices
 from speedtest_tui.core.models.inspect import inspect_models
 from speedtest_tui.core.models.sizes import broken, candidates
 
+NOTHING = Advice("")
+
 
 @dataclass(frozen=True)
 class BackendCheck:
-    """One backend: whether its library is installed, and the sizes whose model is on this machine."""
+    """One backend: whether it can run, and the sizes whose model is on this machine."""
 
     name: str
     provider: str
     ok: bool
-    version: str
-    device: str
-    fix: str
-    sizes: tuple[str, ...]
+    version: str = ""
+    device: str = ""
+    advice: Advice = NOTHING
+    sizes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,8 @@ class CacheCheck:
 
 
 @dataclass(frozen=True)
-class Checkup:
-    """Everything that was looked at."""
+class Installation:
+    """Everything that `doctor` examines."""
 
     program: str
     host: host.Host
@@ -50,25 +57,26 @@ class Checkup:
     caches: tuple[CacheCheck, ...]
 
     def problems(self) -> tuple[str, ...]:
-        """What to mend, one line each: the thing, then what to do."""
-        found = [f"{b.name} is not installed: {b.fix}" for b in self.backends if not b.ok]
+        """One line each: the thing and what is wrong with it, then what to do."""
+        found = [f"{backend.name}: {backend.advice}" for backend in self.backends if not backend.ok]
         if self.microphones.advice:
             found.append(str(self.microphones.advice))
-        found += [f"{c.path} cannot be written: change its permissions" for c in self.caches if not c.writable]
+        found += [f"{c.path} is not writable: change its permissions" for c in self.caches if not c.writable]
         return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": 1,
             **asdict(self),
+            "backends": [_plain(backend) for backend in self.backends],
             "microphones": self.microphones.to_json(),
             "problems": list(self.problems()),
         }
 
 
-def examine() -> Checkup:
-    """Look at everything; imports no machine-learning library and uses no network."""
-    return Checkup(
+def examine() -> Installation:
+    """Examine everything; imports no machine-learning library and uses no network."""
+    return Installation(
         program=f"speedtest-tui {__version__}",
         host=host.describe(),
         backends=tuple(map(_backend, default_backends(entries()))),
@@ -81,9 +89,10 @@ def _backend(entry: BackendEntry) -> BackendCheck:
     try:
         availability = create(entry.reference).availability()
     except BackendError as error:
-        return BackendCheck(entry.name, entry.provider, False, "", "", f"{error.message}: {error.hint}", ())
+        advice = Advice(f"cannot run ({error.message})", error.hint)
+        return BackendCheck(entry.name, entry.provider, False, advice=advice)
     except Exception as error:
-        return BackendCheck(entry.name, entry.provider, False, "", "", str(broken(error).advice), ())
+        return BackendCheck(entry.name, entry.provider, False, advice=broken(error).advice)
     asked = (one for size in SIZES for one in candidates((entry,), size))
     there = {size for report in inspect_models(asked) if report.usable for size in report.sizes}
     return BackendCheck(
@@ -92,14 +101,16 @@ def _backend(entry: BackendEntry) -> BackendCheck:
         availability.ok,
         availability.version,
         availability.device,
-        availability.fix,
+        NOTHING if availability.ok else Advice("not installed", availability.fix),
         tuple(size for size in SIZES if size in there),
     )
 
 
-def _caches() -> tuple[CacheCheck, ...]:
-    import os
+def _plain(backend: BackendCheck) -> dict[str, Any]:
+    return {**asdict(backend), "advice": str(backend.advice), "fix": backend.advice.todo}
 
+
+def _caches() -> tuple[CacheCheck, ...]:
     places = (
         ("HF", locations.hf_cache()),
         ("local", locations.local_cache()),

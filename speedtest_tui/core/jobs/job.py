@@ -132,15 +132,15 @@ class Job(Background, Generic[Result]):
         try:
             self.listener(self.view)
             super().run()
-        except UserError as error:
-            self.error = error
-            rows = self.view.rows
-            self.show([replace(r, state="failed", advice=error.advice) if r.state == "running" else r for r in rows])
-            self.end(str(error), failed=True)
         except Exception as error:
             self.error = error
             if not self.view.over:
-                self.end(f"{type(error).__name__}: {error}", failed=True)
+                self._fail(error.advice if isinstance(error, UserError) else Advice(f"{type(error).__name__}: {error}"))
+
+    def _fail(self, advice: Advice) -> None:
+        rows = self.view.rows
+        self.show([replace(row, state="failed", advice=advice) if row.state == "running" else row for row in rows])
+        self.end(str(advice), failed=True)
 
     def change(self, index: int, **fields: Any) -> None:
         """Give a row other fields, and publish."""

@@ -10,6 +10,7 @@ import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
+from backends.base import Advice
 from speedtest_tui.core import host
 from speedtest_tui.core.accuracy.agreement import mark
 from speedtest_tui.core.accuracy.words import Word
@@ -23,11 +24,11 @@ from speedtest_tui.core.sessions.document import Document, build
 
 @dataclass(frozen=True)
 class Kept:
-    """What became of a race: its document, and the folder it is in or, in words, why it is in none."""
+    """What became of a race: its document, and the folder it is in, or why it is in none."""
 
     document: Document
     folder: Path | None = None
-    problem: str = ""
+    advice: Advice | None = None
 
 
 class Keeper:
@@ -48,7 +49,7 @@ class Keeper:
         try:
             return Kept(document, store.save(document, self._clip))
         except OSError as error:
-            return Kept(document, problem=f"the session could not be saved ({error.strerror or error})")
+            return Kept(document, advice=Advice(f"the session could not be saved ({error.strerror or error})"))
 
 
 def marks_of(snapshot: RaceSnapshot) -> dict[str, tuple[Word, ...]]:

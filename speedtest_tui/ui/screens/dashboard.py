@@ -245,8 +245,8 @@ class DashboardScreen(DashboardSound):
         self.kept = message.kept
         self.session_kept()
         self._show(message.snapshot, message.since, message.marks)
-        if message.kept.problem:
-            self.complain(message.kept.problem, "Not kept")
+        if message.kept.advice:
+            self.complain(str(message.kept.advice), "Not kept")
 
     @on(Copied)
     def _copied(self, message: Copied) -> None:
