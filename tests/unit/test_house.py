@@ -14,7 +14,6 @@ FORKS, FAMILIES = {"fork", "forkpty", "popen", "system"}, re.compile("exec|spawn
 """Of `os`: names, and how families of names begin."""
 
 STARTS_PROCESSES = {
-    "speedtest_tui/core/convert/child.py": "forks a guard that clears up after a conversion that is killed",
     "speedtest_tui/core/host.py": "asks the system's own programs what the machine is called",
     "speedtest_tui/core/clipboard.py": "hands text to the system's own copying program",
 }

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from speedtest_tui.core.process.parent import Vitals
 from speedtest_tui.core.race import watch as quiet
-from speedtest_tui.core.race.watch import Vitals
 
 
 class Clock(threading.Event):

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from speedtest_tui.core.race.schedule import expected_bytes, interleaved, order_for
+from speedtest_tui.core.race.plan import expected_bytes, interleaved, order_for
 
 GB = 1 << 30
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from speedtest_tui.core.race.watch import BUSY_FACTOR, MEMORY_STEP, StallWatch, Vitals
+from speedtest_tui.core.process.parent import Vitals
+from speedtest_tui.core.race.watch import BUSY_FACTOR, MEMORY_STEP, StallWatch
 
 MB = 1 << 20
 

@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from speedtest_tui.core.audio.play_child import Finished, Order, Playing, Position
 from speedtest_tui.core.process.lines import Failed, Message
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.clip import Clip
 
 
+PlayerPhase = Literal["idle", "opening", "playing", "finished", "stopped", "failed"]
+
 CHILD_MODULE = "speedtest_tui.core.audio.play_child"
 
 
@@ -23,12 +25,12 @@ CHILD_MODULE = "speedtest_tui.core.audio.play_child"
 class PlayerState:
     """A moment of the player.
 
-    phase: "idle", "opening", "playing", "finished" (heard to its end), "stopped" (asked for) or "failed"
+    phase: "finished" is heard to its end, "stopped" asked for
     seconds, total_s: how far into the clip, and its length
     problem: why it failed, one line with what to do
     """
 
-    phase: str = "idle"
+    phase: PlayerPhase = "idle"
     seconds: float = 0.0
     total_s: float = 0.0
     device: str = ""
@@ -88,7 +90,7 @@ class Player:
             case Ended():
                 self._end("failed", problem=f"the player {report.told()}: try again")
 
-    def _end(self, phase: str, **changes: Any) -> None:
+    def _end(self, phase: PlayerPhase, **changes: Any) -> None:
         if not self._state.over:
             self._state = replace(self._state, phase=phase, **changes)
             self._over.set()

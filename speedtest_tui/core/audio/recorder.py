@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from backends.base import Advice
 from speedtest_tui.core.audio.level import FLOOR_DB
 from speedtest_tui.core.audio.recording import Recording, open_recording
-from speedtest_tui.core.audio.spool import Hold
-from speedtest_tui.core.audio.take import Opened, Order, Over, Reading, Started
+from speedtest_tui.core.audio.spool import Hold, How
+from speedtest_tui.core.audio.take import Opened, Order, Over, Phase, Reading, Started
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.process.lines import Failed, Message
 from speedtest_tui.core.process.parent import Child, Ended
@@ -43,11 +43,11 @@ class RecorderState:
     missing_ms: audio of the recording that by the clock should have come and did not
     device, rate, channels: of the open stream; "", 0 and 0 before
     trace: peak of each 50 ms, from 0 to 1, the newest last; of the recording, or before it of what is heard
-    how: of an end: "stopped" (asked for), "silence", "limit", "lost" or "failed" (nothing was recorded)
+    how: of an end; "failed" where nothing was recorded
     reason: why it was lost, for people, one line
     """
 
-    phase: str = "idle"
+    phase: Phase = "idle"
     seconds: float = 0.0
     peak_db: float = FLOOR_DB
     rms_db: float = FLOOR_DB
@@ -58,7 +58,7 @@ class RecorderState:
     rate: float = 0.0
     channels: int = 0
     trace: tuple[float, ...] = ()
-    how: str = ""
+    how: How | Literal["", "failed"] = ""
     reason: str = ""
 
     @property
@@ -196,10 +196,10 @@ class Recorder:
             trace=tuple(self._trace),
         )
 
-    def _end(self, how: str, reason: str, *, force: bool = False) -> None:
+    def _end(self, how: How | Literal["failed"], reason: str, *, force: bool = False) -> None:
         if self._state.over and not force:
             return
-        phase = "lost" if how in ("lost", "failed") else "stopped"
+        phase: Phase = "lost" if how in ("lost", "failed") else "stopped"
         self._state = replace(self._state, phase=phase, how=how, reason=reason)
         # Before the listener, which may fetch the recording at once.
         self._over.set()

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.conform import Block
 
 
+How = Literal["stopped", "silence", "limit", "lost"]
+"""How a recording ended: asked for, by itself after a silence or at its longest, or broken off."""
+
 FRAMES, SIDECAR = ".f32", ".json"
 BYTES_PER_VALUE = 4
 MAX_CHANNELS = 64
@@ -40,7 +43,7 @@ class Facts:
     rate: frames per second
     started: seconds since the epoch, when its first frame after the pre-roll came
     preroll_s: seconds at its beginning that were heard before the start was asked for
-    how: "" while it grows, then "stopped", "silence", "limit" or "lost"
+    how: "" while it grows
     reason: why it was lost, in words
     missing_s: audio that the clock says should have come and did not
     dropped_frames: frames that came and could not be kept
@@ -55,7 +58,7 @@ class Facts:
     host_api: str = ""
     started: float = 0.0
     preroll_s: float = 0.0
-    how: str = ""
+    how: How | Literal[""] = ""
     reason: str = ""
     missing_s: float = 0.0
     dropped_frames: int = 0

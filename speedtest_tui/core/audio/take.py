@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from speedtest_tui.core.audio.level import FLOOR_DB
 from speedtest_tui.core.audio.meter import Meter, SilenceWatch
 from speedtest_tui.core.audio.ring import FrameRing, StreamClock
-from speedtest_tui.core.audio.spool import Facts, SpoolWriter
+from speedtest_tui.core.audio.spool import Facts, How, SpoolWriter
 from speedtest_tui.core.process.lines import Message
 
 PREROLL_S = 0.5
@@ -42,6 +42,9 @@ SYNC_S = 1.0
 
 PEAKS_KEPT = 240
 """Points of the trace that wait for a reader who is slow."""
+
+
+Phase = Literal["idle", "armed", "recording", "stopped", "lost"]
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,9 @@ class Started(Message):
 
 @dataclass(frozen=True)
 class Over(Message):
-    """How a take ended: "stopped", "silence", "limit" or "lost", and why, in words, where it was lost."""
+    """How a take ended, and why, in words, where it was lost."""
 
-    how: str
+    how: How
     reason: str = ""
 
 
@@ -86,7 +89,7 @@ class Over(Message):
 class Reading(Message):
     """What the meter shows, levels in dBFS. `peaks` are the steps of the trace since the last reading, from 0 to 1."""
 
-    phase: str
+    phase: Phase
     seconds: float = 0.0
     peak_db: float = FLOOR_DB
     rms_db: float = FLOOR_DB
@@ -175,7 +178,7 @@ class Take:
         peaks = tuple(self._peaks.popleft() for _ in range(len(self._peaks)))
         recorded = self._spool.frames if self._spool else 0
         # Nobody may believe that they are heard before frames really come.
-        phase = "idle" if not self._heard else "recording" if self._spool else "armed"
+        phase: Phase = "idle" if not self._heard else "recording" if self._spool else "armed"
         if self.ended:
             phase = "lost" if self.ended.how == "lost" else "stopped"
         dropped, _, missing = self._losses() if self._spool else (0, 0, 0.0)

@@ -6,11 +6,8 @@ the parent be killed too, a guard removes that folder.
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from speedtest_tui.core import disk
 from speedtest_tui.core.codec import typed
@@ -18,48 +15,15 @@ from speedtest_tui.core.convert import steps
 from speedtest_tui.core.convert.convert import Done, Job, Progress, Stage
 from speedtest_tui.core.convert.report import Report
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.process.child import Parent, serve
+from speedtest_tui.core.process.child import FolderGuard, Parent, serve
 
 REPORT_EVERY_S = 0.1
-FINISHED = b"."
-GUARD_WAIT_S = 0.1
-
-
-class Guard:
-    """A process of its own group that removes a folder, unless it is told that the work was finished.
-
-    Nothing else could: a process that is killed together with its parent leaves what it has written.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Fork; call it before there are threads."""
-        reading, self._writing = os.pipe()
-        if os.fork():
-            os.close(reading)
-            return
-        try:
-            os.setsid()
-            os.dup2(reading, 3)
-            # Pipes that it held open would keep others waiting for their end.
-            os.closerange(4, 64)
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            for descriptor in (0, 1, 2):
-                os.dup2(nowhere, descriptor)
-            if os.read(3, 1) != FINISHED:
-                time.sleep(GUARD_WAIT_S)
-                shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os._exit(0)
-
-    def finished(self) -> None:
-        """Let the folder stay: its parent takes it over."""
-        os.write(self._writing, FINISHED)
 
 
 def work(parent: Parent) -> None:
     """Carry out what was ordered. Raises UserError."""
     job = typed(Job, parent.order)
-    guard = Guard(job.folder)
+    guard = FolderGuard(job.folder)
     report = convert(job, parent.send)
     guard.finished()
     parent.send(Done(report))

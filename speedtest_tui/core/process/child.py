@@ -12,10 +12,13 @@ import json
 import os
 import queue
 import select
+import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from backends.base import Advice, BackendError
@@ -24,6 +27,10 @@ from speedtest_tui.core.process.lines import Failed, LineSplitter, Message, enco
 
 POLL_MS = 1000
 """How often the watchdog looks whether its own process is still there; the end of stdin it notices at once."""
+
+_FINISHED = b"."
+_GUARD_WAIT_S = 0.1
+"""Until the last of what was killed has let go of the folder."""
 
 Commands = queue.SimpleQueue[dict[str, Any]]
 
@@ -130,6 +137,37 @@ def die_with_parent() -> None:
                 os.killpg(0, signal.SIGKILL)
     finally:
         os._exit(0)
+
+
+class FolderGuard:
+    """A process of its own group that removes a folder, unless it is told that the work was finished.
+
+    Nothing else could: a process that is killed together with its parent leaves what it has written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Fork; call it before there are threads."""
+        reading, self._writing = os.pipe()
+        if os.fork():
+            os.close(reading)
+            return
+        try:
+            os.setsid()
+            os.dup2(reading, 3)
+            # Pipes that it held open would keep others waiting for their end.
+            os.closerange(4, 64)
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(nowhere, descriptor)
+            if os.read(3, 1) != _FINISHED:
+                time.sleep(_GUARD_WAIT_S)
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os._exit(0)
+
+    def finished(self) -> None:
+        """Let the folder stay: its parent takes it over."""
+        os.write(self._writing, _FINISHED)
 
 
 def end_own_group() -> NoReturn:

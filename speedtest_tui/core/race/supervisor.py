@@ -18,7 +18,6 @@ from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.background import Background
 from speedtest_tui.core.process.lines import Failed, Message
 from speedtest_tui.core.process.parent import Child, Ended
-from speedtest_tui.core.race import schedule
 from speedtest_tui.core.race.events import (
     CHILD,
     CLOSE,
@@ -29,7 +28,7 @@ from speedtest_tui.core.race.events import (
     Transcribed,
     apply,
 )
-from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.plan import Plan, Turn, expected_bytes, interleaved, order_for
 from speedtest_tui.core.race.prepare import Ready, assign, fallback, prepare, shared_samples
 from speedtest_tui.core.race.row import Failure, Phase, RaceSnapshot, RaceState, Row, RowError, Status, Verdict
 from speedtest_tui.core.race.verdict import judge, rank, verdict
@@ -106,8 +105,8 @@ class Race(Background):
     def _run(self, descriptor: int) -> None:
         plan, board = self.plan, self._board
         ready = self._prepare()
-        expected = [schedule.expected_bytes(each.engine, each.location.bytes) for each in ready.values()]
-        board.order, note = schedule.order_for(plan.order, expected, host.available_memory())
+        expected = [expected_bytes(each.engine, each.location.bytes) for each in ready.values()]
+        board.order, note = order_for(plan.order, expected, host.available_memory())
         if note:
             board.note(note)
         board.state = "racing"
@@ -115,7 +114,7 @@ class Race(Background):
         for group in groups:
             for index in group:
                 self._start(index, ready[index], descriptor)
-            self._take(schedule.interleaved(self._children.rows(), plan.warmup, plan.runs))
+            self._take(interleaved(self._children.rows(), plan.warmup, plan.runs))
             self._close()
 
     # The steps of a race.
@@ -155,7 +154,7 @@ class Race(Background):
         self._children.start(index, assignment)
         return self._await(index, ModelLoaded)
 
-    def _take(self, turns: tuple[schedule.Turn, ...]) -> None:
+    def _take(self, turns: tuple[Turn, ...]) -> None:
         """Let children transcribe, one at a time, each when all others are quiet."""
         for turn in turns:
             child = self._children.get(turn.row)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from speedtest_tui.core.process.parent import Child, Vitals
+if TYPE_CHECKING:
+    from speedtest_tui.core.process.parent import Child, Vitals
 
 DEFAULT_STALL_S = 120.0
 BUSY_FACTOR = 10

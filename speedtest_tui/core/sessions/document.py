@@ -15,9 +15,8 @@ from speedtest_tui import __version__
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.format import outcome
 from speedtest_tui.core.host import Host
-from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.plan import Order, Plan
 from speedtest_tui.core.race.row import RaceSnapshot, RaceState, Row, Status, Verdict
-from speedtest_tui.core.race.schedule import Order
 from speedtest_tui.core.race.statistics import Interval
 
 SCHEMA = 1
