@@ -22,6 +22,7 @@ from speedtest_tui.core.format import amount
 from speedtest_tui.core.jobs.job import WAIT_S, Job, JobRow, RowState, counted
 from speedtest_tui.core.models.inspect import explained
 from speedtest_tui.core.models.status import CACHE_NAMES, CACHES, FaultKind, ModelReport
+from speedtest_tui.core.models.wording import model_name
 from speedtest_tui.core.repair.changes import Changes
 
 To = Literal["hf", "local"]
@@ -179,7 +180,7 @@ class Download(Job[Downloaded]):
         self.end(summary + resumes, result=result, failed=not result.ok)
 
     def _not_begun(self, one: Wanted) -> JobRow:
-        name = one.request.name if one.request else one.source.rpartition("/")[2]
+        name = one.request.name if one.request else f"{', '.join(one.backends)} {model_name(one.report)}"
         if one.request is not None:
             return JobRow(one.source, name, backends=one.backends)
         if one.ok:
