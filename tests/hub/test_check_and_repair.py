@@ -61,6 +61,8 @@ DAMAGES: dict[str, Harm] = {
     "a foreign file": lambda made: damage.foreign_file(made.root),
     "a hollow repository": lambda made: damage.hollow(made.root, "org/hollow"),
     "a payload gone": lambda made: (shared_store(made, NAME), damage.remove_payload(made, NAME)),
+    "a payload cut short": lambda made: damage.truncate(shared_store(made, NAME)),
+    "a file of ours in the whisper cache": lambda made: write(locations.whisper_cache() / "notes.txt", b"mine"),
     "no marker": lambda made: (shared_store(made, NAME), damage.remove_marker(made)),
     "a repository gone": lambda made: (damage.stale_lock(made, NAME), damage.remove_repository(made)),
     "another layout": lambda made: damage.wrong_layout(made.snapshot),

@@ -60,7 +60,7 @@ def test_a_missing_model_is_no_fault_and_the_note_names_the_command(hf: Path) ->
     (note,) = found.notes
     assert (note.advice.what, note.advice.todo) == (
         "org/name is not downloaded",
-        "`speedtest-tui download --size tiny --backends mlx-whisper`",
+        "run `speedtest-tui download --size tiny --backends mlx-whisper`",
     )
 
 
@@ -264,7 +264,17 @@ def test_two_backends_that_need_one_model_make_one_download(hf: Path) -> None:
     (step,) = planned(SPEC, other).chosen
     assert step.request is not None
     assert set(step.request.again) == {"config.json", WEIGHTS}
+    assert step.does.startswith("download 2 files again (")
     assert bytes_to_download([step]) == (len(GOOD[WEIGHTS]) + len(GOOD["config.json"]), True)
+
+
+def test_what_one_backend_lacks_and_another_has_damaged_is_one_download(hf: Path) -> None:
+    snapshot = put(hf, manifest=True, leave_out=(WEIGHTS,))
+    payload(snapshot / "config.json").write_bytes(b"")
+    weights = ModelSpec("hub", "org/name", (RequiredFile((WEIGHTS,)),))
+    config = ModelSpec("hub", "org/name", (RequiredFile(("config.json",)),))
+    (step,) = planned(weights, config).chosen
+    assert (step.kind, step.part) == ("download", "config.json")
 
 
 def test_names_and_links_that_leave_the_cache_change_nothing_outside(hf: Path, places: Path) -> None:

@@ -35,7 +35,7 @@ class OtherLayout:
         """
         name = spec.source
         if self.present is None:
-            return Advice(f"{name}: {state.detail}", download)
+            return Advice(f"{name}: {state.detail}", f"run {download}")
         if not self.unfit:
             return None
         what = f"mlx-whisper cannot read {self.present.name} of {name}: it {self.unfit}"

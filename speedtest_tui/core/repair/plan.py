@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
-from backends.base import Advice
 from speedtest_tui.core.models import layout
-from speedtest_tui.core.models.inspect import command
+from speedtest_tui.core.models.inspect import command, explained
 from speedtest_tui.core.models.inventory import Duplicate, Stored
 from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.repair.plan_cache import Row, merge, plan_row
@@ -70,7 +69,7 @@ def _broken(reports: Iterable[ModelReport]) -> Iterator[BrokenModel]:
 def _all(reports: Iterable[ModelReport]) -> Iterator[BrokenModel]:
     """Every model in every cache, fallbacks included."""
     for report in reports:
-        download = _download(report)
+        download = command("download", _options(report))
         one: ModelReport | None = report
         while one is not None:
             if one.spec is not None:
@@ -80,9 +79,9 @@ def _all(reports: Iterable[ModelReport]) -> Iterator[BrokenModel]:
             one = one.fallback
 
 
-def _download(report: ModelReport) -> str:
-    """What downloads a model."""
-    return command("download", f"--size {quote(report.size)} --backends {report.backend}")
+def _options(report: ModelReport) -> str:
+    """What names a model to a command."""
+    return f"--size {quote(report.size)} --backends {report.backend}"
 
 
 def _missing(reports: Iterable[ModelReport]) -> Iterator[Note]:
@@ -90,8 +89,7 @@ def _missing(reports: Iterable[ModelReport]) -> Iterator[Note]:
         states = {state.state for one in (report, report.fallback) if one for _, state in one.states}
         wanted = report.spec is not None and report.spec.kind in ("hub", "openai") and not report.spec.missing_reason
         if wanted and not report.usable and report.spec and states <= {"missing", "not-applicable"}:
-            name = report.spec.source.rpartition("/")[2] if report.spec.kind == "openai" else report.spec.source
-            yield Note(report.spec.source, None, Advice(f"{name} is not downloaded", _download(report)))
+            yield Note(report.spec.source, None, explained(report.spec, report.states, _options(report)))
 
 
 def _is_in(step: Step, row: Stored) -> bool:
@@ -121,9 +119,10 @@ def _joined(one: Step, other: Step) -> Step:
     spec = replace(spec, files=tuple(dict.fromkeys((*spec.files, *other.request.spec.files))))
     again = tuple(dict.fromkeys((*one.request.again, *other.request.again)))
     sizes = (one.download_bytes, other.download_bytes)
+    named = other if one.kind == "resume" else one
     return replace(
-        one,
-        kind="download" if "download" in (one.kind, other.kind) else one.kind,
+        named,
+        part=f"{len(again)} files" if named.part and len(again) > 1 else named.part,
         replaces=tuple(dict.fromkeys((*one.replaces, *other.replaces))),
         download_bytes=None if None in sizes else max(size or 0 for size in sizes),
         request=replace(one.request, spec=spec, again=again),
