@@ -74,6 +74,21 @@ def test_a_model_that_does_not_load_is_a_failure(broken_ref: Path) -> None:
     assert job.view.needs_you and job.result is not None and not job.result.ok
 
 
+def test_what_was_declined_is_not_done_afterwards(broken_ref: Path) -> None:
+    (broken_ref / "config.json").unlink()
+    steps = planned(SPEC).chosen
+    link = next(step for step in steps if step.path.name == "config.json")
+    others = [step for step in steps if step is not link]
+    assert others
+    reports = [inspect_model(WELL, SPEC, ("tiny",))]
+    job = Repair(others, reports, [WELL], verify=False, declined=[link])
+    job.run()
+    assert not (broken_ref / "config.json").exists()
+    assert job.view.state == "failed"  # the model is not complete
+    Repair(others, reports, [WELL], verify=False).run()
+    assert (broken_ref / "config.json").exists()
+
+
 def test_undo_and_the_trash(broken_ref: Path) -> None:
     first = Undo()
     first.run()

@@ -67,6 +67,7 @@ class Repair(Job[Repaired]):
     reports: the models of the plan
     entries: the backends that they belong to
     again: whether what the steps leave of the same models is done, too: a download can bring weights that need a link
+    declined: steps that somebody has left out on purpose, which are not done then
     timeout: as in `verify`
     """
 
@@ -78,11 +79,13 @@ class Repair(Job[Repaired]):
         *,
         verify: bool = True,
         again: bool = True,
+        declined: Sequence[Step] = (),
         timeout: float | None = None,
     ) -> None:
         super().__init__("repair", "Repair", [JobRow(_key(step), step.titled) for step in steps])
         self._steps, self._reports, self._timeout = tuple(steps), tuple(reports), timeout
         self._entries, self._verify, self._again = tuple(entries), verify, again
+        self._declined = {_key(step) for step in declined}
 
     def work(self) -> None:
         progress = Application(self._steps, self._moved, self._plan if self._again else None, self._cancelled).run()
@@ -98,7 +101,8 @@ class Repair(Job[Repaired]):
         """What is left to do for the models of the steps."""
         wanted = {step.model for step in self._steps}
         plans = [overview.plan for overview in inspect_caches(self._entries, self._cancelled) if overview.done]
-        return [step for plan in plans for step in plan.chosen if step.model in wanted]
+        left = [step for plan in plans for step in plan.chosen if step.model in wanted]
+        return [step for step in left if _key(step) not in self._declined]
 
     def _moved(self, progress: Progress) -> None:
         self.show([step_row(row, self._reports) for row in progress.rows])

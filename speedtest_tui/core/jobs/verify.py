@@ -40,7 +40,7 @@ from speedtest_tui.core.race.watch import DEFAULT_STALL_S, StallWatch
 
 TONE_HZ, TONE_AMPLITUDE = 440.0, 0.1
 TICK_S = 0.1
-"""How often vital signs are read, progress is told and a wish to cancel is noticed."""
+"""How often vital signs are read, progress is published and a wish to cancel is noticed."""
 
 DOING = {**WORDS, "running": "transcribing a test tone"}
 
@@ -280,7 +280,7 @@ class _Check:
 def disqualified(transcription: Transcription) -> str:
     """Why a transcription of the tone shows a broken model, or an empty string.
 
-    What a model hears in a tone proves nothing, a loop of words included; numbers that are none do.
+    What a model transcribes of a tone proves nothing, a loop of words included; non-finite numbers do.
     """
     if transcription.invalid == repetition_loop(transcription.text):
         return ""

@@ -249,7 +249,8 @@ class CachesScreen(Once, ModelActions):
         if not self._refused() and self._steps:
             from speedtest_tui.core.jobs.repair import Repair
 
-            self.worker.run(Repair(self._steps, self._stock.reports, self.entries))
+            declined = [step for step in self._stock.plan.steps if step not in self._steps]
+            self.worker.run(Repair(self._steps, self._stock.reports, self.entries, declined=declined))
 
     def action_undo(self) -> None:
         """Put back what the last repair replaced."""
