@@ -11,7 +11,7 @@ import pytest
 from caches import CHECKPOINT, GOOD, put, safetensors
 
 from speedtest_tui.core.models.inventory import Stored
-from speedtest_tui.core.models.roots import Roots, default_roots
+from speedtest_tui.core.models.places import Roots, default_roots
 from speedtest_tui.core.models.scan import scan, use
 
 

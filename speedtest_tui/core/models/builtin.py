@@ -19,11 +19,10 @@ from typing import Any
 from backends.embedded import layouts
 from speedtest_tui.core import disk
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.models.layout import EMBEDDED, EMBEDDED_LIST
 from speedtest_tui.core.process.child import Parent, serve
 from speedtest_tui.core.process.lines import Message
 
-EMBEDDED_FOLDER = "embedded"
-MANIFEST = "manifest.json"
 LOCK_SECONDS = 300.0
 """How long to wait for another process that unpacks the same layout: 100 times what the slowest layout takes here."""
 
@@ -38,7 +37,7 @@ def folder_of(layout: str, cache: Path) -> Path:
     """Return where "<model>/<layout>" belongs, whether or not it is there. Raises ValueError for an unknown one."""
     source = layouts.source_sha256(layout)
     model, _, name = layout.partition("/")
-    return cache.absolute() / EMBEDDED_FOLDER / f"{model}-{source[:12]}" / name
+    return cache.absolute() / EMBEDDED / f"{model}-{source[:12]}" / name
 
 
 def find(layout: str, cache: Path) -> Path | None:
@@ -57,13 +56,13 @@ def find(layout: str, cache: Path) -> Path | None:
 def is_whole(folder: Path, layout: str) -> bool:
     """Whether `folder` holds exactly what its manifest says and what this program would write. Raises OSError."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = json.loads((folder / EMBEDDED_LIST).read_bytes())
     except ValueError:
         return False
     names = layouts.files(layout)
     # A name too many counts as damage: libraries prefer some names to others, and would read what nobody checked.
     present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    if present != {*names, MANIFEST}:
+    if present != {*names, EMBEDDED_LIST}:
         return False
     return bool(manifest == describe(folder, layout, names))
 
@@ -125,7 +124,7 @@ def build_alone(layout: str, cache: Path, target: Path) -> Path:
         with disk.new_folder(target) as folder:
             names = layouts.write(layout, folder)
             manifest = describe(folder, layout, names)
-            disk.write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+            disk.write_text(folder / EMBEDDED_LIST, json.dumps(manifest, indent=2) + "\n")
         return target
     finally:
         lock.release()

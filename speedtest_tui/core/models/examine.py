@@ -1,24 +1,24 @@
-"""How one model stands in one cache, cheaply: names, sizes and headers, no hashing, no loading, no network.
+"""How one model stands in one cache, from the rows of the places where it may lie. No hashing, loading or network.
 
 Only the files that the backend requires decide whether a model is usable; what else a repository has is a remark.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from backends.base import ModelSpec
 from speedtest_tui.core.format import of
-from speedtest_tui.core.models import manifest as manifests
-from speedtest_tui.core.models import unpacked
-from speedtest_tui.core.models.inventory import Partial
-from speedtest_tui.core.models.layout import etag_of_partial, is_safe_name, shown
-from speedtest_tui.core.models.local_folder import recorded_hashes
-from speedtest_tui.core.models.places import Place, exists, inner_roots, is_folder, is_link, names_in, places, root_of
-from speedtest_tui.core.models.required import Shelf, required_files
-from speedtest_tui.core.models.revisions import Revision, candidates, ref_fault
+from speedtest_tui.core.models import builtin, reading, repository
+from speedtest_tui.core.models import folder as folders
+from speedtest_tui.core.models.folder import INCOMPLETE
+from speedtest_tui.core.models.inventory import Stored
+from speedtest_tui.core.models.layout import EMBEDDED_LIST, is_safe_name, is_safe_part, repository_id, shown
+from speedtest_tui.core.models.places import Place, places, root_around, root_of
+from speedtest_tui.core.models.reading import Root, exists, is_folder, is_link
+from speedtest_tui.core.models.required import HIDING, Shelf, required_files
 from speedtest_tui.core.models.status import CacheName, CacheState, Fault, FaultKind, FileState, StateName
 from speedtest_tui.core.models.wanted import accepted, is_weights, wanted
 
@@ -34,6 +34,8 @@ WORST_FIRST: tuple[StateName, ...] = ("damaged", "broken-link", "wrong-layout", 
 
 NOT_APPLICABLE = CacheState("not-applicable")
 MISSING = CacheState("missing")
+ON_FIRST_USE = "built in, unpacked on first use"
+AGAIN = "unpacked again on the next use"
 
 
 def examine(spec: ModelSpec, cache: CacheName) -> CacheState:
@@ -43,111 +45,172 @@ def examine(spec: ModelSpec, cache: CacheName) -> CacheState:
     if spec.kind == "bundled":
         return CacheState("not-applicable", detail="comes with its library")
     if spec.kind == "embedded":
-        return unpacked.examine(spec, root_of("local")) if cache == "local" else NOT_APPLICABLE
-    found = [_at(spec, place) for place in places(spec, cache)]
+        return _embedded(spec) if cache == "local" else NOT_APPLICABLE
+    found = [_at(spec, place, cache) for place in places(spec, cache)]
     if not found:
         return NOT_APPLICABLE
-    # A half-fetched copy beside a whole one must not hide it, nor an empty folder a half-fetched copy.
+    # A half-downloaded copy beside a whole one must not hide it, nor an empty folder a half-downloaded copy.
     return min(found, key=lambda state: (state.state != "complete", state.state == "missing", -state.bytes))
 
 
-def _at(spec: ModelSpec, place: Place) -> CacheState:
+def _at(spec: ModelSpec, place: Place, cache: CacheName) -> CacheState:
+    path = place.path
     if not all(is_safe_name(name) for file in spec.files for name in file.names):
-        fault = Fault("escape", place.path, "the backend asks for a file outside the model's folder")
-        return CacheState("damaged", detail=fault.detail, faults=(fault,))
+        return _refused("damaged", Fault("escape", path, "the backend asks for a file outside the model's folder"))
     try:
-        if is_link(place.path) and not exists(place.path):
-            detail = f"{shown(place.path.name)} is a link to something that is not there"
-            fault = Fault("broken-link", place.path, detail)
-            return CacheState("broken-link", path=place.path, detail=detail, faults=(fault,))
-        look: Callable[[ModelSpec, Place], CacheState] = {
-            "hub": _repository, "plain": _plain, "converted": _plain, "checkpoint": _checkpoint,
-        }[place.layout]  # fmt: skip
-        return look(spec, place)
+        if is_link(path) and not exists(path):
+            detail = f"{shown(path.name)} is a broken link"
+            return replace(_refused("broken-link", Fault("broken-link", path, detail)), path=path)
+        root = root_around(path, cache)
+        if place.layout == "checkpoint":
+            begun = path.with_name(path.name + INCOMPLETE)
+            return _checkpoint(spec, path, root) if exists(path) or exists(begun) else MISSING
+        if not is_folder(path):
+            return MISSING
+        return _repository(spec, path, root) if place.layout == "hub" else _plain(spec, place, root)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        fault = Fault("unreadable", place.path, f"{shown(place.path.name)} cannot be read: {reason.lower()}")
-        return CacheState("damaged", path=place.path, detail=fault.detail, faults=(fault,))
+        detail = f"{shown(path.name)} cannot be read: {reason.lower()}"
+        return replace(_refused("damaged", Fault("unreadable", path, detail)), path=path)
 
 
-def _repository(spec: ModelSpec, place: Place) -> CacheState:
-    if not is_folder(place.path):
-        return MISSING
-    partials = partials_in(place.path)
-    found = [_snapshot(spec, place.path, revision, partials) for revision in candidates(place.path, spec.revision)]
+def _refused(state: StateName, fault: Fault) -> CacheState:
+    """A model that nothing can be said of but what keeps it from being read."""
+    return CacheState(state, detail=fault.detail, faults=(fault,))
+
+
+def _repository(spec: ModelSpec, path: Path, root: Root) -> CacheState:
+    kind, name = repository_id(path.name) or ("model", path.name)
+    row = repository.read(path, kind, name, root)
+    found = [_snapshot(spec, row, root, commit, faults) for commit, faults in _revisions(row, spec.revision)]
     if whole := next((state for state in found if state.state == "complete"), None):
         return whole
     if found:
         return found[0]
-    fault = ref_fault(place.path)
-    if not partials and not fault:
-        return MISSING
-    nowhere = Revision("", place.path / "snapshots" / "unknown", (fault,) if fault else ())
-    return _snapshot(spec, place.path, nowhere, partials)
+    hidden = next((fault for fault in row.faults if fault.kind in HIDING and not fault.name), None)
+    if hidden is not None:
+        return replace(_refused("damaged", hidden), path=path)
+    ref = _ref_fault(row)
+    return _snapshot(spec, row, root, "", (ref,) if ref else ()) if row.partials or ref else MISSING
 
 
-def partials_in(repository: Path) -> dict[str, Partial]:
-    """Unfinished downloads of a repository by etag, of several the largest; those whose blob is there do not count."""
-    found: dict[str, Partial] = {}
-    for name in names_in(repository / "blobs"):
-        etag = etag_of_partial(name)
-        path = repository / "blobs" / name
-        if etag is None or exists(path.with_name(etag)) or is_link(path):
-            continue
-        size = path.stat().st_size
-        if etag not in found or size > found[etag].bytes:
-            found[etag] = Partial(path, etag, size)
-    return found
+def _revisions(row: Stored, pinned: str) -> Iterator[tuple[str, tuple[Fault, ...]]]:
+    """The commits that may be meant, the best one first, each with what is wrong with the way to it.
+
+    pinned: a commit, or an empty string for what `refs/main` names. Where that is missing or names no snapshot, the
+    other snapshots follow, the newest first.
+    """
+    if pinned:
+        if is_safe_part(pinned):
+            yield pinned, ()
+        return
+    named, fault = dict(row.refs).get("main", ""), _ref_fault(row)
+    there = {snapshot.revision for snapshot in row.snapshots}
+    if named:
+        yield named, (fault,) if fault and named in there else ()
+    if named not in there:
+        for snapshot in sorted(row.snapshots, key=lambda one: -reading.modified(one.path)):
+            yield snapshot.revision, (fault,) if fault else ()
 
 
-def _snapshot(spec: ModelSpec, repository: Path, revision: Revision, partials: Mapping[str, Partial]) -> CacheState:
-    listed, list_faults = manifests.read_with_faults(repository, revision.name)
+def _ref_fault(row: Stored) -> Fault | None:
+    """What is wrong with `refs/main`; None also where another ref names a snapshot, as after a download of a tag."""
+    refs = row.path / "refs"
+    return next((fault for fault in row.faults if fault.path in (refs, refs / "main")), None)
+
+
+def _snapshot(spec: ModelSpec, row: Stored, root: Root, commit: str, ways: tuple[Fault, ...]) -> CacheState:
+    snapshot = next((one for one in row.snapshots if one.revision == commit), None)
+    folder = row.path / "snapshots" / (commit or "unknown")
+    partials = repository.largest_of(one for one in row.partials if one.etag not in row.blobs)
+    files = {file.name: file for file in snapshot.files} if snapshot else {}
+    faults = {fault.path: fault for fault in row.faults}
+    shelf = Shelf(root, folder, files, faults, row.manifests.get(commit), partials, blobs=row.blobs)
     # Such a repository has been begun: it has a ref, a snapshot or a partial download, be it of nothing required.
-    roots, blobs = inner_roots(repository), repository / "blobs"
-    state = _judged(spec, Shelf(revision.snapshot, listed, partials, roots, blobs=blobs), begun=True)
-    faults = (*revision.faults, *list_faults)
-    remarks = [state.detail, *(fault.detail for fault in faults if state.state == "complete")]
+    state = _judged(spec, shelf, there=snapshot is not None, begun=True)
+    listing = row.path / "trees" / f"{commit}.json"
+    ways += tuple(fault for fault in row.faults if fault.path == listing)
+    remarks = [state.detail, *(_remark(fault, commit) for fault in ways if state.state == "complete")]
     return replace(
         state,
-        path=revision.snapshot.absolute() if is_folder(revision.snapshot) else None,
-        repository=repository.absolute(),
-        revision=revision.name,
-        faults=(*state.faults, *faults),
+        path=folder.absolute() if snapshot else None,
+        repository=row.path.absolute(),
+        revision=commit,
+        faults=tuple(dict.fromkeys((*state.faults, *ways))),
         detail="; ".join(filter(None, remarks)),
     )
 
 
-def _plain(spec: ModelSpec, place: Place) -> CacheState:
-    if not is_folder(place.path):
-        return MISSING
-    state = _judged(spec, Shelf(place.path, roots=inner_roots(place.path), hashes=recorded_hashes(place.path)))
-    has_weights = any(is_weights(file.name) and file.bytes for file in state.files)
-    if not place.certain and not has_weights:
+def _remark(fault: Fault, commit: str) -> str:
+    return f"{fault.detail}; snapshot {shown(commit[:12])} is used" if fault.kind == "bad-ref" else fault.detail
+
+
+def _plain(spec: ModelSpec, place: Place, root: Root) -> CacheState:
+    deepest = max((name.count("/") for file in spec.files for name in file.names), default=0)
+    row = folders.read(place.path, place.path.name, root, deepest=deepest)
+    state = _judged(spec, replace(_shelf(row, root, place.path), hashes=folders.recorded_hashes(place.path)))
+    if not place.certain and not any(is_weights(file.name) and file.bytes for file in state.files):
         # Models of other owners share this name: without the weights nothing shows that it is this one.
         return MISSING
     return state if state.state == "missing" else replace(state, path=place.path.absolute())
 
 
-def _checkpoint(spec: ModelSpec, place: Place) -> CacheState:
-    partial = place.path.with_name(f"{place.path.name}.incomplete")
+def _checkpoint(spec: ModelSpec, path: Path, root: Root) -> CacheState:
+    row = folders.checkpoint(path.name, root)
     file = spec.files[0]
-    partials = {}
-    if not exists(place.path) and not is_link(partial) and exists(partial):
-        partials[file.sha256] = Partial(partial, file.sha256, partial.stat().st_size)
-    state = _judged(spec, Shelf(place.path.parent, partials=partials, shared=True))
+    partials = {} if row.files else {one.sha256: part for one, part in zip(spec.files, row.partials, strict=False)}
+    state = _judged(spec, replace(_shelf(row, root, path.parent), partials=partials, shared=True))
     if state.state == "missing":
         return MISSING
-    path = place.path.absolute() if exists(place.path) else None
-    return replace(state, path=path, revision=file.sha256[:12])
+    return replace(state, path=path.absolute() if row.files else None, revision=file.sha256[:12])
 
 
-def _judged(spec: ModelSpec, shelf: Shelf, *, begun: bool = False) -> CacheState:
+def _shelf(row: Stored, root: Root, folder: Path) -> Shelf:
+    return Shelf(root, folder, {file.name: file for file in row.files}, {fault.path: fault for fault in row.faults})
+
+
+def _embedded(spec: ModelSpec) -> CacheState:
+    """An embedded model: unpacked and whole, damaged, or not unpacked yet.
+
+    Cheap: sizes only. `builtin` compares every hash when the model is used, and unpacks it again where one is wrong.
+    """
+    try:
+        path = builtin.folder_of(spec.source, root_of("local"))
+    except (ValueError, OSError):
+        return CacheState("not-applicable", detail="this version has no such model")
+    try:
+        if not is_folder(path):
+            return CacheState("missing", detail=ON_FIRST_USE)
+        row = folders.read(path, path.name, root_around(path, "local"), "embedded")
+        listed = folders.embedded_files(path)
+    except (OSError, ValueError):
+        detail = f"{EMBEDDED_LIST} cannot be read as a list of files"
+        fault = Fault("unreadable", path / EMBEDDED_LIST, detail, EMBEDDED_LIST)
+        return replace(_refused("damaged", fault), path=path, detail=f"{detail}; {AGAIN}")
+    there = {file.name: file.bytes for file in row.files}
+    faults = {fault.path: fault for fault in row.faults}
+    files = tuple(
+        FileState(name, path / name, there.get(name, 0), one.bytes, one.sha256, fault=faults.get(path / name))
+        for name, one in listed.items()
+    )
+    return CacheState(
+        "damaged" if row.faults else "complete",
+        sum(file.bytes for file in files),
+        _expected(files),
+        path,
+        revision=path.parent.name,
+        detail=f"{row.faults[0].detail}; {AGAIN}" if row.faults else "",
+        files=files,
+        faults=row.faults,
+    )
+
+
+def _judged(spec: ModelSpec, shelf: Shelf, *, there: bool = True, begun: bool = False) -> CacheState:
     """What the required files make of a model. "missing" where not a byte of them is there, unless it was `begun`."""
     files = required_files(spec.files, shelf)
-    files = tuple(_layout_checked(state, file.names, shelf) for state, file in zip(files, spec.files, strict=True))
-    faults = tuple(state.fault for state in files if state.fault)
+    faults = tuple(dict.fromkeys(state.fault for state in files if state.fault))
     have = sum(state.bytes for state in files)
-    if not faults and is_folder(shelf.folder):
+    if not faults and there:
         return CacheState("complete", have, have, files=files, detail=_companions(spec, shelf))
     named = {STATE_OF[fault.kind] for fault in faults}
     worst: StateName = next((state for state in WORST_FIRST if state in named), "partial")
@@ -173,28 +236,12 @@ def _expected(files: tuple[FileState, ...]) -> int | None:
     return sum(size for size in sizes if size is not None) if None not in sizes else None
 
 
-def _layout_checked(state: FileState, names: tuple[str, ...], shelf: Shelf) -> FileState:
-    """A missing file with weights under other names beside it is no download that stopped: it would never help."""
-    if state.fault is None or state.fault.kind != "missing-file" or state.bytes or not is_weights(state.name):
-        return state
-    if shelf.shared or (shelf.manifest and any(name in shelf.manifest for name in names)):
-        return state
-    there = [name for name in names_in(shelf.folder) if is_weights(name) and exists(shelf.folder / name)]
-    where = "there is" if there else "its repository has"
-    there = there or [name for name in shelf.manifest or () if is_weights(name)]
-    if not there:
-        return state
-    others = ", ".join(there[:2]) + (f" and {len(there) - 2} more" if len(there) > 2 else "")
-    detail = f"{' or '.join(names)} is missing; {where} {shown(others)}, which the backend does not read"
-    return replace(state, fault=replace(state.fault, kind="wrong-layout", detail=detail))
-
-
 def _companions(spec: ModelSpec, shelf: Shelf) -> str:
     """A remark on files that the repository has and the folder has not; the backend works without them."""
     if not shelf.manifest:
         return ""
     needed = {name for file in spec.files if (name := accepted(file, shelf.manifest))}
-    absent = [name for name in wanted(spec, shelf.manifest) if name not in needed and not exists(shelf.folder / name)]
+    absent = [name for name in wanted(spec, shelf.manifest) if name not in needed and not shelf.has(name)]
     if not absent:
         return ""
     more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from speedtest_tui.core.models.manifest import Manifest
 from speedtest_tui.core.models.status import CacheName, Fault
 
 Layout = Literal["hub", "plain", "checkpoint", "embedded", "converted", "foreign"]
@@ -42,12 +44,11 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One revision of a hub repository; `has_manifest` where `trees/<commit>.json` exists and can be read."""
+    """One revision of a hub repository."""
 
     revision: str
     path: Path
     files: tuple[StoredFile, ...]
-    has_manifest: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class Stored:
 
     name: "org/name" of a hub repository, else the file's or folder's own name
     kind: "model", "dataset", ... of a hub repository, else ""
-    refs: (name, commit) of each readable ref
+    refs: (name, commit) of each ref that names one
+    manifests: what each commit holds, as far as the repository says
+    blobs: bytes on disk of each blob by its name
     bytes: on disk, each payload once; blobs that live in the shared store count for the repository that links to them
     modified: seconds since the epoch, of the newest file
     """
@@ -83,6 +86,8 @@ class Stored:
     bytes: int = 0
     modified: float = 0.0
     faults: tuple[Fault, ...] = ()
+    manifests: Mapping[str, Manifest] = field(default_factory=dict, compare=False, repr=False)
+    blobs: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

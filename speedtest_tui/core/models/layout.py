@@ -25,6 +25,10 @@ LOCKS = ".locks"
 SHARED_STORE = "blobs"
 SHARED_MARKER = ".huggingface-shared-blobs"
 SHARED_MARKER_TEXT = "1\n"
+COMMIT_LENGTH = 40
+
+EMBEDDED, EMBEDDED_LIST = "embedded", "manifest.json"
+"""Our own models, unpacked, and what each consists of: `<local>/embedded/<model>-<hash>/<layout>/manifest.json`."""
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|(?:^|/)\.{0,2}(?:/|\Z)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -116,6 +120,21 @@ def digest_of(blob_name: str) -> tuple[Literal["sha256", "git-sha1"], str] | Non
     return ("git-sha1", blob_name) if _GIT_SHA1.fullmatch(blob_name) else None
 
 
+def is_sha256(text: str) -> bool:
+    """Whether a text is a sha256 in lower-case hex."""
+    return _SHA256.fullmatch(text) is not None
+
+
+def is_commit(text: str) -> bool:
+    """Whether a text is a commit's name."""
+    return _GIT_SHA1.fullmatch(text) is not None
+
+
+def is_begun_commit(text: str) -> bool:
+    """Whether a text is the beginning of a commit's name."""
+    return len(text) < COMMIT_LENGTH and is_commit(text.ljust(COMMIT_LENGTH, "0"))
+
+
 def etag_of_partial(file_name: str) -> str | None:
     """The blob that `<etag>.incomplete` (ours and huggingface_hub 1's) or `<etag>.<8 hex>.incomplete` (2's) becomes."""
     if not file_name.endswith(".incomplete"):
@@ -140,7 +159,7 @@ def is_within(path: Path, root: Path) -> bool:
 
 def shared_blob(cache: Path, xet_hash: str) -> Path:
     """Where the shared store keeps a payload. Raises ValueError for what is no hash: it would become a path."""
-    if not _SHA256.fullmatch(xet_hash):
+    if not is_sha256(xet_hash):
         raise ValueError(f"not a xet hash: {xet_hash!r}")
     return cache / SHARED_STORE / xet_hash[:2] / xet_hash
 
@@ -161,7 +180,7 @@ def has_shared_store(cache: Path) -> bool:
 def is_shared_name(path: Path, cache: Path) -> bool:
     """Whether a path has the form of a payload in a cache's shared store, going by names alone."""
     name = path.name
-    return _SHA256.fullmatch(name) is not None and Path(os.path.normpath(path)) == shared_blob(cache, name)
+    return is_sha256(name) and Path(os.path.normpath(path)) == shared_blob(cache, name)
 
 
 def is_shared_target(path: Path, cache: Path) -> bool:

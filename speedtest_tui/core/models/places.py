@@ -1,10 +1,11 @@
-"""Where a model may lie in each cache. Loading, checking, downloading and repairing all ask here."""
+"""Where caches lie, and where a model may lie in each. Loading, checking, downloading and repairing all ask here."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,10 +13,16 @@ from typing import Literal
 from backends.base import ModelSpec
 from speedtest_tui.core import locations
 from speedtest_tui.core.models.layout import is_safe_name, repository_folder
+from speedtest_tui.core.models.reading import Root, root_at
 from speedtest_tui.core.models.sizes import folder_of
 from speedtest_tui.core.models.status import CacheName
 
+Roots = Sequence[tuple[CacheName, Path]]
+Identity = tuple[int, int]
 PlaceLayout = Literal["hub", "plain", "converted", "checkpoint"]
+
+BELOW_LOCAL = "hub"
+"""Where a library keeps repositories that was given the local cache as HF_HOME."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,7 @@ def places(spec: ModelSpec, cache: CacheName) -> tuple[Place, ...]:
     if cache == "hf":
         return (Place("hub", repository_folder(root, spec.source)),)
     owner, _, name = spec.source.rpartition("/")
-    # `hub/` below the local cache: what a library leaves there when it is given the folder as HF_HOME.
-    found = [Place("hub", repository_folder(folder, spec.source)) for folder in (root, root / "hub")]
+    found = [Place("hub", repository_folder(folder, spec.source)) for folder in (root, root / BELOW_LOCAL)]
     if owner:
         found += [Place("plain", root / f"{owner}--{name}"), Place("plain", root / owner / name)]
     return (
@@ -61,43 +67,44 @@ def places(spec: ModelSpec, cache: CacheName) -> tuple[Place, ...]:
     )
 
 
-def is_folder(path: Path) -> bool:
-    """Whether a folder is there. Raises PermissionError where that may not be known: hidden is not missing."""
-    return _is(path, stat.S_ISDIR, follow=True)
+def root_around(path: Path, cache: CacheName) -> Root:
+    """What is to be known before one repository, folder or file of a cache is read.
 
-
-def exists(path: Path) -> bool:
-    """Whether something is there, behind all links. Raises PermissionError where that may not be known."""
-    return _is(path, lambda _mode: True, follow=True)
-
-
-def is_link(path: Path) -> bool:
-    """Whether a path is a symlink itself. Raises PermissionError where that may not be known."""
-    return _is(path, stat.S_ISLNK, follow=False)
-
-
-def _is(path: Path, test: Callable[[int], bool], *, follow: bool) -> bool:
-    try:
-        return test(path.stat(follow_symlinks=follow).st_mode)
-    except PermissionError:
-        raise
-    except (OSError, ValueError):
-        return False
-
-
-def names_in(folder: Path) -> list[str]:
-    """The names directly inside a folder; none where it is not there. Raises OSError where it cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def inner_roots(folder: Path) -> tuple[Path, ...]:
-    """Where the payload of a file in `folder` may really lie: below it, or in any cache.
-
-    People move caches and repositories to other disks and leave a link in their place, so all are followed first.
+    People move caches and repositories to other disks and leave a link in their place: links may lead into all caches,
+    and into the folder itself.
     """
-    roots = (folder, locations.hf_cache(), locations.local_cache(), locations.whisper_cache())
-    return tuple(dict.fromkeys(Path(os.path.realpath(root)) for root in roots))
+    caches = (path, locations.hf_cache(), locations.local_cache(), locations.whisper_cache())
+    return root_at(path.parent, cache, [os.path.realpath(folder) for folder in caches])
+
+
+def default_roots() -> Roots:
+    """All caches of this machine, in the order in which a model is looked for."""
+    return (
+        ("hf", locations.hf_cache()),
+        ("local", locations.local_cache()),
+        ("local", locations.local_cache() / BELOW_LOCAL),
+        ("whisper", locations.whisper_cache()),
+    )
+
+
+def identity(path: Path) -> Identity | None:
+    """(st_dev, st_ino) of a folder behind all links, None for what is no folder or cannot be asked for."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
+
+
+def roots_of(caches: Roots, cancelled: threading.Event) -> tuple[Root, ...]:
+    """Each existing folder once, under the first of its names. A local cache brings its `hub` folder along."""
+    wanted: list[tuple[CacheName, Path]] = []
+    for name, path in caches:
+        wanted += [(name, path), (name, path / BELOW_LOCAL)] if name == "local" else [(name, path)]
+    folders: dict[Identity, tuple[CacheName, Path, set[CacheName]]] = {}
+    for name, path in wanted:
+        same = identity(path)
+        if same is not None:
+            folders.setdefault(same, (name, path.absolute(), set()))[2].add(name)
+    inside = [os.path.realpath(path) for _, path, _ in folders.values()]
+    return tuple(root_at(path, name, inside, frozenset(names), cancelled) for name, path, names in folders.values())

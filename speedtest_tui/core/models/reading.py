@@ -1,18 +1,28 @@
-"""What a row of a scan is put together from while its files are looked at."""
+"""What one reading of a cache is put together from: roots, what is behind a name, what is wrong inside a file, a row.
+
+Everything that is said of a file on disk is said here, once: scan, status and repair repeat it.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from speedtest_tui.core.format import amount, of
+from speedtest_tui.core.models import remembered, structure
 from speedtest_tui.core.models.inventory import Layout, Partial, Stored, StoredFile
-from speedtest_tui.core.models.layout import shown
-from speedtest_tui.core.models.payloads import Bounds, Payload
+from speedtest_tui.core.models.layout import has_shared_store, is_shared_name, shown
 from speedtest_tui.core.models.status import CacheName, Fault, FaultKind
+from speedtest_tui.core.models.wanted import WEIGHTS
+
+# Called for every file of every cache: paths are strings here, as making a Path costs more than asking the system.
+# ruff: noqa: PTH115, PTH116, PTH118, PTH119, PTH120
 
 SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 """What file managers leave; huggingface_hub overlooks the same."""
@@ -20,35 +30,210 @@ SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 DEEPEST = 24
 """Folders below each other in one repository: no model has 5, and what has more may have no end."""
 
+LARGEST_POINTER = 1_024
+"""Bytes; a git-lfs pointer has about 130."""
+
+STRUCTURED = (".safetensors", ".npz")
+FULL_OF = (*WEIGHTS, ".json", ".txt", ".model", ".yaml", ".jinja", ".tiktoken")
+"""How files end that models are made of; an empty one is no model file."""
+
+EMPTY_ETAGS = (
+    "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+)
+"""Names of blobs that are rightly empty: git's sha1 and the sha256 of nothing."""
+
+CLEARER: tuple[FaultKind, ...] = ("missing-file", "broken-link", "unreadable", "empty", "lfs-pointer")
+"""What says more of a file than that its size is not the one in the manifest."""
+
+Problem = tuple[FaultKind, str]
+
 
 class Cancelled(Exception):
-    """The scan was told to stop; nothing of the row that was being read is worth keeping."""
+    """The reading was told to stop; nothing of the row that was being read is worth keeping."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """A root that is scanned.
+class Root:
+    """The folder of a cache that is read.
 
     cache: whose rows they are; `caches` are all that this folder serves as
-    real: the root with all links resolved
+    real: the path with all links resolved
+    inside: the real folders that links may lead into: all caches
     shared: whether huggingface_hub's shared store is in it
-    bounds: where links may lead
+    suspects: sizes in bytes of the files whose hash was found to be wrong
     """
 
     cache: CacheName
-    root: Path
+    path: Path
     caches: frozenset[CacheName]
     real: str
+    inside: tuple[str, ...]
     shared: bool
-    bounds: Bounds
+    suspects: frozenset[int]
     cancelled: threading.Event
+
+    def holds(self, path: str) -> bool:
+        """Whether a path, all its links followed, ends in one of the caches."""
+        real = os.path.realpath(path)
+        return any(real == root or real.startswith(root + "/") for root in self.inside)
+
+
+def root_at(
+    path: Path,
+    cache: CacheName,
+    inside: Sequence[str],
+    caches: frozenset[CacheName] = frozenset(),
+    cancelled: threading.Event | None = None,
+) -> Root:
+    """What is to be known of a folder before it is read."""
+    corrupt = frozenset(found.size for found in remembered.HASHES.known().values() if not found.ok)
+    real, shared = os.path.realpath(path), has_shared_store(path)
+    return Root(
+        cache, path, caches or frozenset((cache,)), real, tuple(inside), shared, corrupt, cancelled or threading.Event()
+    )
+
+
+class Payload(NamedTuple):
+    """The content that a name leads to.
+
+    blob: where the first link leads, or the file itself: an absolute path
+    bytes, inode, modified: of what is behind all links; 0, None and 0.0 where nothing is
+    kind, problem: what is wrong, as the rest of a sentence that begins with the file's name; None and "" if nothing is
+    """
+
+    blob: str
+    bytes: int = 0
+    inode: tuple[int, int] | None = None
+    modified: float = 0.0
+    kind: FaultKind | None = None
+    problem: str = ""
+
+
+def of_status(path: str, blob: str, status: os.stat_result) -> Payload:
+    """The payload of something that exists; `path` is what would be opened."""
+    mode = status.st_mode
+    if not stat.S_ISREG(mode):
+        what = "a folder where a file belongs" if stat.S_ISDIR(mode) else "not a regular file"
+        return Payload(blob, kind="unreadable", problem=f"is {what}")
+    inode = (status.st_dev, status.st_ino)
+    # Asking for each file would double the time of a scan; those that everybody may read need no question.
+    if mode & 0o444 != 0o444 and not os.access(path, os.R_OK):
+        problem = "may not be read by this user"
+        return Payload(blob, status.st_size, inode, status.st_mtime, "unreadable", problem)
+    return Payload(blob, status.st_size, inode, status.st_mtime)
+
+
+def of_path(path: str, root: Root, *, anywhere: bool = False) -> Payload:
+    """What a path leads to, itself or through links; never raises, and never leaves the caches unless `anywhere`."""
+    hop = path
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISLNK(status.st_mode):
+            return of_status(path, path, status)
+        hop = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+        if not anywhere and not root.holds(path):
+            return Payload(hop, kind="escape", problem=f"is a link to {shown(hop)}, outside every cache, and not used")
+        return of_status(path, hop, os.stat(path))
+    except FileNotFoundError:
+        return Payload(hop, kind="broken-link", problem="is a broken link")
+    except OSError as error:
+        return Payload(path, kind="unreadable", problem=f"cannot be read ({error.strerror})")
+
+
+def of_blob(entry: os.DirEntry[str], root: Root) -> Payload:
+    """What a repository's blob is; where it is a link, as huggingface_hub makes it, a payload of the shared store."""
+    path = entry.path
+    if not entry.is_symlink():
+        return of_path(path, root)
+    try:
+        hop = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+        if root.shared and is_shared_name(Path(hop), root.path):
+            status = os.lstat(hop)
+            # A payload is a file. A link in its place could lead anywhere, and is looked at as any other.
+            if stat.S_ISREG(status.st_mode):
+                return of_status(hop, path, status)
+    except FileNotFoundError:
+        problem = f"leads to blobs/{shown(os.path.basename(hop))} of the shared store, which is not there"
+        return Payload(path, kind="broken-link", problem=problem)
+    except OSError as error:
+        return Payload(path, kind="unreadable", problem=f"cannot be read ({error.strerror})")
+    return of_path(path, root)._replace(blob=path)
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a path leads to a folder. Raises PermissionError where that may not be known: hidden is not missing."""
+    return _is(path, stat.S_ISDIR, follow=True)
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there, behind all links. Raises PermissionError where that may not be known."""
+    return _is(path, lambda _mode: True, follow=True)
+
+
+def is_link(path: Path) -> bool:
+    """Whether a path is a symlink itself. Raises PermissionError where that may not be known."""
+    return _is(path, stat.S_ISLNK, follow=False)
+
+
+def _is(path: str | Path, test: Callable[[int], bool], *, follow: bool) -> bool:
+    try:
+        return test(os.stat(path, follow_symlinks=follow).st_mode)
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return False
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names directly inside a folder; none where it is not there. Raises OSError where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def fault_in(file: StoredFile, root: Root, expected: int | None, *, whole: bool) -> Fault | None:
+    """What is wrong inside a file that can be read, as far as its size, structure and remembered hash give it away.
+
+    expected: its size in bytes, where something says
+    whole: look at what takes longer as well (JSON, the directories of checkpoints): of a file that a model requires
+    """
+    name, there = shown(file.name), file.bytes
+    problem: Problem | None = None
+    # Other formats have no structure that is quickly read; small files may be a pointer to the file.
+    if whole or there <= LARGEST_POINTER or name.endswith(STRUCTURED):
+        if there:
+            problem = structure.problem(Path(file.place), name) if whole or name.endswith(WEIGHTS) else None
+        elif (whole or name.endswith(FULL_OF)) and (expected or file.target.rpartition("/")[2] not in EMPTY_ETAGS):
+            problem = ("empty", f"{name} is empty") if expected != 0 else None
+    if expected is not None and there != expected and (problem is None or problem[0] not in CLEARER):
+        problem = "truncated", wrong_size(name, there, expected)
+    if problem is None and there in root.suspects and remembered.verdict(Path(file.place)) == "corrupt":
+        problem = "corrupt", f"{name} does not match its checksum"
+    return Fault(problem[0], file.path, problem[1], file.name, there) if problem else None
+
+
+def wrong_size(name: str, there: int, expected: int) -> str:
+    """ "weights.npz is cut short: 37 of 483 MB"."""
+    if there < expected:
+        return f"{name} is cut short: {of(there, expected)}"
+    return f"{name} is {amount(there - expected)} longer than it should be"
+
+
+def unfinished(name: str, path: Path, partial: Partial, expected: int | None) -> tuple[Fault, int | None]:
+    """What is said of a file whose download was interrupted, and its size in bytes when whole, where that is known."""
+    whole = structure.declared_size(partial.path, name) if expected is None else expected
+    detail = f"{shown(name)} is unfinished: {of(partial.bytes, whole)}"
+    return Fault("missing-file", path, detail, name, partial.bytes), whole
 
 
 @dataclass
 class Reading:
     """What has been found of one row so far."""
 
-    place: Place
+    root: Root
     folder: Path
     faults: list[Fault] = field(default_factory=list)
     partials: list[Partial] = field(default_factory=list)
@@ -65,9 +250,16 @@ class Reading:
             if payload.modified > self.modified:  # noqa: PLR1730 (a call for each of 20,000 files)
                 self.modified = payload.modified
 
+    def judge(self, file: StoredFile, payload: Payload, expected: int | None = None, *, whole: bool = False) -> None:
+        """Blame a file for what is behind it or inside it."""
+        if payload.kind is not None:
+            self.blame(payload.kind, file.path, f"{shown(file.name)} {payload.problem}", file.name, file.bytes)
+        elif fault := fault_in(file, self.root, expected, whole=whole):
+            self.faults.append(fault)
+
     def children(self, folder: str | Path, name: str) -> list[os.DirEntry[str]]:
         """The entries of a folder by name; what cannot be listed becomes a fault. Raises Cancelled."""
-        if self.place.cancelled.is_set():
+        if self.root.cancelled.is_set():
             raise Cancelled
         try:
             with os.scandir(folder) as found:
@@ -80,42 +272,43 @@ class Reading:
             self.blame("unreadable", folder, f"{shown(name)} cannot be listed ({error.strerror})")
         return []
 
-    def is_folder(self, entry: os.DirEntry[str], name: str) -> bool:
-        """Whether an entry is a folder to look into; a link out of the caches is blamed and not followed."""
-        if not entry.is_symlink():
-            return entry.is_dir(follow_symlinks=False)
-        if not self.place.bounds.hold(entry.path):
-            self.blame("escape", entry.path, f"{shown(name)} is a link to a folder outside every cache")
-            return False
-        return is_folder(entry.path)
+    def is_folder(self, entry: os.DirEntry[str], name: str, otherwise: FaultKind) -> bool:
+        """Whether an entry is a folder to look into. If not it is blamed: a link for where it leads, else `otherwise`.
 
-    def row(self, name: str, layout: Layout, files: tuple[StoredFile, ...] = (), kind: str = "") -> Stored:
-        """What has been found, as a row of a layout without snapshots."""
+        name: as the sentence says it
+        """
+        if not entry.is_symlink():
+            if entry.is_dir(follow_symlinks=False):
+                return True
+            self.blame(otherwise, entry.path, f"{shown(name)} is a file where a folder belongs")
+            return False
+        payload = of_path(entry.path, self.root)
+        try:
+            if payload.kind in ("escape", "broken-link"):
+                self.blame(payload.kind, entry.path, f"{shown(name)} {payload.problem}")
+            elif is_folder(entry.path):
+                return True
+            else:
+                self.blame("broken-link", entry.path, f"{shown(name)} leads to no folder")
+        except PermissionError as error:
+            self.blame("unreadable", entry.path, f"{shown(name)} cannot be read ({error.strerror})")
+        return False
+
+    def row(self, name: str, layout: Layout, files: Sequence[StoredFile] = (), **more: Any) -> Stored:
+        """What has been found, as a row."""
         return Stored(
-            self.place.cache,
-            self.place.root,
+            self.root.cache,
+            self.root.path,
             self.folder,
             name,
             layout,
-            kind,
-            files=files,
+            files=tuple(files),
             partials=tuple(self.partials),
-            bytes=self.bytes,
+            bytes=sum(self.sizes.values()) + sum(partial.bytes for partial in self.partials),
             modified=self.modified or modified(self.folder),
             faults=tuple(self.faults),
+            **more,
         )
-
-    @property
-    def bytes(self) -> int:
-        return sum(self.sizes.values()) + sum(partial.bytes for partial in self.partials)
-
-
-def is_folder(path: str | Path) -> bool:
-    """Whether a path leads to a folder; not where the system does not say, as for links in a circle."""
-    try:
-        return stat.S_ISDIR(Path(path).stat().st_mode)
-    except OSError:
-        return False
 
 
 def modified(path: Path) -> float:

@@ -1,4 +1,4 @@
-"""One look over all caches: every repository, folder and file in them becomes a row, whatever state it is in.
+"""All caches as rows: every repository, folder and file in them, whatever state it is in, and each cache as a whole.
 
 Reads names, sizes and headers; never hashes a file, never uses the network, and imports nothing heavy: it runs in a
 thread of the process that draws the screen.
@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from speedtest_tui.core.models import scan_plain, shared_store
-from speedtest_tui.core.models.cache_use import use
-from speedtest_tui.core.models.inventory import Stored
-from speedtest_tui.core.models.layout import LOCKS, SHARED_STORE, repository_id, shown
-from speedtest_tui.core.models.leftovers import stale_locks
-from speedtest_tui.core.models.payloads import of_link
-from speedtest_tui.core.models.reading import SYSTEM_FILES, Cancelled, Place, Reading, is_folder
-from speedtest_tui.core.models.roots import Identity, Roots, default_roots, identity, places
-from speedtest_tui.core.models.scan_hub import scan_repository
-from speedtest_tui.core.models.scan_plain import CHECKPOINT, INCOMPLETE
+from speedtest_tui.core import disk, locations
+from speedtest_tui.core.models import folder as folders
+from speedtest_tui.core.models import reading, repository
+from speedtest_tui.core.models.folder import CHECKPOINT, INCOMPLETE
+from speedtest_tui.core.models.inventory import CacheUse, Layout, Stored
+from speedtest_tui.core.models.layout import EMBEDDED, LOCKS, SHARED_STORE, repository_id, shown
+from speedtest_tui.core.models.places import CONVERTED, Identity, Roots, default_roots, identity, roots_of
+from speedtest_tui.core.models.reading import SYSTEM_FILES, Cancelled, Reading, Root
 from speedtest_tui.core.models.status import CacheName
-
-__all__ = ["default_roots", "scan", "use"]
 
 OVERLOOKED = (
     *SYSTEM_FILES,
@@ -37,8 +34,6 @@ OVERLOOKED = (
     ".gitkeep",
 )
 """What belongs in a cache and is no row: marks of huggingface_hub and transformers, and what repairs keep there."""
-
-EMBEDDED, CONVERTED = "embedded", "converted"
 
 Locks = Mapping[str, tuple[Path, ...]]
 
@@ -56,142 +51,154 @@ def scan(roots: Roots | None = None, cancelled: threading.Event | None = None) -
     roots: caches and their folders; all of this machine where None. What is no folder has no rows: see `use`.
     cancelled: ends the scan within a folder's listing; the row that was being read is dropped
     """
-    look = _Look(default_roots() if roots is None else roots, cancelled or threading.Event())
     try:
-        yield from look.rows()
+        yield from _Scan(default_roots() if roots is None else roots, cancelled or threading.Event()).rows()
     except Cancelled:
         return
 
 
-class _Look:
-    """A scan under way; remembers which folders have been listed, so that none is listed twice."""
+class _Scan:
+    """A running scan; remembers which folders have been listed, so that none is listed twice."""
 
     def __init__(self, roots: Roots, cancelled: threading.Event) -> None:
-        self.places = places(roots, cancelled)
-        self.roots = {identity(place.root) for place in self.places}
+        self.roots = roots_of(roots, cancelled)
+        self.identities = {identity(root.path) for root in self.roots}
         self.seen: set[Identity | None] = set()
-        self.links: list[tuple[os.DirEntry[str], Place]] = []
+        self.links: list[tuple[os.DirEntry[str], Root]] = []
 
     def rows(self) -> Iterator[Stored]:
-        for place in self.places:
-            yield from self._place(place)
+        for root in self.roots:
+            yield from self._root(root)
         # Links to folders come last: what they lead to is listed where it really lies, if that is in a cache.
-        for entry, place in self.links:
-            if identity(Path(entry.path)) is None or not place.bounds.hold(entry.path):
-                yield from _guarded(partial(_misled, entry, place), entry, place)
+        for entry, root in self.links:
+            if identity(Path(entry.path)) is None:
+                yield from _guarded(partial(_misled, entry, root), entry, root)
             else:
-                yield from self._folder(entry, place, os.path.realpath(entry.path), {})
+                # People move repositories to other disks and leave a link in their place.
+                real = os.path.realpath(entry.path)
+                yield from self._folder(entry, replace(root, inside=(*root.inside, real)), real, {})
 
-    def _place(self, place: Place) -> Iterator[Stored]:
-        listing = Reading(place, place.root)
-        locks = _locks(place)
-        checkpoints = []
-        for entry in listing.children(place.root, place.root.name):
+    def _root(self, root: Root) -> Iterator[Stored]:
+        listing = Reading(root, root.path)
+        locks = _locks(root)
+        checkpoints = set()
+        for entry in listing.children(root.path, root.path.name):
             name = entry.name
-            if name in OVERLOOKED or (name == "README.md" and "local" in place.caches):
+            if name in OVERLOOKED or (name == "README.md" and "local" in root.caches):
                 continue
             if _is_folder_link(entry):
-                self.links.append((entry, place))
+                self.links.append((entry, root))
             elif entry.is_dir(follow_symlinks=False):
-                yield from self._folder(entry, place, f"{place.real}/{name}", locks)
-            elif not place.caches & {"local", "whisper"}:
-                yield from _guarded(partial(_foreign, entry, place), entry, place)
+                yield from self._folder(entry, root, f"{root.real}/{name}", locks)
+            elif not root.caches & {"local", "whisper"}:
+                yield from _guarded(partial(_foreign, entry, root), entry, root)
             elif name.endswith((CHECKPOINT, CHECKPOINT + INCOMPLETE)):
-                checkpoints.append(entry)
+                checkpoints.add(name.removesuffix(INCOMPLETE))
             elif not name.endswith(CHECKPOINT + ".lock"):
-                yield from _guarded(partial(_foreign, entry, place), entry, place)
-        yield from scan_plain.scan_checkpoints(checkpoints, place)
-        for repository in sorted(locks):
-            if not os.path.lexists(place.root / repository):
-                yield from _locks_of_nothing(repository, locks[repository], place)
+                yield from _guarded(partial(_foreign, entry, root), entry, root)
+        for name in sorted(checkpoints):
+            yield folders.checkpoint(name, root)
+        for name in sorted(locks):
+            if not os.path.lexists(root.path / name):
+                yield from _locks_of_nothing(name, locks[name], root)
 
-    def _folder(self, entry: os.DirEntry[str], place: Place, real: str, locks: Locks) -> Iterator[Stored]:
+    def _folder(self, entry: os.DirEntry[str], root: Root, real: str, locks: Locks) -> Iterator[Stored]:
         same = identity(Path(entry.path))
         # Another cache may lie in this one: it is listed by itself, and what leads to it is not out of place.
-        if same in self.roots or any(root.startswith(real + "/") for root in place.bounds.roots):
+        if same in self.identities or any(inside.startswith(real + "/") for inside in root.inside):
             return
         if same is None or same not in self.seen:
             self.seen.add(same)
-            yield from _guarded(partial(_rows_of, entry, place, locks), entry, place)
+            yield from _guarded(partial(_rows_of, entry, root, locks), entry, root)
 
 
-def _guarded(rows: Callable[[], Iterator[Stored]], entry: os.DirEntry[str], place: Place) -> Iterator[Stored]:
+def _guarded(rows: Callable[[], Iterator[Stored]], entry: os.DirEntry[str], root: Root) -> Iterator[Stored]:
     """Some rows; where the system gets in the way half-way through, a row that says so."""
     try:
         yield from rows()
     except (OSError, ValueError, RecursionError) as error:
-        reading = Reading(place, Path(entry.path))
+        found = Reading(root, Path(entry.path))
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        reading.blame("unreadable", entry.path, f"{shown(entry.name)} changed while it was looked at ({reason})")
-        found = repository_id(entry.name)
-        yield reading.row(found[1] if found else shown(entry.name), "hub" if found else "foreign")
+        found.blame("unreadable", entry.path, f"{shown(entry.name)} changed while it was read ({reason})")
+        yield found.row(*_named(entry.name))
 
 
-def _rows_of(entry: os.DirEntry[str], place: Place, locks: Locks) -> Iterator[Stored]:
+def _named(folder_name: str) -> tuple[str, Layout]:
+    """The name and layout of the row of a folder about which no more is known."""
+    known = repository_id(folder_name)
+    return (known[1], "hub") if known else (shown(folder_name), "foreign")
+
+
+def _rows_of(entry: os.DirEntry[str], root: Root, locks: Locks) -> Iterator[Stored]:
     """The rows of a folder that lies directly in a cache."""
-    folder, name = Path(entry.path), entry.name
-    found = repository_id(name)
-    if found is not None and place.caches & {"hf", "local"}:
-        yield scan_repository(folder, *found, place, locks.get(name, ()))
-    elif name == SHARED_STORE and place.shared:
-        yield from shared_store.scan_store(folder, place)
-    elif "local" not in place.caches:
-        yield from _foreign(entry, place)
+    path, name = Path(entry.path), entry.name
+    known = repository_id(name)
+    if known is not None and root.caches & {"hf", "local"}:
+        yield repository.read(path, *known, root, locks.get(name, ()))
+    elif name == SHARED_STORE and root.shared:
+        yield from folders.shared_store(path, root)
+    elif "local" not in root.caches:
+        yield from _foreign(entry, root)
     elif name == EMBEDDED:
-        yield from scan_plain.scan_embedded(folder, place)
-    elif name == CONVERTED:
-        yield from scan_plain.scan_converted(folder, place)
-    elif "--" in name or scan_plain.is_model_folder(entry.path):
-        yield scan_plain.scan_folder(folder, shown(name), place)
+        yield from folders.made(path, root, "embedded")
+    elif name + "/" == CONVERTED:
+        yield from folders.made(path, root, "converted")
+    elif "--" in name or folders.is_model_folder(entry.path):
+        yield folders.read(path, shown(name), root)
     else:
-        yield from _models_of_an_owner(entry, place)
+        yield from _models_of_an_owner(entry, root)
 
 
-def _foreign(entry: os.DirEntry[str], place: Place) -> Iterator[Stored]:
-    yield scan_plain.scan_foreign(entry, place, HOMES[place.cache])
+def _foreign(entry: os.DirEntry[str], root: Root) -> Iterator[Stored]:
+    yield folders.foreign(entry, root, HOMES[root.cache])
 
 
-def _models_of_an_owner(entry: os.DirEntry[str], place: Place) -> Iterator[Stored]:
+def _models_of_an_owner(entry: os.DirEntry[str], root: Root) -> Iterator[Stored]:
     """The plain folders of `org/name`; a folder without any is foreign, and so is whatever lies beside some."""
-    listing = Reading(place, Path(entry.path))
+    listing = Reading(root, Path(entry.path))
     below = listing.children(entry.path, entry.name)
     if listing.faults:
         yield listing.row(shown(entry.name), "plain")
         return
-    models = [one.name for one in below if one.is_dir(follow_symlinks=False) and scan_plain.is_model_folder(one.path)]
+    models = [one.name for one in below if one.is_dir(follow_symlinks=False) and folders.is_model_folder(one.path)]
     if not models:
-        yield from _foreign(entry, place)
+        yield from _foreign(entry, root)
         return
     for one in below:
         if one.name in models:
-            yield scan_plain.scan_folder(Path(one.path), shown(f"{entry.name}/{one.name}"), place)
+            yield folders.read(Path(one.path), shown(f"{entry.name}/{one.name}"), root)
         else:
-            yield from _foreign(one, place)
+            yield from _foreign(one, root)
 
 
-def _misled(entry: os.DirEntry[str], place: Place) -> Iterator[Stored]:
-    """A link to a folder that is in no cache, or to nothing; it is not followed."""
-    found = repository_id(entry.name)
-    if found is None:
-        yield from _foreign(entry, place)
+def _misled(entry: os.DirEntry[str], root: Root) -> Iterator[Stored]:
+    """A link to a folder that is not there."""
+    known = repository_id(entry.name)
+    if known is None:
+        yield from _foreign(entry, root)
         return
-    reading = Reading(place, Path(entry.path))
-    payload = of_link(entry.path, place.bounds)
-    reading.blame(payload.kind or "unreadable", entry.path, f"{entry.name} {payload.problem}")
-    yield reading.row(found[1], "hub", kind=found[0])
+    found = Reading(root, Path(entry.path))
+    payload = reading.of_path(entry.path, root, anywhere=True)
+    found.blame(payload.kind or "unreadable", entry.path, f"{entry.name} {payload.problem}")
+    yield found.row(known[1], "hub", kind=known[0])
 
 
 def _is_folder_link(entry: os.DirEntry[str]) -> bool:
     """Whether an entry is a link to a folder, or what should be one: a repository's name that leads nowhere."""
-    return entry.is_symlink() and (is_folder(entry.path) or repository_id(entry.name) is not None)
+    if not entry.is_symlink():
+        return False
+    try:
+        return repository_id(entry.name) is not None or reading.is_folder(entry.path)
+    except PermissionError:
+        return True
 
 
-def _locks(place: Place) -> Locks:
+def _locks(root: Root) -> Locks:
     """The lock files of a cache by the folder name of their repository."""
     found: dict[str, tuple[Path, ...]] = {}
-    listing = Reading(place, place.root)
-    folder = place.root / LOCKS
-    if folder.is_symlink() or not is_folder(folder):
+    listing = Reading(root, root.path)
+    folder = root.path / LOCKS
+    if folder.is_symlink() or not folder.is_dir():
         return found
     for entry in listing.children(folder, LOCKS):
         if entry.is_dir(follow_symlinks=False):
@@ -200,10 +207,55 @@ def _locks(place: Place) -> Locks:
     return found
 
 
-def _locks_of_nothing(folder_name: str, locks: tuple[Path, ...], place: Place) -> Iterator[Stored]:
+def _locks_of_nothing(folder_name: str, locks: tuple[Path, ...], root: Root) -> Iterator[Stored]:
     """A row for the locks of a repository that is gone."""
-    reading = Reading(place, place.root / LOCKS / folder_name)
-    reading.faults += stale_locks(locks, None)
-    if reading.faults:
-        found = repository_id(folder_name)
-        yield reading.row(found[1] if found else shown(folder_name), "hub" if found else "foreign")
+    found = Reading(root, root.path / LOCKS / folder_name)
+    found.faults += repository.stale_locks(locks, None)
+    if found.faults:
+        yield found.row(*_named(folder_name))
+
+
+def use(stored: Sequence[Stored], roots: Roots | None = None) -> tuple[CacheUse, ...]:
+    """Sum the rows of a scan up by cache, the empty and missing ones included. Never raises for content."""
+    caches: dict[CacheName, Path] = {}
+    for name, root in default_roots() if roots is None else roots:
+        caches.setdefault(name, root)
+    return tuple(_use(name, root, [row for row in stored if row.cache == name]) for name, root in caches.items())
+
+
+def _use(name: CacheName, root: Path, rows: Sequence[Stored]) -> CacheUse:
+    problem = _problem(root)
+    exists = os.path.lexists(root)
+    return CacheUse(name, root, exists, total(rows), disk.free(root), len(rows), problem)
+
+
+def total(rows: Iterable[Stored]) -> int:
+    """The bytes of some rows on disk; what two of them share, by links of either kind, counts once."""
+    whole = 0
+    counted: set[tuple[int, int]] = set()
+    for row in rows:
+        whole += row.bytes
+        files = (*row.files, *(file for snapshot in row.snapshots for file in snapshot.files))
+        own = {file.inode: file.bytes for file in files if file.inode is not None}
+        whole -= sum(size for inode, size in own.items() if inode in counted)
+        counted |= own.keys()
+    return whole
+
+
+def _problem(root: Path) -> str:
+    """Why a cache cannot be read or written, or nothing. One that is not there yet has no problem if it can be made."""
+    try:
+        if root.is_symlink() and not root.exists():
+            return "a link to nothing"
+        if not root.exists():
+            parent = locations.existing_parent(root)
+            if not parent.is_dir():
+                return f"cannot be made: {parent} is not a folder"
+            return "" if os.access(parent, os.W_OK | os.X_OK) else f"cannot be made: {parent} is read-only"
+        if not root.is_dir():
+            return "not a folder"
+        with os.scandir(root):
+            pass
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return "" if os.access(root, os.W_OK | os.X_OK) else "read-only"

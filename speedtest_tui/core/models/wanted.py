@@ -8,12 +8,16 @@ from pathlib import PurePosixPath
 from backends.base import ModelSpec, RequiredFile
 from speedtest_tui.core.models.layout import is_safe_name
 
-WEIGHTS = frozenset((
-    ".safetensors", ".bin", ".h5", ".msgpack", ".npz", ".npy", ".pt", ".pth", ".ckpt", ".onnx", ".onnx_data",
-    ".gguf", ".ggml", ".nemo", ".tflite", ".mlmodel", ".ot", ".pb", ".pdparams", ".pkl", ".engine", ".data",
-    ".zip", ".tar", ".gz", ".xz", ".7z",
-))  # fmt: skip
+WEIGHTS = (
+    ".safetensors", ".npz", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".gguf", ".nemo", ".h5", ".msgpack", ".ggml",
+    ".tflite", ".mlmodel", ".ot", ".pdparams",
+)  # fmt: skip
 """How weights end, by framework: large, and useless to any other framework."""
+
+PACKED = (
+    ".npy", ".onnx_data", ".pb", ".pkl", ".engine", ".data", ".zip", ".tar", ".gz", ".xz", ".7z",
+)  # fmt: skip
+"""How files end that are weights in a repository, and anything elsewhere."""
 
 WEIGHT_FOLDERS = frozenset((".mlmodelc", ".mlpackage"))
 """How folders end that are one model in themselves."""
@@ -29,7 +33,7 @@ USELESS = frozenset((
 def is_weights(name: str) -> bool:
     """Whether a file holds a model's numbers, by its name."""
     path = PurePosixPath(name)
-    return path.suffix.lower() in WEIGHTS or any(
+    return path.suffix.lower() in (*WEIGHTS, *PACKED) or any(
         PurePosixPath(part).suffix.lower() in WEIGHT_FOLDERS for part in path.parts
     )
 

@@ -16,7 +16,9 @@ from speedtest_tui.core.models.locks import lock_of
 from speedtest_tui.core.models.status import CacheName, Fault, FaultKind
 from speedtest_tui.core.repair.step import Note, Plan, Step, StepKind
 
-DAMAGE: tuple[FaultKind, ...] = ("truncated", "corrupt", "empty", "lfs-pointer", "broken-link", "escape")
+DAMAGE: tuple[FaultKind, ...] = (
+    "truncated", "corrupt", "empty", "lfs-pointer", "broken-link", "escape", "missing-file",
+)  # fmt: skip
 HALF_WRITTEN = 7
 """Digits of a commit that suffice to know it by, as for git."""
 
@@ -61,18 +63,12 @@ def _fix(row: Row, fault: Fault) -> Step | Note | None:
         return _clear_partial(stored, fault.path, fault.detail, fault.bytes)
     if fault.kind == "stale-lock":
         return replace(_step("clear-lock", stored, fault.path, f"the unused lock {fault.path.name}"), lock=fault.path)
-    if (
-        fault.kind in DAMAGE
-        and fault.name
-        and not _is_list(fault.path)
-        and stored.layout == "hub"
-        and stored.kind == "model"
-    ):
-        return _download(row, fault)
+    if fault.kind == "missing-file" and row.downloaded:
+        return None
+    if fault.kind in DAMAGE and fault.name and stored.kind == "model" and (again := _download(row, fault)):
+        return again
     if fault.kind == "unreadable" and not _is_list(fault.path):
         return _note(stored, fault.detail, f"make it readable: chmod u+rwX '{fault.path}'")
-    if fault.kind == "missing-file" and (row.downloaded or stored.partials):
-        return None
     if not layout.is_within(fault.path, stored.root) or not os.path.lexists(fault.path):
         return _note(stored, fault.detail, "check it by hand")
     return _trash(stored, fault)
