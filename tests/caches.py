@@ -15,6 +15,7 @@ from backends.base import ModelSpec, RequiredFile
 from speedtest_tui.core.models.remembered import Hashed, remember_hashes
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+WEIGHTS = "weights.safetensors"
 FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
 SPEC = ModelSpec("hub", "org/name", FILES)
 

@@ -140,7 +140,7 @@ def test_checksum_makes_a_silent_fault_a_damaged_model(run: Run, hub: Path) -> N
     code, printed, _ = run(*arguments, "--checksum")
     assert code == 1
     assert "✗ damaged" in printed
-    assert "weights.safetensors does not match its sha256" in printed
+    assert "weights.safetensors does not match its checksum" in printed
     assert "2 files compared with their hashes: 1 damaged." in printed
     # It is remembered: nobody has to hash again to be told again.
     assert run(*arguments)[0] == 1

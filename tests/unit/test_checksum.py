@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from caches import CHECKPOINT, GOOD, SPEC, flip, found_corrupt, payload, put, sha256
+from caches import CHECKPOINT, GOOD, SPEC, WEIGHTS, flip, found_corrupt, payload, put, sha256
 
 from backends.base import BackendEntry, ModelSpec, RequiredFile
 from speedtest_tui.core.jobs.checksum import Checksum, Sums
@@ -22,7 +22,6 @@ from speedtest_tui.core.models.remembered import verdict
 from speedtest_tui.core.models.status import Fault, ModelReport
 
 ENTRY = BackendEntry("toy", "toys.well:Well")
-WEIGHTS = "weights.safetensors"
 
 
 @pytest.fixture
@@ -46,8 +45,8 @@ def test_whole_files_match(hub: Path, manifest: bool) -> None:
 
 
 @pytest.mark.parametrize("manifest", [False, True])
-@pytest.mark.parametrize(("name", "hashed"), [(WEIGHTS, "sha256"), ("config.json", "git sha1")])
-def test_wrong_bytes_of_the_right_size(hub: Path, manifest: bool, name: str, hashed: str) -> None:
+@pytest.mark.parametrize("name", [WEIGHTS, "config.json"])
+def test_wrong_bytes_of_the_right_size(hub: Path, manifest: bool, name: str) -> None:
     files = {**GOOD, "config.json": b'{"a":"b"} '}
     snapshot = put(hub, files, manifest=manifest)
     flip(snapshot / name)
@@ -57,7 +56,6 @@ def test_wrong_bytes_of_the_right_size(hub: Path, manifest: bool, name: str, has
     assert before.state("hf").state == "complete"
     (fault,) = compare([before])
     assert (fault.kind, fault.path, fault.name) == ("corrupt", snapshot / name, name)
-    assert fault.detail == f"{name} does not match its {hashed}"
     after = look().state("hf")
     assert (after.state, after.detail, after.faults) == ("damaged", fault.detail, (fault,))
     assert look().location is None

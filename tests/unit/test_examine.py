@@ -1,16 +1,23 @@
-"""Every state that a model can be in, made by hand in each kind of cache, and the sentence that goes with it."""
+"""How one model stands in one cache, in every layout: what is used, and what is said of it."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from caches import (
+    CHECKPOINT,
     COMMIT,
+    FILES,
     GOOD,
     SPEC,
+    WEIGHTS,
     archive,
+    etag,
     flip,
     found_corrupt,
     git_sha1,
@@ -18,13 +25,14 @@ from caches import (
     put,
     safetensors,
     sha256,
-)
+)  # fmt: skip
 
 from backends.base import ModelSpec, RequiredFile
+from backends.catalogue import MLX_WHISPER, POCKETSPHINX, TRANSFORMERS, openai_checkpoint
 from speedtest_tui.core.models.examine import examine
 from speedtest_tui.core.models.status import CacheName, CacheState
+from speedtest_tui.core.models.wanted import wanted
 
-WEIGHTS = "weights.safetensors"
 SIZE = sum(map(len, GOOD.values()))
 BIG = {"config.json": b"{}", WEIGHTS: safetensors(1_000_000)}
 
@@ -46,33 +54,6 @@ def test_complete(home: tuple[CacheName, Path], manifest: bool) -> None:
     assert (weights.name, weights.sha256, weights.git_sha1) == (WEIGHTS, sha256(GOOD[WEIGHTS]), "")
     others: tuple[CacheName, ...] = ("local",) if cache == "hf" else ("hf",)
     assert [examine(SPEC, other).state for other in (*others, "whisper")] == ["missing", "not-applicable"]
-
-
-@pytest.mark.parametrize("manifest", [False, True])
-@pytest.mark.parametrize(
-    ("damage", "kind", "said"),
-    [
-        (lambda p: payload(p).write_bytes(p.read_bytes()[:-5]), "truncated", "weights.safetensors is cut short"),
-        (lambda p: payload(p).write_bytes(p.read_bytes() + b"x"), "truncated", "weights.safetensors is 1 byte longer"),
-        (lambda p: payload(p).write_bytes(b""), "empty", "weights.safetensors is empty"),
-        (lambda p: payload(p).write_bytes(b"version https://git-lfs.github.com/spec/v1\n"), "lfs-pointer", "pointer"),
-        (lambda p: payload(p).write_bytes(bytes(payload(p).stat().st_size)), "corrupt", "does not begin as"),
-        (lambda p: (p.unlink(), p.mkdir()), "unreadable", "weights.safetensors is a folder"),
-    ],
-)
-def test_damaged(home: tuple[CacheName, Path], manifest: bool, damage: object, kind: str, said: str) -> None:
-    cache, folder = home
-    snapshot = put(folder, manifest=manifest)
-    damage(snapshot / WEIGHTS)  # type: ignore[operator]
-    state = examine(SPEC, cache)
-    assert (state.state, kinds(state)) == ("damaged", [kind])
-    assert said in state.detail
-    assert (state.faults[0].path, state.faults[0].name) == (snapshot / WEIGHTS, WEIGHTS)
-
-
-def test_json_of_the_wrong_size_is_noticed_where_there_is_a_manifest(hub: Path) -> None:
-    payload(put(hub, manifest=True) / "config.json").write_bytes(b'{"other": 1}')
-    assert examine(SPEC, "hf").detail == "config.json is 10 bytes longer than it should be"
 
 
 def test_partial_with_a_manifest_counts_bytes_of_bytes(home: tuple[CacheName, Path]) -> None:
@@ -131,42 +112,6 @@ def test_a_snapshot_of_other_files_is_partial(hub: Path) -> None:
     assert examine(SPEC, "hf").state == "partial"
 
 
-def test_a_missing_file_is_named_with_its_other_names(hub: Path) -> None:
-    (put(hub) / WEIGHTS).unlink()
-    assert examine(SPEC, "hf").faults[0].detail == "weights.safetensors or weights.npz is missing"
-
-
-def test_a_file_that_is_only_not_linked(hub: Path) -> None:
-    (put(hub, manifest=True) / WEIGHTS).unlink()
-    state = examine(SPEC, "hf")
-    assert (state.state, state.bytes) == ("partial", SIZE)
-    assert "not linked from the snapshot, though its content is there" in state.faults[0].detail
-
-
-def test_broken_link(home: tuple[CacheName, Path]) -> None:
-    cache, folder = home
-    payload(put(folder) / WEIGHTS).unlink()
-    state = examine(SPEC, cache)
-    assert (state.state, state.detail) == ("broken-link", "weights.safetensors is a broken link")
-
-
-def test_a_broken_link_whose_download_goes_on_is_partial(hub: Path) -> None:
-    blob = payload(put(hub) / WEIGHTS)
-    blob.rename(blob.with_name(f"{blob.name}.incomplete"))
-    assert examine(SPEC, "hf").state == "partial"
-
-
-@pytest.mark.parametrize("manifest", [False, True])
-def test_wrong_layout(home: tuple[CacheName, Path], manifest: bool) -> None:
-    cache, folder = home
-    put(folder, {"config.json": b"{}", "model.safetensors": safetensors()}, manifest=manifest)
-    state = examine(SPEC, cache)
-    assert (state.state, kinds(state)) == ("wrong-layout", ["wrong-layout"])
-    assert state.detail == (
-        "weights.safetensors or weights.npz is missing; there is model.safetensors, which the backend does not read"
-    )
-
-
 def test_weights_that_are_only_not_fetched_yet_are_no_wrong_layout(hub: Path) -> None:
     put(hub, {**GOOD, "model.safetensors": safetensors()}, manifest=True, leave_out=(WEIGHTS,))
     assert examine(SPEC, "hf").state == "partial"
@@ -202,7 +147,7 @@ def test_a_file_whose_hash_was_wrong_is_damaged_until_it_changes(hub: Path) -> N
     assert examine(SPEC, "hf").state == "complete"
     found_corrupt(weights)
     state = examine(SPEC, "hf")
-    assert (state.state, state.detail) == ("damaged", "weights.safetensors does not match its sha256")
+    assert (state.state, state.detail) == ("damaged", "weights.safetensors does not match its checksum")
     flip(weights)
     os.utime(weights, ns=(0, weights.stat().st_mtime_ns + 1))
     assert examine(SPEC, "hf").state == "complete"
@@ -229,3 +174,224 @@ def test_a_repository_of_5000_files(hub: Path) -> None:
     state = examine(SPEC, "hf")
     assert (state.state, state.detail) == ("complete", "optional and not there: extra/0001.txt")
     assert len(state.files) == 2
+
+
+def test_of_several_snapshots_without_a_ref_the_newest_whole_one_is_used(hub: Path) -> None:
+    old, whole, broken = (put(hub, commit=letter * 40, ref=False) for letter in "abc")
+    (broken / WEIGHTS).unlink()
+    for age, snapshot in enumerate((broken, whole, old)):
+        os.utime(snapshot, (1_000_000 - age, 1_000_000 - age))
+    state = examine(SPEC, "hf")
+    assert (state.state, state.path, kinds(state)) == ("complete", whole, ["bad-ref"])
+
+
+def test_a_pinned_revision_asks_no_ref(hub: Path) -> None:
+    pinned = put(hub, commit="a" * 40, ref=False)
+    put(hub)
+    state = examine(replace(SPEC, revision="a" * 40), "hf")
+    assert (state.state, state.path, state.faults) == ("complete", pinned, ())
+    assert examine(replace(SPEC, revision="b" * 40), "hf").state == "partial"
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [b"", b"{", b"[]", b'{"format_version": 7, "files": {}}', b"\xff" * 9, pytest.param(b"[" * 99_999, id="deep")],
+)
+def test_a_manifest_that_cannot_be_read_is_no_manifest(hub: Path, manifest: bytes) -> None:
+    snapshot = put(hub, manifest=True)
+    (snapshot.parents[1] / "trees" / f"{COMMIT}.json").write_bytes(manifest)
+    assert examine(SPEC, "hf").state == "complete"
+
+
+def test_a_cache_or_repository_moved_to_another_disk_and_linked_is_fine(places: Path, hub: Path) -> None:
+    put(places / "disk")
+    hub.mkdir()
+    (hub / "models--org--name").symlink_to(places / "disk" / "models--org--name")
+    assert examine(SPEC, "hf").state == "complete"
+    (hub / "models--org--name").unlink()
+    hub.rmdir()
+    hub.symlink_to(places / "disk")
+    state = examine(SPEC, "hf")
+    assert (state.state, state.path) == ("complete", hub / "models--org--name" / "snapshots" / COMMIT)
+
+
+def test_a_repository_on_a_disk_that_is_unplugged(places: Path, hub: Path) -> None:
+    hub.mkdir()
+    (hub / "models--org--name").symlink_to(places / "unplugged")
+    state = examine(SPEC, "hf")
+    assert (state.state, state.detail) == ("broken-link", "models--org--name is a broken link")
+
+
+def test_payloads_in_the_shared_store(hub: Path) -> None:
+    blob = payload(put(hub) / WEIGHTS)
+    shared = hub / "blobs" / "ab" / ("ab" * 32)
+    shared.parent.mkdir(parents=True)
+    (hub / "blobs" / ".huggingface-shared-blobs").write_text("1\n")
+    blob.rename(shared)
+    blob.symlink_to(os.path.relpath(shared, blob.parent))
+    state = examine(SPEC, "hf")
+    # The hash is the name of the first hop; the store's own names are another kind of hash.
+    assert (state.state, state.files[1].sha256) == ("complete", sha256(GOOD[WEIGHTS]))
+    shared.unlink()
+    assert examine(SPEC, "hf").state == "broken-link"
+
+
+def test_a_payload_in_another_cache_is_fine(places: Path, hub: Path) -> None:
+    here, there = put(hub), put(places / "models")
+    (there / WEIGHTS).unlink()
+    (there / WEIGHTS).symlink_to(here / WEIGHTS)
+    assert examine(SPEC, "local").state == "complete"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_not_missing(hub: Path) -> None:
+    snapshot = put(hub)
+    for folder in (snapshot, snapshot.parents[1]):
+        folder.chmod(0)
+        state = examine(SPEC, "hf")
+        folder.chmod(0o755)
+        assert (state.state, kinds(state)) == ("damaged", ["unreadable"])
+
+
+def test_what_may_not_be_looked_at_is_not_missing(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = put(hub)
+    stat = Path.stat
+
+    def refused(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if path.parent == snapshot:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    state = examine(SPEC, "hf")
+    assert (state.state, state.detail) == ("damaged", "config.json cannot be read: permission denied")
+
+
+@pytest.mark.parametrize("folder", ["org--name", "org/name", "name", "converted/name"])
+def test_plain_folders(places: Path, folder: str) -> None:
+    path = places / "models" / folder
+    path.mkdir(parents=True)
+    for name, data in GOOD.items():
+        (path / name).write_bytes(data)
+    state = examine(SPEC, "local")
+    assert (state.state, state.path, state.repository, state.bytes) == ("complete", path, None, SIZE)
+    (path / WEIGHTS).write_bytes(GOOD[WEIGHTS][:-1])
+    assert (examine(SPEC, "local").state, examine(SPEC, "hf").state) == ("damaged", "missing")
+    (path / WEIGHTS).rename(path / "model.safetensors")
+    # A folder with the owner in its name is this model; one without may be another owner's.
+    assert examine(SPEC, "local").state == ("wrong-layout" if "org" in folder else "missing")
+
+
+def test_hashes_that_huggingface_hub_noted_beside_a_plain_folder(places: Path) -> None:
+    path = places / "models" / "org--name"
+    notes = path / ".cache" / "huggingface" / "download"
+    notes.mkdir(parents=True)
+    for name, data in GOOD.items():
+        (path / name).write_bytes(data)
+        os.utime(path / name, (1_700_000_000, 1_700_000_000))
+        (notes / f"{name}.metadata").write_text(f"{COMMIT}\n{etag(name, data)}\n1700000000.5\n")
+    files = examine(SPEC, "local").files
+    assert [file.git_sha1 or file.sha256 for file in files] == [etag(name, data) for name, data in GOOD.items()]
+    os.utime(path / "config.json", (1_800_000_000, 1_800_000_000))  # edited since: the note is not about this content
+    (notes / f"{WEIGHTS}.metadata").write_text("garbage")
+    assert [file.git_sha1 or file.sha256 for file in examine(SPEC, "local").files] == ["", ""]
+
+
+def test_a_whole_copy_beside_a_damaged_one(places: Path) -> None:
+    (put(places / "models") / WEIGHTS).unlink()
+    whole = put(places / "models" / "hub")
+    assert examine(SPEC, "local").path == whole
+
+
+@pytest.mark.parametrize(("cache", "folder"), [("local", "models"), ("whisper", "home/.cache/whisper")])
+def test_checkpoints(places: Path, cache: CacheName, folder: str) -> None:
+    spec = openai_checkpoint("large")
+    path = places / folder / "large-v3.pt"
+    path.parent.mkdir(parents=True)
+    (path.with_name("base.pt")).write_bytes(CHECKPOINT)
+    assert examine(spec, "hf").state == "not-applicable"
+    assert examine(spec, cache).state == "missing"
+
+    path.with_name("large-v3.pt.incomplete").write_bytes(CHECKPOINT[:100])
+    state = examine(spec, cache)
+    assert (state.state, state.detail, state.path) == ("partial", "0 of 1 files, 100 bytes so far", None)
+
+    path.write_bytes(CHECKPOINT)
+    state = examine(spec, cache)
+    assert (state.state, state.path, state.revision, state.bytes) == ("complete", path, "e5b1a55b89c1", len(CHECKPOINT))
+    assert state.files[0].sha256.startswith("e5b1a55b89c1")
+
+    path.write_bytes(CHECKPOINT[:200])
+    assert examine(spec, cache).state == "damaged"
+    path.write_bytes(b"")
+    assert examine(spec, cache).detail == "large-v3.pt is empty"
+    path.unlink()
+    path.symlink_to("nowhere")
+    assert examine(spec, cache).state == "broken-link"
+    path.unlink()
+    (places / "disk.pt").write_bytes(CHECKPOINT)
+    path.symlink_to(places / "disk.pt")  # the file is the whole model: moving it elsewhere is the user's right
+    assert examine(spec, cache).state == "complete"
+
+
+def test_the_name_large_pt_means_nothing(places: Path) -> None:
+    path = places / "models" / "large.pt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CHECKPOINT)
+    assert examine(openai_checkpoint("large"), "local").state == "missing"
+
+
+def test_bundled_and_absent_models() -> None:
+    for cache in ("hf", "local", "whisper"):
+        state = examine(POCKETSPHINX["nano"], cache)
+        assert (state.state, state.detail) == ("not-applicable", "comes with its library")
+        absent = ModelSpec("embedded", "toy/none", missing_reason="nobody has trained it yet")
+        assert examine(absent, cache).detail == "nobody has trained it yet"
+
+
+def test_the_embedded_model(places: Path, unpacked: Callable[[str], Path]) -> None:
+    spec = MLX_WHISPER["nano"]
+    state = examine(spec, "local")
+    assert (state.state, state.detail) == ("missing", "built in, unpacked on first use")
+    assert examine(spec, "hf").state == "not-applicable"
+    source = unpacked("mlx")
+    folder = places / "models" / "embedded" / source.parent.name / "mlx"
+    shutil.copytree(source, folder)
+    state = examine(spec, "local")
+    assert (state.state, state.path) == ("complete", folder)
+    assert all(file.sha256 for file in state.files)
+    (folder / "config.json").write_bytes(b"{}")
+    assert examine(spec, "local").detail.endswith("unpacked again on the next use")
+    (folder / "manifest.json").write_bytes(b"{")
+    assert examine(spec, "local").state == "damaged"
+    assert examine(ModelSpec("embedded", "nano/unheard-of"), "local").state == "not-applicable"
+
+
+def test_specs_of_others_cannot_reach_outside(places: Path, hub: Path) -> None:
+    put(hub)
+    spec = ModelSpec("hub", "org/name", (RequiredFile(("../../refs/main",)),))
+    assert examine(spec, "hf").state == "damaged"
+    assert examine(ModelSpec("hub", "../org/name", FILES), "hf").state == "not-applicable"
+    assert examine(ModelSpec("hub", "org/name"), "hf").state == "complete"
+
+
+WHISPER_TINY = (
+    ".gitattributes", "README.md", "added_tokens.json", "config.json", "flax_model.msgpack", "generation_config.json",
+    "merges.txt", "model.safetensors", "normalizer.json", "onnx/config.json", "pytorch_model.bin", "sample.flac",
+    "special_tokens_map.json", "tf_model.h5", "tokenizer.json", "vocab.json", "preprocessor_config.json",
+    "coreml.mlpackage/Manifest.json", "../escape.json", "logo.png",
+)  # fmt: skip
+
+
+def test_wanted_of_a_repository_for_many_libraries() -> None:
+    found = wanted(TRANSFORMERS["tiny"], WHISPER_TINY)
+    assert found[:5] == (
+        "config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors",
+    )  # fmt: skip
+    assert found[5:] == ("added_tokens.json", "merges.txt", "normalizer.json", "special_tokens_map.json", "vocab.json")
+
+
+def test_wanted_takes_the_first_accepted_name_only() -> None:
+    assert wanted(SPEC, ["weights.npz", WEIGHTS, "config.json"]) == ("config.json", WEIGHTS)
+    assert wanted(SPEC, ["weights.npz", "config.json"]) == ("config.json", "weights.npz")
+    assert wanted(SPEC, ["model.safetensors"]) == ()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from caches import CHECKPOINT, FILES, GOOD, SPEC, flip, found_corrupt, git_sha1, payload, put, sha256
+from caches import CHECKPOINT, FILES, GOOD, SPEC, WEIGHTS, flip, found_corrupt, git_sha1, payload, put, sha256
 from repairing import planned, reports
 
 from backends.base import ModelSpec, RequiredFile
@@ -23,7 +23,6 @@ from speedtest_tui.core.repair.copying import plan_copy
 from speedtest_tui.core.repair.plan import plan
 from speedtest_tui.core.repair.step import Step, bytes_to_download
 
-WEIGHTS = "weights.safetensors"
 OPENAI = ModelSpec(
     "openai", f"https://host/{sha256(CHECKPOINT)}/tiny.pt", (RequiredFile(("tiny.pt",), sha256(CHECKPOINT)),)
 )
@@ -125,14 +124,6 @@ def test_a_copy_that_is_known_to_be_damaged_is_not_used(hf: Path) -> None:
     assert {step.kind for step in planned(SPEC).chosen if step.cache == "hf"} == {"download"}
 
 
-def test_a_file_whose_blob_is_there_is_linked(hf: Path) -> None:
-    snapshot = put(hf, manifest=True)
-    (snapshot / WEIGHTS).unlink()
-    (step,) = planned(SPEC).chosen
-    assert (step.kind, step.path, step.download_bytes) == ("relink", snapshot / WEIGHTS, 0)
-    assert step.target == snapshot.parents[1] / "blobs" / sha256(GOOD[WEIGHTS])
-
-
 def test_a_link_that_leads_to_where_the_cache_was_is_made_again(hf: Path) -> None:
     snapshot = put(hf, manifest=True)
     link = snapshot / WEIGHTS
@@ -141,15 +132,6 @@ def test_a_link_that_leads_to_where_the_cache_was_is_made_again(hf: Path) -> Non
     link.symlink_to(f"/nowhere/models--org--name/blobs/{name}")
     (step,) = planned(SPEC).chosen
     assert (step.kind, step.target) == ("relink", snapshot.parents[1] / "blobs" / name)
-
-
-def test_a_broken_link_without_its_content_is_fetched(hf: Path) -> None:
-    snapshot = put(hf, manifest=True)
-    payload(snapshot / WEIGHTS).unlink()
-    (step,) = planned(SPEC).chosen
-    assert step.kind == "download"
-    assert step.request is not None
-    assert step.request.again == (WEIGHTS,)
 
 
 def test_weights_under_another_name_are_adopted_where_they_fit(hf: Path) -> None:
@@ -177,17 +159,6 @@ def test_weights_of_another_layout_get_a_note_and_no_step(hf: Path, data: bytes,
     assert "org/plain" in note.advice.todo
 
 
-@pytest.mark.parametrize(
-    "ref", [None, "", "0123456789ab", "../../..", "f" * 40, "0123456789abcdef0123456789abcdef01234567\n"]
-)
-def test_a_bad_ref_gets_the_only_whole_snapshot(hf: Path, ref: str | None) -> None:
-    snapshot = put(hf, manifest=True)
-    main = snapshot.parents[1] / "refs" / "main"
-    main.unlink() if ref is None else main.write_text(ref)
-    (step,) = planned(SPEC).chosen
-    assert (step.kind, step.path, step.text) == ("write-ref", main, snapshot.name)
-
-
 def test_a_half_written_ref_says_which_of_two_snapshots_it_means(hf: Path) -> None:
     put(hf, ref=False)
     shutil.copytree(put(hf, repository="b/c"), hf / "models--org--name" / "snapshots" / ("e" * 40), symlinks=True)
@@ -205,14 +176,6 @@ def test_a_repository_that_no_backend_wants_is_tidied_too(hf: Path) -> None:
     lock.parent.mkdir(parents=True)
     lock.touch()
     assert sorted(kinds(SPEC)) == ["clear-lock", "clear-partial", "write-ref"]
-
-
-def test_foreign_files_are_offered_for_the_trash_and_not_chosen(hf: Path) -> None:
-    (hf / "notes.txt").write_text("mine")
-    found = planned(SPEC)
-    assert found.chosen == ()
-    (step,) = found.offered
-    assert (step.kind, step.path) == ("trash", hf / "notes.txt")
 
 
 def test_a_partial_that_a_download_will_continue_is_kept_until_then(hf: Path) -> None:

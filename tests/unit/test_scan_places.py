@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from caches import CHECKPOINT, GOOD, put, safetensors
+from caches import CHECKPOINT, COMMIT, GOOD, put, safetensors
 
 from speedtest_tui.core.models.inventory import Stored
 from speedtest_tui.core.models.places import Roots, default_roots
@@ -75,7 +75,7 @@ def test_plain_folders_with_something_wrong(local: Path) -> None:
     (local / "lost" / "weights.npz").symlink_to("nothing")
     found = rows()
     assert kinds(found["cut"]) == ["truncated"]
-    assert kinds(found["void"]) == ["empty", "missing-file"]
+    assert kinds(found["void"]) == ["missing-file", "empty"]
     assert kinds(found["lost"]) == ["broken-link"]
     assert kinds(found["org--begun"]) == []
     assert [(part.etag, part.bytes) for part in found["org--begun"].partials] == [("weights.safetensors", 4)]
@@ -195,10 +195,10 @@ def test_links_to_repositories(places: Path, local: Path) -> None:
     found = rows()
     assert {name: (row.cache, kinds(row)) for name, row in found.items()} == {
         "org/name": ("local", []),
-        "org/outside": ("hf", ["escape"]),
+        "org/outside": ("hf", []),
         "org/gone": ("hf", ["broken-link"]),
     }
-    assert found["org/outside"].snapshots == ()
+    assert [snapshot.revision for snapshot in found["org/outside"].snapshots] == [COMMIT]
 
 
 def test_rows_come_one_by_one_and_cancelling_ends_them(places: Path) -> None:

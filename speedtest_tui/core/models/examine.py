@@ -18,7 +18,7 @@ from speedtest_tui.core.models.inventory import Stored
 from speedtest_tui.core.models.layout import EMBEDDED_LIST, is_safe_name, is_safe_part, repository_id, shown
 from speedtest_tui.core.models.places import Place, places, root_around, root_of
 from speedtest_tui.core.models.reading import Root, exists, is_folder, is_link
-from speedtest_tui.core.models.required import HIDING, Shelf, required_files
+from speedtest_tui.core.models.required import Shelf, required_files
 from speedtest_tui.core.models.status import CacheName, CacheState, Fault, FaultKind, FileState, StateName
 from speedtest_tui.core.models.wanted import accepted, is_weights, wanted
 
@@ -35,6 +35,9 @@ WORST_FIRST: tuple[StateName, ...] = ("damaged", "broken-link", "wrong-layout", 
 NOT_APPLICABLE = CacheState("not-applicable")
 MISSING = CacheState("missing")
 ON_FIRST_USE = "built in, unpacked on first use"
+HIDING: tuple[FaultKind, ...] = ("unreadable", "escape", "broken-link")
+"""Faults of a folder that keep what is in it from being seen."""
+
 AGAIN = "unpacked again on the next use"
 
 
@@ -125,6 +128,9 @@ def _snapshot(spec: ModelSpec, row: Stored, root: Root, commit: str, ways: tuple
     partials = repository.largest_of(one for one in row.partials if one.etag not in row.blobs)
     files = {file.name: file for file in snapshot.files} if snapshot else {}
     faults = {fault.path: fault for fault in row.faults}
+    if snapshot is None and folder in faults:
+        hidden = replace(_refused(STATE_OF.get(faults[folder].kind, "damaged"), faults[folder]), revision=commit)
+        return replace(hidden, repository=row.path.absolute())
     shelf = Shelf(root, folder, files, faults, row.manifests.get(commit), partials, blobs=row.blobs)
     # Such a repository has been begun: it has a ref, a snapshot or a partial download, be it of nothing required.
     state = _judged(spec, shelf, there=snapshot is not None, begun=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from speedtest_tui.core.models import remembered
+from speedtest_tui.core.models import remembered, structure
 from speedtest_tui.core.models.status import Fault, FileState, ModelReport
 
 Algorithm = Literal["sha256", "git-sha1"]
@@ -211,5 +211,5 @@ def _faults(due: Iterable[_Due], digests: Mapping[Path, str | OSError]) -> Itera
                 reason = (digest.strerror or str(digest)).lower()
                 yield Fault("unreadable", file.path, f"{file.name} cannot be read: {reason}", file.name, job.size)
             else:
-                kind = "sha256" if file.sha256 else "git sha1"
-                yield Fault("corrupt", file.path, f"{file.name} does not match its {kind}", file.name, job.size)
+                kind, detail = structure.mismatch(file.name)
+                yield Fault(kind, file.path, detail, file.name, job.size)

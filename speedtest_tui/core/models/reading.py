@@ -211,7 +211,7 @@ def fault_in(file: StoredFile, root: Root, expected: int | None, *, whole: bool)
     if expected is not None and there != expected and (problem is None or problem[0] not in CLEARER):
         problem = "truncated", wrong_size(name, there, expected)
     if problem is None and there in root.suspects and remembered.verdict(Path(file.place)) == "corrupt":
-        problem = "corrupt", f"{name} does not match its checksum"
+        problem = structure.mismatch(name)
     return Fault(problem[0], file.path, problem[1], file.name, there) if problem else None
 
 

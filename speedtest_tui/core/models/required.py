@@ -12,11 +12,8 @@ from speedtest_tui.core.models.inventory import Partial, StoredFile
 from speedtest_tui.core.models.layout import digest_of, shown
 from speedtest_tui.core.models.manifest import Manifest
 from speedtest_tui.core.models.reading import Root
-from speedtest_tui.core.models.status import Fault, FaultKind, FileState
+from speedtest_tui.core.models.status import Fault, FileState
 from speedtest_tui.core.models.wanted import accepted, is_weights
-
-HIDING: tuple[FaultKind, ...] = ("unreadable", "escape", "broken-link")
-"""Faults of a folder that keep what is in it from being seen."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def _absent(file: RequiredFile, state: FileState, shelf: Shelf) -> FileState:
     etag = state.sha256 or state.git_sha1
     if partial := shelf.partials.get(etag):
         return _unfinished(state, partial)
-    if fault := shelf.faults.get(state.path) or _hidden_by(state.path, shelf):
+    if fault := shelf.faults.get(state.path):
         return replace(state, fault=fault)
     # A folder in its place, or one that does not let us ask.
     problem = structure.problem(state.path, shown(state.name))
@@ -109,12 +106,6 @@ def _absent(file: RequiredFile, state: FileState, shelf: Shelf) -> FileState:
         return replace(state, bytes=size, fault=Fault("missing-file", state.path, detail, state.name))
     names = state.name if known else " or ".join(file.names)
     return replace(state, fault=Fault("missing-file", state.path, f"{names} is missing", state.name))
-
-
-def _hidden_by(path: Path, shelf: Shelf) -> Fault | None:
-    """The fault of a folder above a file that keeps it from being seen."""
-    faults = (shelf.faults.get(folder) for folder in path.parents)
-    return next((fault for fault in faults if fault and fault.kind in HIDING), None)
 
 
 def _unfinished(state: FileState, partial: Partial) -> FileState:

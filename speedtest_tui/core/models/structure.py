@@ -36,6 +36,11 @@ SETTLED_S = 2.0
 Problem = tuple[FaultKind, str]
 
 
+def mismatch(name: str) -> Problem:
+    """What is said of a file that has not the hash that it should have."""
+    return "corrupt", f"{name} does not match its checksum"
+
+
 class Flaw(Exception):
     """What is wrong with a file: the kind, and a sentence."""
 

@@ -46,6 +46,7 @@ def plan(
     steps = _united(steps)
     notes += _missing(reports)
     planned = {file.path for model in broken for file in model.state.files if file.fault}
+    planned.update(path for step in steps for path in step.replaces)
     linked = {step.path for step in steps if step.kind in ("relink", "adopt")}
     for row in stored:
         specs = tuple({model.spec: None for model in _all(reports) if model.spec.source == row.name})

@@ -138,8 +138,10 @@ def _write_ref(row: Row, fault: Fault) -> Step | Note | None:
 
 
 def _begun(ref: Path) -> str:
+    """What a ref that names no commit began with, as far as it can be read."""
     try:
-        return ref.read_text(errors="replace")[:100].strip()
+        # Opening a pipe would wait for ever.
+        return ref.read_text(errors="replace")[:100].strip() if ref.is_file() else ""
     except OSError:
         return ""
 

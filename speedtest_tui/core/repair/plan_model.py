@@ -109,12 +109,14 @@ def _unpack(model: BrokenModel) -> Step:
 
 
 def _whole(model: BrokenModel) -> Plan:
-    """For a model that cannot be looked into: the folder is a link to nowhere, or may not be read."""
-    fault, spec, root = model.state.faults[0], model.spec, root_of(model.cache)
-    if fault.kind != "broken-link":
+    """For a model that cannot be looked into: a folder is a link to nowhere or elsewhere, or may not be read."""
+    fault, spec, root = model.state.faults[0], model.spec, model.root
+    if fault.kind not in ("broken-link", "escape"):
         return model.note(f"{model.name}: {fault.detail}", f"make it readable: chmod u+rwX '{fault.path}'")
     request = Request(spec, model.cache, root)
-    step = Step("download", fault.path, root, model.cache, spec.source, manner="again in place of a broken link")
+    step = Step(
+        "download", fault.path, root, model.cache, spec.source, manner="again in place of a link that leads astray"
+    )
     return Plan((replace(step, replaces=(fault.path,), download_bytes=None, request=request),))
 
 
