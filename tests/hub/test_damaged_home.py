@@ -61,7 +61,7 @@ def test_every_fault_is_named(story: Story) -> None:
 
 def test_only_a_hash_tells_of_a_flipped_byte(story: Story) -> None:
     state = models(story.before)["mlx-whisper", "tiny"]["caches"]["hf"]
-    assert state["state"] == "damaged" and "sha256" in state["detail"]
+    assert state["state"] == "damaged" and "checksum" in state["detail"]
 
 
 def test_faults_outside_the_catalogue_are_named(story: Story) -> None:

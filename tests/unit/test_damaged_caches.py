@@ -16,9 +16,9 @@ from caches import COMMIT, GOOD, SPEC, WEIGHTS, etag, flip, found_corrupt, paylo
 from repairing import planned, reports
 
 from backends.base import ModelSpec
-from speedtest_tui.core.models.problems import of_caches, of_report
 from speedtest_tui.core.models.scan import scan, use
 from speedtest_tui.core.models.status import CacheName, StateName
+from speedtest_tui.core.models.wording import of_caches, of_report
 
 Damage = Callable[[Path], object]
 """Told the snapshot."""
