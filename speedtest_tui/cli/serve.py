@@ -1,4 +1,4 @@
-"""`speedtest-tui serve`: the dashboard in a browser. Loopback only, unless told otherwise."""
+"""`speedtest-tui serve`: the dashboard in a browser. Loopback only, unless a host is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""textual-serve's server, made safe to leave open on a desk: no other site gets in, nothing is fetched from outside,
+"""textual-serve's server, made safe to leave open on a desk: no other site gets in, nothing is loaded from outside,
 and nothing is left behind. Needs the extra `web`; imported by `serve` alone.
 """
 
@@ -20,7 +20,7 @@ from textual_serve.server import Server
 END_S = 5.0
 """How long dashboards may take to leave in order, a cancelled race be kept; then they are killed."""
 
-# textual-serve's page asks a font service for the font that lies in its own package, has no icon, and would have people
+# textual-serve's page asks a font service for the font that is in its own package, has no icon, and would have people
 # click on the terminal before it takes keys.
 OUTSIDE_FONT = re.compile(r"<link[^>]*fonts\.googleapis[^>]*>")
 INSTEAD = """\

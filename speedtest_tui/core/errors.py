@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one line that names the thing and says what to do next."""
+"""Errors that a user can correct: one line that names the thing and says what to do next."""
 
 from __future__ import annotations
 

@@ -117,7 +117,8 @@ def test_no_models_outside_our_folders(demo_race: Done, demo_home: Path) -> None
     assert not (demo_home / ".cache" / "whisper").exists()
 
 
-def test_version() -> None:
-    command = [str(Path(sys.executable).with_name("speedtest-tui")), "--version"]
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(option: str) -> None:
+    command = [str(Path(sys.executable).with_name("speedtest-tui")), option]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"speedtest-tui {__version__}\n", "")
