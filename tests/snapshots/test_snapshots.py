@@ -54,7 +54,7 @@ def test_caches(snap_compare: Any, still_app: MakeApp, size: tuple[int, int], mo
 
     async def prepare(pilot: Pilot[None]) -> None:
         worker: Any = pilot.app.dashboard.worker  # type: ignore[attr-defined]
-        worker.stock = cache_states.STOCK
+        worker.overview = cache_states.OVERVIEW
         await pilot.pause()
         await pilot.press("c")
         await pilot.pause()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from backends.base import (
     Availability,
+    BackendError,
     DeviceMemory,
     Engine,
     Loaded,
@@ -151,3 +153,15 @@ class Reader(Well):
         digest = hashlib.sha256(samples.astype("<f4").tobytes()).hexdigest()
         offline = os.environ.get("HF_HUB_OFFLINE")
         return Transcription(f"{samples.dtype} {samples.flags.writeable} {options.language} {offline} {digest}")
+
+
+class Configured(Well):
+    """Loads only where it is set to a beam of three."""
+
+    def check_options(self, chosen: Sequence[tuple[str, str]]) -> None:
+        return
+
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        if dict(options.chosen) != {"beam": "3"}:
+            raise BackendError(f"set to {options.chosen}", "set it to a beam of three")
+        return super().load(spec, location, options)

@@ -83,7 +83,7 @@ USES = (
     CacheUse("local", LOCAL, True, 3_100_000_000, 212_000_000_000, 4),
     CacheUse("whisper", WHISPER, False, 0, 212_000_000_000, 0),
 )
-STOCK = CacheOverview(STORED, USES, (*SMALL, *NANO, *DAMAGED), Plan(STEPS, (NOTE,)), (), done=True)
+OVERVIEW = CacheOverview(STORED, USES, (*SMALL, *NANO, *DAMAGED), Plan(STEPS, (NOTE,)), (), done=True)
 CLEAN = CacheOverview(STORED[:2], USES, SMALL, Plan(), (), done=True)
 
 LINKED = JobRow("adopt", "whisper-base-mlx: link weights.safetensors to model.safetensors", "done")

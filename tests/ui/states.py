@@ -28,6 +28,7 @@ from speedtest_tui.core.race.verdict import judge, rank, verdict
 from speedtest_tui.core.sessions.document import Document, build
 from speedtest_tui.ui.workers.messages import (
     BackendsKnown,
+    CachesInspected,
     ClipReady,
     Copied,
     JobChanged,
@@ -35,7 +36,6 @@ from speedtest_tui.ui.workers.messages import (
     ModelsKnown,
     RaceChanged,
     RaceEnded,
-    StockTaken,
 )
 from speedtest_tui.ui.workers.settings import Request
 
@@ -230,7 +230,7 @@ class StillWorker:
         self.jobs: list[Any] = []
         self.racing = self.busy = False
         self.view: JobView | None = None
-        self.stock = CacheOverview(done=True)
+        self.overview = CacheOverview(done=True)
         self.microphone = StillMicrophone(self.asked)
 
     def attach(self, post: Callable[[Message], object]) -> None:
@@ -249,7 +249,7 @@ class StillWorker:
     def inspect(self, entries: Sequence[BackendEntry]) -> None:
         self.asked.append("inspect")
         for post in self._listeners:
-            post(StockTaken(self.stock))
+            post(CachesInspected(self.overview))
 
     def read_checkpoint(self, path: Path, post: object) -> None:
         self.read.append(("checkpoint", path))
@@ -272,7 +272,7 @@ class StillWorker:
         self.asked.append(f"load {audio}")
         self.post(ClipReady(clip_view()))
 
-    def look_up(self, entries: Sequence[BackendEntry], size: str, options: object = ()) -> None:
+    def look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
         self.asked.append(f"look_up {size}")
         self.post(ModelsKnown(size, MODELS.get(size, NANO)))
 

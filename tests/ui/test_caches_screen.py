@@ -48,17 +48,17 @@ class Opened:
         table = self.screen.query_one(name, CacheTable)
         return [[str(cell).strip() for cell in table.get_row_at(at)] for at in range(table.row_count)]
 
-    async def take(self, stock: CacheOverview) -> None:
+    async def take(self, overview: CacheOverview) -> None:
         """Let the worker report another inspection."""
-        self.worker.stock = stock
+        self.worker.overview = overview
         self.worker.inspect(())
         await self.pilot.pause()
 
 
-async def opened(app: SpeedtestApp, pilot: Pilot[None], stock: CacheOverview = cache_states.STOCK) -> Opened:
+async def opened(app: SpeedtestApp, pilot: Pilot[None], overview: CacheOverview = cache_states.OVERVIEW) -> Opened:
     await pilot.pause()
     one = Opened(app, pilot)
-    one.worker.stock = stock
+    one.worker.overview = overview
     await pilot.press("c")
     await pilot.pause()
     await pilot.pause()
@@ -106,7 +106,7 @@ async def test_a_new_look_keeps_cursor_and_selection(still_app: MakeApp) -> None
         table = one.screen.query_one("#caches-problems", CacheTable)
         here = table.here
         plan = Plan(cache_states.STEPS[1:], (cache_states.NOTE,))  # the first one has been mended
-        await one.take(CacheOverview(reports=cache_states.STOCK.reports, plan=plan, done=True))
+        await one.take(CacheOverview(reports=cache_states.OVERVIEW.reports, plan=plan, done=True))
         await pilot.pause()
         assert table.here == here
         assert [row[0] for row in one.rows()] == ["[x]", "[ ]", "[ ]", ""]

@@ -13,7 +13,7 @@ from speedtest_tui.core.models.duplicates import duplicates
 from speedtest_tui.core.models.inspect import inspect_models
 from speedtest_tui.core.models.inventory import CacheUse, Duplicate, Stored
 from speedtest_tui.core.models.scan import scan, use
-from speedtest_tui.core.models.sizes import candidates
+from speedtest_tui.core.models.sizes import Option, candidates
 from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.repair.plan import plan
 from speedtest_tui.core.repair.step import Plan
@@ -41,9 +41,12 @@ class CacheOverview:
 
 
 def inspect_caches(
-    entries: Sequence[BackendEntry], cancelled: threading.Event, sizes: Sequence[str] = SIZES
+    entries: Sequence[BackendEntry], cancelled: threading.Event, options: Sequence[Option] = ()
 ) -> Iterator[CacheOverview]:
-    """Inspect all caches and models; yields every BATCH_S and at the end. No network, no hashing, no loading."""
+    """Inspect all caches, and the models of all sizes; yields every BATCH_S and at the end. Loads and hashes nothing.
+
+    options: what single backends are set to
+    """
     stored: list[Stored] = []
     shown = time.monotonic()
     for row in scan(cancelled=cancelled):
@@ -53,7 +56,7 @@ def inspect_caches(
             shown = time.monotonic()
     overview = CacheOverview(tuple(stored), use(stored))
     yield overview
-    asked = [one for entry in entries for size in sizes for one in candidates((entry,), size)]
+    asked = [one for entry in entries for size in SIZES for one in candidates((entry,), size, options)]
     reports: list[ModelReport] = []
     for report in inspect_models(asked, cancelled):
         reports.append(report)

@@ -34,7 +34,7 @@ from speedtest_tui.ui.widgets.cache_table import (
 from speedtest_tui.ui.widgets.job_pane import JobPane
 from speedtest_tui.ui.widgets.key_line import KeyLine
 from speedtest_tui.ui.widgets.line_text import column, fit, fit_path, printable
-from speedtest_tui.ui.workers.messages import JobChanged, StockTaken, TaskFailed
+from speedtest_tui.ui.workers.messages import CachesInspected, JobChanged, TaskFailed
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry
@@ -75,7 +75,7 @@ class CachesScreen(Once, ModelActions):
         self.models: tuple[ModelReport, ...] = ()
         self.worker = worker
         self._racing = racing
-        self._stock = CacheOverview()
+        self._overview = CacheOverview()
         self._lines: tuple[ProblemLine, ...] = ()
         self._things: tuple[StoredLine, ...] = ()
         self._chosen: dict[str, bool] = {}
@@ -105,7 +105,7 @@ class CachesScreen(Once, ModelActions):
     @property
     def looked(self) -> bool:
         """Whether a whole look at the caches is on the screen."""
-        return self._stock.done
+        return self._overview.done
 
     @property
     def under_way(self) -> bool:
@@ -113,14 +113,14 @@ class CachesScreen(Once, ModelActions):
 
     # What the background reports.
 
-    @on(StockTaken)
-    def _stock_taken(self, message: StockTaken) -> None:
-        stock = message.stock
-        if not stock.done and self._stock.done:
+    @on(CachesInspected)
+    def _caches_inspected(self, message: CachesInspected) -> None:
+        overview = message.overview
+        if not overview.done and self._overview.done:
             return  # looked at again: what is shown stays until the new look is whole
-        self._stock, self._trash_bytes = stock, message.trash_bytes
-        self.models = stock.reports
-        self._lines, self._things = problem_lines(stock), stored_lines(stock)
+        self._overview, self._trash_bytes = overview, message.trash_bytes
+        self.models = overview.reports
+        self._lines, self._things = problem_lines(overview), stored_lines(overview)
         for line in self._lines:
             if line.step is not None:
                 self._chosen.setdefault(line.key, not line.step.optional)
@@ -169,7 +169,7 @@ class CachesScreen(Once, ModelActions):
             self._stored.show_stored(self._things)
 
     def _show_use(self) -> None:
-        lines = use_lines(self._stock.uses, self._trash_bytes)
+        lines = use_lines(self._overview.uses, self._trash_bytes)
         width = self.size.width
         shown = [
             f"{column(name, 8)} {column(size, 9, right=True)}  {column(free, 13)} {printable(place)}"
@@ -178,7 +178,7 @@ class CachesScreen(Once, ModelActions):
             for name, size, free, place in lines
         ]
         self.query_one("#caches-use", Static).update(Content("\n".join(shown) or "looking at the caches"))
-        text = Content.assemble((" Caches", "bold"), "   ", summary(self._stock, self._lines))
+        text = Content.assemble((" Caches", "bold"), "   ", summary(self._overview, self._lines))
         self.query_one("#caches-status", Static).update(text)
 
     @on(DataTable.RowHighlighted)
@@ -193,7 +193,7 @@ class CachesScreen(Once, ModelActions):
             line = next((line for line in self._things if line.key == here), None)
             return self._fitted((short(Path(line.key)), *line.faults[:4])) if line else ""
         if not self._lines:
-            return NOTHING if self._stock.done else ""
+            return NOTHING if self._overview.done else ""
         problem = self._here
         return self._fitted(problem.details) if problem else ""
 
@@ -221,7 +221,7 @@ class CachesScreen(Once, ModelActions):
     @property
     def _steps(self) -> tuple[Step, ...]:
         """The selected steps, in the order of the plan."""
-        steps = self._stock.plan.steps
+        steps = self._overview.plan.steps
         return tuple(step for step in steps if self._chosen.get(key_of(step), False))
 
     def action_select(self) -> None:
@@ -249,8 +249,8 @@ class CachesScreen(Once, ModelActions):
         if not self._refused() and self._steps:
             from speedtest_tui.core.jobs.repair import Repair
 
-            declined = [step for step in self._stock.plan.steps if step not in self._steps]
-            self.worker.run(Repair(self._steps, self._stock.reports, self.entries, declined=declined))
+            declined = [step for step in self._overview.plan.steps if step not in self._steps]
+            self.worker.run(Repair(self._steps, self._overview.reports, self.entries, declined=declined))
 
     def action_undo(self) -> None:
         """Put back what the last repair replaced."""
@@ -264,7 +264,7 @@ class CachesScreen(Once, ModelActions):
         if not self._refused():
             from speedtest_tui.core.jobs.checksum import Checksum
 
-            self.worker.run(Checksum(self._stock.reports))
+            self.worker.run(Checksum(self._overview.reports))
 
     def action_trash(self) -> None:
         """Say what is in the trash, and offer to empty it."""

@@ -102,6 +102,7 @@ class DashboardScreen(DashboardSound):
         self.plan = request.plan
         self.entries: tuple[BackendEntry, ...] = request.plan.backends
         self.worker = make_worker(self.post_message)
+        self.worker.options = request.options
         self.memory = SettingsStore(request.reading, lambda what: self.post_message(TaskFailed(what)))
         self.models: tuple[ModelReport, ...] = ()
         self.all_backends = request.open_backends
@@ -202,7 +203,7 @@ class DashboardScreen(DashboardSound):
         self.query_one(ModelsPane).show_job(message.view)
         self.query_one(StatusLine).show_job(message.view)
         if message.view.over:
-            self.worker.look_up(self.entries, self.plan.size, self.request.options)
+            self.worker.look_up(self.entries, self.plan.size)
             if self.app.screen is self:
                 view = message.view
                 self.notify(
@@ -272,7 +273,7 @@ class DashboardScreen(DashboardSound):
         wanted = (self.entries, self.plan.size)
         if wanted != self._looked_up:
             self._looked_up = wanted
-            self.worker.look_up(*wanted, self.request.options)
+            self.worker.look_up(*wanted)
         self.refresh_bindings()
 
     def _rows_differ(self, snapshot: RaceSnapshot) -> bool:

@@ -184,18 +184,21 @@ def key_of(step: Step) -> str:
     return f"{step.kind} {step.path} {step.target or ''}"
 
 
-def problem_lines(stock: CacheOverview) -> tuple[ProblemLine, ...]:
+def problem_lines(overview: CacheOverview) -> tuple[ProblemLine, ...]:
     """All problems, those that are mended by themselves first, then what is offered, then what nothing mends.
 
     That a model is nowhere at all is no problem: `d` offers those.
     """
-    plan = stock.plan
+    plan = overview.plan
     steps = [*plan.chosen, *plan.offered]
-    return (*(_of_step(step, stock) for step in steps), *(_of_note(note, stock) for note in plan.notes if note.cache))
+    return (
+        *(_of_step(step, overview) for step in steps),
+        *(_of_note(note, overview) for note in plan.notes if note.cache),
+    )
 
 
-def _of_step(step: Step, stock: CacheOverview) -> ProblemLine:
-    state = _state(stock, step.model, step.cache)
+def _of_step(step: Step, overview: CacheOverview) -> ProblemLine:
+    state = _state(overview, step.model, step.cache)
     if state is not None and state.state not in ("complete", "missing", "not-applicable"):
         glyph, word, mood = LOOKS[state.state]
         why = state.detail
@@ -208,8 +211,8 @@ def _of_step(step: Step, stock: CacheOverview) -> ProblemLine:
     return ProblemLine(key_of(step), glyph, word, mood, name, CACHE_NAMES[step.cache], step.does, details, step)
 
 
-def _of_note(note: Note, stock: CacheOverview) -> ProblemLine:
-    state = _state(stock, note.model, note.cache) if note.cache else None
+def _of_note(note: Note, overview: CacheOverview) -> ProblemLine:
+    state = _state(overview, note.model, note.cache) if note.cache else None
     glyph, word, mood = LOOKS[state.state] if state else Look("✗", "note", "needs-you")
     cache = CACHE_NAMES[note.cache] if note.cache else ""
     key = f"note {note.model} {note.cache} {note.advice.what}"
@@ -217,8 +220,8 @@ def _of_note(note: Note, stock: CacheOverview) -> ProblemLine:
     return ProblemLine(key, glyph, word, mood, name, cache, note.advice.todo, (note.advice.what, note.advice.todo))
 
 
-def _state(stock: CacheOverview, model: str, cache: CacheName | None) -> CacheState | None:
-    for report in stock.reports:
+def _state(overview: CacheOverview, model: str, cache: CacheName | None) -> CacheState | None:
+    for report in overview.reports:
         for one in (report, report.fallback):
             if one is not None and one.spec is not None and one.spec.source == model and cache is not None:
                 return one.state(cache)
@@ -239,9 +242,9 @@ class StoredLine:
     faults: tuple[str, ...]
 
 
-def stored_lines(stock: CacheOverview) -> tuple[StoredLine, ...]:
+def stored_lines(overview: CacheOverview) -> tuple[StoredLine, ...]:
     """Everything in the caches, the largest first."""
-    return tuple(_stored(row) for row in sorted(stock.stored, key=lambda row: -row.bytes))
+    return tuple(_stored(row) for row in sorted(overview.stored, key=lambda row: -row.bytes))
 
 
 def _stored(row: Stored) -> StoredLine:
@@ -267,13 +270,13 @@ def use_lines(uses: tuple[CacheUse, ...], trash_bytes: int) -> list[tuple[str, s
     return lines
 
 
-def summary(stock: CacheOverview, lines: tuple[ProblemLine, ...]) -> str:
+def summary(overview: CacheOverview, lines: tuple[ProblemLine, ...]) -> str:
     """ "4 problems · 3.4 GB to download · 1.9 GB to gain"."""
-    if not stock.done:
-        return f"▶ looking, {len(stock.stored):,} found"
+    if not overview.done:
+        return f"▶ looking, {len(overview.stored):,} found"
     problems = sum(line.step is None or not line.step.optional for line in lines)
-    fetch = sum(step.download_bytes or 0 for step in stock.plan.chosen)
-    gain = sum(duplicate.reclaimable for duplicate in stock.duplicates)
+    fetch = sum(step.download_bytes or 0 for step in overview.plan.chosen)
+    gain = sum(duplicate.reclaimable for duplicate in overview.duplicates)
     parts = [f"{problems} problem{'' if problems == 1 else 's'}" if problems else "✓ no problems"]
     parts += [f"{amount(fetch)} to download"] if fetch else []
     parts += [f"{amount(gain)} twice"] if gain else []

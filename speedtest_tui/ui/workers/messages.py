@@ -151,10 +151,10 @@ class TaskFailed(Message):
 
 
 @dataclass
-class StockTaken(Message):
+class CachesInspected(Message):
     """The caches have been looked at, as far as that has come. `trash_bytes` lie in the trash."""
 
-    stock: CacheOverview
+    overview: CacheOverview
     trash_bytes: int = 0
 
 

@@ -18,6 +18,7 @@ from backends.base import Advice
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.ui.workers.messages import (
     BackendsKnown,
+    CachesInspected,
     CheckpointRead,
     ClipReady,
     ClipRefused,
@@ -27,7 +28,6 @@ from speedtest_tui.ui.workers.messages import (
     ModelsKnown,
     RaceChanged,
     RaceEnded,
-    StockTaken,
     TargetRead,
     TaskFailed,
 )
@@ -70,12 +70,15 @@ class Worker:
     """Background work for the dashboard, which gets every message; other screens attach to hear of jobs and caches.
 
     One race and one job at a time: a second one is not started.
+
+    options: what single backends are set to, whenever a model of theirs is loaded
     """
 
     def __init__(self, post: Post) -> None:
         self._post = post
         self._listeners: list[Post] = [post]
         self.microphone = Microphone(post)
+        self.options: Sequence[Option] = ()
         self._race: Race | None = None
         self._starting: threading.Thread | None = None
         self._job: Job[Any] | None = None
@@ -189,20 +192,20 @@ class Worker:
 
         with short_switch_interval():
             held = sum(entry.bytes for entry in trash.entries())
-            for stock in inspect_caches(default_backends(entries), cancelled):
+            for overview in inspect_caches(default_backends(entries), cancelled, options=self.options):
                 if not cancelled.is_set():
-                    self._tell(lambda stock=stock: StockTaken(stock, held))  # type: ignore[misc]
+                    self._tell(lambda overview=overview: CachesInspected(overview, held))  # type: ignore[misc]
 
-    def look_up(self, entries: Sequence[BackendEntry], size: str, options: Sequence[Option] = ()) -> None:
+    def look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
         """Find out where each backend's model of a size lies."""
-        self._in_background("models", lambda: self._look_up(entries, size, options))
+        self._in_background("models", lambda: self._look_up(entries, size))
 
-    def _look_up(self, entries: Sequence[BackendEntry], size: str, options: Sequence[Option]) -> None:
+    def _look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
         from backends.registry import default_backends
         from speedtest_tui.core.models.inspect import inspect_models
         from speedtest_tui.core.models.sizes import candidates, converted_models
 
-        asked = candidates(default_backends(entries), size, options)
+        asked = candidates(default_backends(entries), size, self.options)
         self._post(ModelsKnown(size, tuple(inspect_models(asked, self._closed)), converted_models()))
 
     def look_around(self) -> None:
