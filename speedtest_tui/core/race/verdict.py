@@ -56,7 +56,8 @@ def verdict(rows: Sequence[Row]) -> Verdict:
         return Verdict(sentence="no backend finished: nothing to compare")
     first = order[0]
     if len(order) == 1:
-        return Verdict(first.backend, False, f"{first.backend} is the only one that finished")
+        how = "took part" if len(rows) == 1 else "finished"
+        return Verdict(first.backend, False, f"only {first.backend} {how}: nothing to compare")
     second = order[1]
     weights = _weights_remark(first, second)
     if second.slower is None:
@@ -65,11 +66,11 @@ def verdict(rows: Sequence[Row]) -> Verdict:
         sentence = f"{first.backend} took {ratio:.2g}× less time than {second.backend}, in one run each: no interval"
         return Verdict(first.backend, False, f"{sentence}; {weights}")
     low, high = second.slower.low, second.slower.high
-    spread = f"{second.slower.value:.2f}× ({low:.2f} to {high:.2f})"
     if low > 1:
+        spread = f"{second.slower.value:.2f}× ({low:.2f} to {high:.2f})"
         return Verdict(first.backend, True, f"{first.backend} is {spread} faster than {second.backend}; {weights}")
-    sentence = f"{first.backend} and {second.backend} cannot be told apart: {spread}"
-    return Verdict(first.backend, False, f"{sentence}; {weights}")
+    spread = f"ratio {second.slower.value:.2f}, 95 % interval {low:.2f}–{high:.2f}: includes 1"
+    return Verdict(first.backend, False, f"{first.backend} and {second.backend} are tied ({spread}); {weights}")
 
 
 def _weights_remark(first: Row, second: Row) -> str:
@@ -80,7 +81,7 @@ def _weights_remark(first: Row, second: Row) -> str:
     if embedded == {"nano"} and first.spec and second.spec and first.spec.kind == second.spec.kind:
         return "same weights (nano: this ranks overhead, not quality)"
     mine, theirs = weights_of(first), weights_of(second)
-    return f"same weights ({mine})" if mine == theirs else f"different weights ({mine}; {theirs})"
+    return f"same weights ({mine})" if mine == theirs else f"not the same model: {mine} vs {theirs}"
 
 
 def weights_of(row: Row) -> str:
