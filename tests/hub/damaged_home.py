@@ -161,7 +161,7 @@ def _others(b: Builder) -> None:
     damage.folder_for_file(made.blob("model.safetensors"))
     b.note("parakeet-mlx", "tiny", "damaged")
     plain_folder(b.local / "mlx-community--whisper-base-mlx", b.kit.wrong_layout())
-    # An equal file elsewhere: a broken link is mended from it, without a network.
+    # An equal file elsewhere: a broken link is repaired from it, without a network.
     good = b.kit.mlx()
     hub_cache(b.hf, "org/twin", good)
     made = hub_cache(b.hf, "mlx-community/whisper-medium-mlx", good)

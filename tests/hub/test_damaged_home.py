@@ -76,7 +76,7 @@ def test_the_plan_says_what_it_costs(story: Story) -> None:
     assert sum(step["download_bytes"] or 0 for step in plan) > 50_000_000
 
 
-def test_everything_that_can_be_mended_is_complete_afterwards(story: Story) -> None:
+def test_everything_that_can_be_repaired_is_complete_afterwards(story: Story) -> None:
     assert story.applied.returncode == 0, story.applied.stderr
     found = models(story.after)
     for damaged in story.home.damaged:
@@ -97,7 +97,7 @@ def test_nothing_is_lost(story: Story) -> None:
     assert (story.home.folder / "outside").read_bytes() == b"nobody's business"
 
 
-def test_what_was_mended_loads(story: Story) -> None:
+def test_what_was_repaired_loads(story: Story) -> None:
     for backend, size in (("mlx-whisper", "small"), ("parakeet-mlx", "tiny"), ("transformers", "tiny")):
         done = story.run("check-models", "--size", size, "--backends", backend, "--verify", "--json")
         assert done.returncode == 0, done.stdout

@@ -91,7 +91,7 @@ def test_the_list_is_the_real_clients(hub: HubServer, here: None, online: dict[s
     assert names(tmp_path / "ours") == names(tmp_path / "theirs")
 
 
-def test_a_second_download_asks_and_fetches_nothing(hub: HubServer, here: None, tmp_path: Path) -> None:
+def test_a_second_download_asks_and_downloads_nothing(hub: HubServer, here: None, tmp_path: Path) -> None:
     commit = add_model(hub, DATA)
     fetch(request(tmp_path))
     hub.forget()
@@ -100,7 +100,7 @@ def test_a_second_download_asks_and_fetches_nothing(hub: HubServer, here: None, 
     assert hub.bytes_sent("weights.safetensors") == hub.bytes_sent("config.json") == 0
 
 
-def test_only_what_is_missing_is_fetched(hub: HubServer, here: None, tmp_path: Path) -> None:
+def test_only_what_is_missing_is_downloaded(hub: HubServer, here: None, tmp_path: Path) -> None:
     commit = add_model(hub, DATA)
     fetch(request(tmp_path))
     (folder(tmp_path) / "blobs" / Content(CONFIG).etag).unlink()

@@ -38,7 +38,7 @@ def add_transformers(hub: HubServer) -> None:
                  lfs={"model.safetensors", "flax_model.msgpack"})  # fmt: skip
 
 
-def test_a_model_is_fetched_and_then_is_complete(
+def test_a_model_is_downloaded_and_then_is_complete(
     hub: HubServer, online: dict[str, str], places: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add_transformers(hub)
@@ -114,7 +114,7 @@ def test_what_comes_with_the_program_needs_no_download(
     assert capsys.readouterr().out.count("nothing to download") == 2
 
 
-def test_ctrl_c_keeps_what_was_fetched(
+def test_ctrl_c_keeps_what_was_downloaded(
     hub: HubServer, online: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_transformers(hub)

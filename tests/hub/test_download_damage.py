@@ -1,4 +1,4 @@
-"""Files that are to be fetched again are really replaced, in the shared store too, and kept in the trash."""
+"""Files that are to be downloaded again are really replaced, in the shared store too, and kept in the trash."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_damaged_file_is_replaced_and_kept_in_the_trash(hub: HubServer, here: 
     assert [path.read_bytes() for path in (tmp_path / "trash").iterdir()] == [damaged]
 
 
-def test_what_was_mended_meanwhile_is_not_fetched_again(hub: HubServer, here: None, tmp_path: Path) -> None:
+def test_what_was_repaired_meanwhile_is_not_downloaded_again(hub: HubServer, here: None, tmp_path: Path) -> None:
     add_model(hub, DATA)
     fetch(request(tmp_path))
     hub.forget()
@@ -71,7 +71,7 @@ def test_a_damaged_payload_of_the_shared_store_is_replaced_there_too(
     assert not payload.stat().st_mode & 0o222
     kept = [path for path in (tmp_path / "trash").iterdir() if not path.is_symlink()]
     assert [path.read_bytes() for path in kept] == [damage]
-    # A fresh client that is to have the file in another repository is given the mended payload.
+    # A fresh client that is to have the file in another repository is given the repaired payload.
     offline = {**online, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(root)}
     found = clients.run(offline, f'answer(hf_hub_download({REPOSITORY!r}, "weights.safetensors"))')
     assert Path(found.value).read_bytes() == DATA

@@ -153,7 +153,7 @@ def test_a_wrong_beginning_is_started_over_once(hub: HubServer, here: None, tmp_
     assert log.last.bytes == log.last.total
 
 
-def test_a_whole_file_that_was_never_published_is_not_fetched(hub: HubServer, here: None, tmp_path: Path) -> None:
+def test_a_whole_file_that_was_never_published_is_not_downloaded(hub: HubServer, here: None, tmp_path: Path) -> None:
     commit = add_model(hub, DATA)
     begun = partial(tmp_path, DATA)
     begun.parent.mkdir(parents=True)
@@ -189,7 +189,7 @@ def test_a_server_that_cannot_continue_is_begun_again_visibly(
     assert log.last.bytes == log.last.total
 
 
-def test_the_other_file_is_fetched_when_it_changes_in_between(hub: HubServer, here: None, tmp_path: Path) -> None:
+def test_the_other_file_is_downloaded_when_it_changes_in_between(hub: HubServer, here: None, tmp_path: Path) -> None:
     commit = add_model(hub, DATA)
     newer = weights(2_500_000, seed=2)
     hub.misbehave(LFS, Cut(after=1_000_000), times=1)

@@ -37,7 +37,7 @@ def ended(log: Log, root: Path) -> None:
     assert log.last.bytes == log.last.total == len(DATA)
 
 
-def test_a_checkpoint_is_fetched_and_then_left_alone(hub: HubServer, here: None, tmp_path: Path) -> None:
+def test_a_checkpoint_is_downloaded_and_then_left_alone(hub: HubServer, here: None, tmp_path: Path) -> None:
     root = tmp_path / "whisper größe"
     url = hub.add_checkpoint(NAME, DATA)
     ended(fetch(request(url, root)), root)

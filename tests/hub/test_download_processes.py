@@ -38,7 +38,7 @@ PATIENT = Patience(stall_s=20)
 
 
 @pytest.mark.timeout(150)
-def test_killed_at_ten_points_and_continued_without_fetching_anything_twice(
+def test_killed_at_ten_points_and_continued_without_downloading_anything_twice(
     hub: HubServer, online: dict[str, str], tmp_path: Path
 ) -> None:
     root = tmp_path / "cache"

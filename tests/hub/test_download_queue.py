@@ -100,7 +100,7 @@ def test_a_child_that_is_killed_from_outside_is_told_of(
     assert "kept" in row.advice.todo
 
 
-def test_the_plain_model_is_fetched_where_the_hub_has_no_quantised_one(
+def test_the_plain_model_is_downloaded_where_the_hub_has_no_quantised_one(
     hub: HubServer, online: dict[str, str], tmp_path: Path
 ) -> None:
     root = tmp_path / "cache"

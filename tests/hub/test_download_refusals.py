@@ -25,7 +25,7 @@ DATA = weights(300_000)
 LARGE = {"weights.safetensors"}
 
 
-def test_weights_under_another_name_are_fetched_for_repair(hub: HubServer, here: None, tmp_path: Path) -> None:
+def test_weights_under_another_name_are_downloaded_for_repair(hub: HubServer, here: None, tmp_path: Path) -> None:
     hub.add_repo(REPOSITORY, {"config.json": CONFIG, "model.safetensors": DATA}, lfs={"model.safetensors"})
     log = fetch(request(tmp_path))
     assert log.path is not None

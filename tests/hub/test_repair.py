@@ -1,4 +1,4 @@
-"""Repairs that fetch: exactly what is needed, with the old content kept, whatever happens meanwhile."""
+"""Repairs that download: exactly what is needed, with the old content kept, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def made(hub: HubServer, online: dict[str, str]) -> HubCache:
     )
 
 
-def fetched(hub: HubServer, name: str) -> int:
+def sent(hub: HubServer, name: str) -> int:
     """Bytes of a file that were sent, without those of redirects to it."""
     return sum(one.sent for one in hub.requests if one.path.endswith(name) and one.status in (200, 206))
 
@@ -79,7 +79,7 @@ def kept() -> list[bytes]:
 
 
 @pytest.mark.parametrize("harm", [damage.truncate, damage.extend, damage.pointer, damage.empty, damage.flip_byte])
-def test_one_damaged_file_is_fetched_and_nothing_else(
+def test_one_damaged_file_is_downloaded_and_nothing_else(
     hub: HubServer, made: HubCache, harm: Callable[[Path], None]
 ) -> None:
     harm(made.blob(NAME))
@@ -88,14 +88,14 @@ def test_one_damaged_file_is_fetched_and_nothing_else(
     done = apply()
     assert [(row.step.kind, row.state, row.message) for row in done.rows] == [("download", "done", "")]
     assert (made.file(NAME).read_bytes(), examine(SPEC, "hf").state) == (WEIGHTS, "complete")
-    assert (fetched(hub, NAME), fetched(hub, "config.json")) == (len(WEIGHTS), 0)
+    assert (sent(hub, NAME), sent(hub, "config.json")) == (len(WEIGHTS), 0)
     assert planned().steps == ()
     assert kept() == [damaged]
     undo(find())
     assert made.blob(NAME).read_bytes() == damaged
 
 
-def test_a_damaged_shared_payload_is_mended_for_everybody(hub: HubServer, made: HubCache) -> None:
+def test_a_damaged_shared_payload_is_repaired_for_everybody(hub: HubServer, made: HubCache) -> None:
     other = hub_cache(locations.hf_cache(), "org/other", {NAME: WEIGHTS})
     payload = shared_store(made, NAME)
     shared_store(other, NAME)
@@ -116,12 +116,12 @@ def test_a_download_of_huggingface_hub_is_continued(hub: HubServer, made: HubCac
     damage.hub_partial(made, NAME, 100_000, suffix=".0badc0d2")
     done = apply()
     assert [(row.step.kind, row.state) for row in done.rows] == [("resume", "done"), ("clear-partial", "done")]
-    assert fetched(hub, NAME) == len(WEIGHTS) - 700_000
+    assert sent(hub, NAME) == len(WEIGHTS) - 700_000
     assert examine(SPEC, "hf").state == "complete"
     assert planned().steps == ()
 
 
-def test_where_the_hub_has_dropped_the_commit_its_main_is_fetched(hub: HubServer, online: dict[str, str]) -> None:
+def test_where_the_hub_has_dropped_the_commit_its_main_is_downloaded(hub: HubServer, online: dict[str, str]) -> None:
     old = hub_cache(locations.hf_cache(), REPOSITORY, {"config.json": b"{}", NAME: WEIGHTS[:-1]}, commit="d" * 40)
     damage.truncate(old.blob(NAME))
     commit = add_model(hub, WEIGHTS)
@@ -181,7 +181,7 @@ def zipped(text: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("cache", ["whisper", "local"])
-def test_a_damaged_checkpoint_is_fetched_again(hub: HubServer, online: dict[str, str], cache: str) -> None:
+def test_a_damaged_checkpoint_is_downloaded_again(hub: HubServer, online: dict[str, str], cache: str) -> None:
     spec = add_checkpoint(hub, zipped(b"good"))
     root = locations.whisper_cache() if cache == "whisper" else locations.local_cache()
     path = checkpoint(root / spec.files[0].names[0], zipped(b"good"))
@@ -190,8 +190,8 @@ def test_a_damaged_checkpoint_is_fetched_again(hub: HubServer, online: dict[str,
     done = apply(spec)
     assert [(row.step.kind, row.state, row.message) for row in done.rows] == [("download", "done", "")]
     assert path.read_bytes() == zipped(b"good")
-    # What was there is the beginning of the file: only the rest is fetched.
-    assert fetched(hub, path.name) == len(zipped(b"good")) - len(damaged)
+    # What was there is the beginning of the file: only the rest is downloaded.
+    assert sent(hub, path.name) == len(zipped(b"good")) - len(damaged)
     assert kept() == [damaged]
     assert planned(spec).steps == ()
     undo(find())
@@ -218,7 +218,7 @@ def test_a_file_that_is_damaged_on_the_hub_replaces_nothing(hub: HubServer, made
     assert made.blob(NAME).read_bytes() == damaged
 
 
-def test_cancelled_while_it_fetches_the_old_file_stays_and_the_next_repair_continues(
+def test_cancelled_while_it_downloads_the_old_file_stays_and_the_next_repair_continues(
     hub: HubServer, made: HubCache
 ) -> None:
     damage.truncate(made.blob(NAME))
@@ -248,7 +248,7 @@ apply()
 """
 
 
-def test_killed_while_it_fetches_the_next_repair_continues(
+def test_killed_while_it_downloads_the_next_repair_continues(
     hub: HubServer, made: HubCache, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     damage.truncate(made.blob(NAME))

@@ -63,7 +63,7 @@ def home(places: Path, hub: HubServer, kit: Kit, online: dict[str, str], monkeyp
 
 
 @pytest.mark.timeout(175)
-def test_everything_that_can_be_mended_is_and_nothing_is_lost(home: Home, run: Run, ask: Ask) -> None:
+def test_everything_that_can_be_repaired_is_and_nothing_is_lost(home: Home, run: Run, ask: Ask) -> None:
     code, plan = ask("--all", "--checksum")
     assert code == 1
     assert plan["applied"] is None
@@ -124,7 +124,7 @@ def test_applied_it_says_what_came_of_it_and_how_to_go_back(damaged: Path, run: 
     assert run("--trash") == (0, "The trash is empty: no repair has replaced anything.\n")
 
 
-def test_what_cannot_be_fetched_makes_the_exit_code_1(damaged: Path, hub: HubServer, ask: Ask) -> None:
+def test_what_cannot_be_downloaded_makes_the_exit_code_1(damaged: Path, hub: HubServer, ask: Ask) -> None:
     before = damaged.read_bytes()
     hub.close()
     code, done = ask("--size", "tiny", "--backends", "mlx-whisper", "--apply")

@@ -32,7 +32,7 @@ from speedtest_tui.core.repair.step import Step
 from speedtest_tui.core.repair.undo import find, undo
 
 
-def mended(*specs: ModelSpec) -> list[str]:
+def repaired(*specs: ModelSpec) -> list[str]:
     """Apply the plan for some models; the kinds of its steps. The models must be whole and a second plan empty."""
     before = picture(locations.hf_cache(), locations.local_cache(), locations.whisper_cache())
     done = apply(planned(*specs).chosen, *specs)
@@ -53,7 +53,7 @@ def test_a_link_is_made_again(hf: Path) -> None:  # noqa: F811
     snapshot = put(hf, manifest=True)
     text = snapshot.joinpath(WEIGHTS).readlink()
     (snapshot / WEIGHTS).unlink()
-    assert mended(SPEC) == ["relink"]
+    assert repaired(SPEC) == ["relink"]
     assert (snapshot / WEIGHTS).readlink() == text
 
 
@@ -61,7 +61,7 @@ def test_content_comes_from_another_cache_as_a_second_name(hf: Path) -> None:  #
     snapshot = put(hf, manifest=True)
     payload(snapshot / WEIGHTS).write_bytes(b"cut")
     whole = payload(put(locations.local_cache(), manifest=True) / WEIGHTS)
-    assert mended(SPEC) == ["relink"]
+    assert repaired(SPEC) == ["relink"]
     assert payload(snapshot / WEIGHTS).samefile(whole)
 
 
@@ -112,7 +112,7 @@ def test_a_missing_blob_is_taken_from_the_shared_store(hf: Path) -> None:  # noq
 
 def test_weights_are_adopted_by_a_link_to_their_blob(hf: Path) -> None:  # noqa: F811
     snapshot = put(hf, {"config.json": b"{}", "model.safetensors": mlx_weights()})
-    assert mended(SPEC) == ["adopt"]
+    assert repaired(SPEC) == ["adopt"]
     assert (snapshot / WEIGHTS).readlink() == (snapshot / "model.safetensors").readlink()
 
 
@@ -121,7 +121,7 @@ def test_weights_in_a_plain_folder_are_adopted_too(places: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "config.json").write_bytes(b"{}")
     (folder / "model.safetensors").write_bytes(mlx_weights())
-    assert mended(SPEC) == ["adopt"]
+    assert repaired(SPEC) == ["adopt"]
     assert str((folder / WEIGHTS).readlink()) == "model.safetensors"
 
 
@@ -130,15 +130,15 @@ def test_a_ref_is_written(hf: Path, ref: str | None) -> None:  # noqa: F811
     snapshot = put(hf, manifest=True)
     main = snapshot.parents[1] / "refs" / "main"
     main.unlink() if ref is None else main.write_text(ref)
-    assert mended(SPEC) == ["write-ref"]
+    assert repaired(SPEC) == ["write-ref"]
     assert main.read_text() == snapshot.name
     assert main.stat().st_mode & 0o444 == 0o444
 
 
-def test_a_missing_link_and_a_missing_ref_are_mended_in_one_go(hf: Path) -> None:  # noqa: F811
+def test_a_missing_link_and_a_missing_ref_are_repaired_in_one_go(hf: Path) -> None:  # noqa: F811
     snapshot = put(hf, manifest=True, ref=False)
     (snapshot / WEIGHTS).unlink()
-    assert mended(SPEC) == ["relink", "write-ref"]
+    assert repaired(SPEC) == ["relink", "write-ref"]
 
 
 def test_locks_and_partials_that_nobody_needs_are_cleared(hf: Path) -> None:  # noqa: F811
@@ -351,7 +351,7 @@ def other_disk(places: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_what_is_replaced_on_another_disk_stays_on_it(other_disk: Path) -> None:
     snapshot = put(other_disk, manifest=True, ref=False)
     (snapshot / WEIGHTS).unlink()
-    assert mended(SPEC) == ["relink", "write-ref"]
+    assert repaired(SPEC) == ["relink", "write-ref"]
     assert {folder.parent for entry in trash.entries() for folder in entry.folders} == {other_disk / trash.FALLBACK}
     assert planned(SPEC).steps == ()
 
@@ -360,7 +360,7 @@ def test_content_of_another_disk_is_copied_and_verified(other_disk: Path) -> Non
     snapshot = put(other_disk, manifest=True)
     payload(snapshot / WEIGHTS).write_bytes(b"cut")
     whole = payload(put(locations.local_cache(), manifest=True) / WEIGHTS)
-    assert mended(SPEC) == ["relink"]
+    assert repaired(SPEC) == ["relink"]
     assert payload(snapshot / WEIGHTS).read_bytes() == whole.read_bytes()
     assert not payload(snapshot / WEIGHTS).samefile(whole)
 

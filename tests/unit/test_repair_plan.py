@@ -77,7 +77,7 @@ def test_a_partial_model_is_resumed_at_its_commit(hf: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "pointer", "hash"])
-def test_a_damaged_file_is_fetched_again_and_named(hf: Path, damage: str) -> None:
+def test_a_damaged_file_is_downloaded_again_and_named(hf: Path, damage: str) -> None:
     snapshot = put(hf, manifest=True)
     blob = payload(snapshot / WEIGHTS)
     if damage == "hash":
@@ -107,7 +107,7 @@ def test_of_a_damaged_shared_payload_the_payload_itself_is_replaced(hf: Path) ->
     assert (step.kind, step.replaces) == ("download", (snapshot / WEIGHTS, blob, store))
 
 
-def test_what_is_whole_in_another_cache_is_not_fetched(hf: Path) -> None:
+def test_what_is_whole_in_another_cache_is_not_downloaded(hf: Path) -> None:
     damaged = put(hf, manifest=True)
     payload(damaged / WEIGHTS).write_bytes(b"")
     whole = put(locations.local_cache(), manifest=True)
@@ -188,7 +188,7 @@ def test_a_partial_that_a_download_will_continue_is_kept_until_then(hf: Path) ->
     assert clear.path.name.endswith(".00000002.incomplete")
 
 
-def test_a_checkpoint_is_fetched_again_into_the_cache_where_it_lies(places: Path) -> None:
+def test_a_checkpoint_is_downloaded_again_into_the_cache_where_it_lies(places: Path) -> None:
     cache = locations.whisper_cache()
     cache.mkdir(parents=True)
     (cache / "tiny.pt").write_bytes(CHECKPOINT[:100])
@@ -199,7 +199,7 @@ def test_a_checkpoint_is_fetched_again_into_the_cache_where_it_lies(places: Path
     assert (step.request.spec.kind, step.request.source, step.request.again) == ("openai", OPENAI.source, ("tiny.pt",))
 
 
-def test_a_damaged_checkpoint_that_is_whole_elsewhere_is_not_fetched(places: Path) -> None:
+def test_a_damaged_checkpoint_that_is_whole_elsewhere_is_not_downloaded(places: Path) -> None:
     for cache, data in ((locations.whisper_cache(), CHECKPOINT[:100]), (locations.local_cache(), CHECKPOINT)):
         cache.mkdir(parents=True)
         (cache / "tiny.pt").write_bytes(data)

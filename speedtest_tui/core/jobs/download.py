@@ -149,7 +149,7 @@ def with_damaged(one: Wanted) -> Request:
     damaged = tuple(file.name for file in state.files if file.fault and file.fault.kind in REPLACED)
     if not damaged or state.path is None:
         return one.request
-    kept = Changes(f"download of {one.request.name}").scratch(state.path, one.request.root)
+    kept = Changes(f"download of {one.request.name}").replaced_folder(state.path, one.request.root)
     return replace(one.request, again=damaged, trash=kept)
 
 

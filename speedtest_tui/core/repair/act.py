@@ -11,8 +11,7 @@ from pathlib import Path
 from speedtest_tui.core import disk
 from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.models import builtin as materialise
-from speedtest_tui.core.models import layout
+from speedtest_tui.core.models import builtin, layout
 from speedtest_tui.core.models.locks import briefly, holding, lock_of
 from speedtest_tui.core.models.structure import problem
 from speedtest_tui.core.repair.changes import Changes
@@ -29,12 +28,12 @@ from speedtest_tui.core.repair.copying import (
 from speedtest_tui.core.repair.step import Step, StepKind
 
 
-class Superfluous(Exception):
+class NotNeeded(Exception):
     """The step is not needed any more; the text says why."""
 
 
 def act(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) -> None:
-    """Take a step that is no download. Raises Superfluous, Cancelled, UserError or OSError."""
+    """Take a step that is no download. Raises NotNeeded, Cancelled, UserError or OSError."""
     if cancelled.is_set():
         raise Cancelled
     if step.kind in ("clear-lock", "clear-partial"):
@@ -60,7 +59,7 @@ def prepare_download(step: Step, changes: Changes, tell: Tell, cancelled: thread
     with holding(step.lock, briefly(cancelled)):
         _begin_with(step.path, step.root, changes, tell, cancelled)
     # With a trash of its own, a download does not continue the damaged file in place, which the trash has as well.
-    return replace(step.request, trash=changes.scratch(step.path, step.root))
+    return replace(step.request, trash=changes.replaced_folder(step.path, step.root))
 
 
 def shared_payloads(step: Step) -> tuple[tuple[Path, Path], ...]:
@@ -106,7 +105,7 @@ def _relink(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event
         else:
             changes.build(target, step.root, lambda new: copy_of(source, new, step.text, tell, cancelled))
     if not is_checkpoint and not _link(changes, step, os.path.relpath(blob, step.path.parent)) and source == blob:
-        raise Superfluous("the link is there")
+        raise NotNeeded("the link is there")
 
 
 def _place_of(blob: Path, source: Path, root: Path) -> Path:
@@ -128,9 +127,9 @@ def _adopt(step: Step, changes: Changes, _tell: Tell, _cancelled: threading.Even
     if present.parent != step.path.parent:
         raise UserError(f"{present} is in another folder than {step.path.name}", "check the folder by hand")
     if os.path.lexists(step.path) and not step.path.is_symlink():
-        raise Superfluous(f"{step.path.name} is there")
+        raise NotNeeded(f"{step.path.name} is there")
     if not _link(changes, step, text):
-        raise Superfluous("the link is there")
+        raise NotNeeded("the link is there")
 
 
 def _link(changes: Changes, step: Step, text: str) -> bool:
@@ -149,7 +148,7 @@ def _write_ref(step: Step, changes: Changes, _tell: Tell, _cancelled: threading.
         raise UserError(f"the snapshot {step.text[:12]} is gone", "make a new plan")
     try:
         if step.path.read_text() == step.text:
-            raise Superfluous("the ref is sound")
+            raise NotNeeded("the ref is sound")
     except (OSError, UnicodeDecodeError):
         pass
     changes.write(step.path, step.root, step.text)
@@ -158,10 +157,10 @@ def _write_ref(step: Step, changes: Changes, _tell: Tell, _cancelled: threading.
 def _clear(step: Step, changes: Changes) -> None:
     """Move a lock or a partial download away, while its lock is ours: what is in use is left alone."""
     if not os.path.lexists(step.path):
-        raise Superfluous("it is gone")
+        raise NotNeeded("it is gone")
     with holding(step.lock):
         if step.kind == "clear-partial" and not _is_orphan(step.path):
-            raise Superfluous("a download may still resume it")
+            raise NotNeeded("a download may still resume it")
         changes.remove(step.path, step.root)
 
 
@@ -176,17 +175,17 @@ def _is_orphan(partial: Path) -> bool:
 
 
 def _unpack(step: Step, changes: Changes, _tell: Tell, cancelled: threading.Event) -> None:
-    if materialise.find(step.text, step.root) is not None:
-        raise Superfluous("it is whole")
+    if builtin.find(step.text, step.root) is not None:
+        raise NotNeeded("it is whole")
     changes.remove(step.path, step.root)
-    if materialise.unpack_apart(step.text, step.root, cancelled) is None:
+    if builtin.unpack_apart(step.text, step.root, cancelled) is None:
         raise Cancelled
 
 
 def _merge(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) -> None:
     keep = source_of(step)
     if keep.samefile(step.path):
-        raise Superfluous("they are one file already")
+        raise NotNeeded("they are one file already")
     if not are_equal(keep, step.path, tell, cancelled):
         raise UserError(f"{step.path} and {keep} are not equal", "make a new plan; nothing was changed")
     if step.text == "symlink":
@@ -197,7 +196,7 @@ def _merge(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event)
 
 def _trash(step: Step, changes: Changes, _tell: Tell, _cancelled: threading.Event) -> None:
     if not os.path.lexists(step.path):
-        raise Superfluous("it is gone")
+        raise NotNeeded("it is gone")
     changes.remove(step.path, step.root)
 
 

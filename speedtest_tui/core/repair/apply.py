@@ -12,7 +12,7 @@ from speedtest_tui.core import disk
 from speedtest_tui.core.download.queue import Downloads
 from speedtest_tui.core.download.request import DownloadRow
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.repair.act import Superfluous, act, prepare_download, repair_shared, shared_payloads
+from speedtest_tui.core.repair.act import NotNeeded, act, prepare_download, repair_shared, shared_payloads
 from speedtest_tui.core.repair.changes import Changes
 from speedtest_tui.core.repair.copying import Cancelled, Tell
 from speedtest_tui.core.repair.step import DOWNLOADS, Step
@@ -136,7 +136,7 @@ class Application:
             else:
                 act(step, self._changes, self._tells(index), self._cancelled)
                 self._change(index, state="done")
-        except Superfluous as reason:
+        except NotNeeded as reason:
             self._change(index, state="skipped", note=f"not needed: {reason}")
         except Cancelled:
             self._change(index, state="cancelled")
@@ -167,7 +167,7 @@ class Application:
         if last.state == "done":
             repair_shared(step, shared, self._changes)
         for path in step.replaces:
-            self._changes.let_go(path)  # a failed download has replaced nothing
+            self._changes.forget(path)  # a failed download has replaced nothing
         advice = last.advice if last.state == "failed" else None
         state: StepState = "done" if last.state == "done" else "cancelled" if last.state == "cancelled" else "failed"
         ended = {"speed": None, "eta_s": None, "note": "", "advice": advice}

@@ -103,14 +103,14 @@ class Changes:
                 if not change.kept or _kept(path, folder / change.kept):
                     return
 
-    def let_go(self, path: Path) -> None:
+    def forget(self, path: Path) -> None:
         """Forget what `keep` kept of a path, as nobody has replaced it after all."""
         for folder, book in list(self._journals.items()):
             for change in book.changes:
                 if change.path == path and change.kept and is_same(folder / change.kept, path):
                     self._strike(folder, change)
 
-    def scratch(self, path: Path, root: Path) -> Path:
+    def replaced_folder(self, path: Path, root: Path) -> Path:
         """A folder for others to put second names of what they replace at `path`; it goes when the trash is emptied."""
         return next(self._places(path, root)) / "replaced"
 
