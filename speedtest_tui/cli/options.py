@@ -83,11 +83,10 @@ def _language(code: str | None) -> str | None:
     if code is None or code.lower() == "auto":
         return None
     if not (code.isascii() and code.isalpha() and 2 <= len(code) <= 3):
-        raise UserError(f"language {code!r}", "give a code such as en or de, or leave it out to detect it")
+        raise UserError(
+            f"--language takes a code, not {code!r}", "give one such as en or de, or leave it out to detect it"
+        )
     return code.lower()
-
-
-FORM = "write it as BACKEND.NAME=VALUE, such as parakeet-mlx.beam=4"
 
 
 def usable(reading: Reading, entries: Sequence[BackendEntry]) -> Reading:
@@ -132,7 +131,7 @@ def _parsed(text: str) -> Option:
     key, equals, value = text.partition("=")
     backend, dot, name = key.strip().rpartition(".")
     if not (equals and dot and backend and name):
-        raise UserError(f"option {text!r}", FORM)
+        raise UserError(f"--option takes BACKEND.NAME=VALUE, not {text!r}", "as in parakeet-mlx.beam=4")
     return backend, name, value.strip()
 
 

@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("both --demo and a file", "give one of the two")
     if not options.demo and not options.audio:
         raise UserError("nothing to transcribe", "name an audio file, or use --demo")
+    arguments.check_seconds("--timeout", options.timeout)
     plan = plan_from(options)
     reference = None if options.reference is None else from_option(options.reference)
     outputs = console.requested(options)

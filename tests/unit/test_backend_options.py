@@ -33,8 +33,8 @@ def test_options_replace_settings_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("beam=4", "option 'beam=4': write it as BACKEND.NAME=VALUE, such as parakeet-mlx.beam=4"),
-        ("parakeet-mlx.beam", "option 'parakeet-mlx.beam': write it as"),
+        ("beam=4", "--option takes BACKEND.NAME=VALUE, not 'beam=4': as in parakeet-mlx.beam=4"),
+        ("parakeet-mlx.beam", "--option takes BACKEND.NAME=VALUE, not 'parakeet-mlx.beam'"),
         ("nobody.beam=4", "no backend is called 'nobody': choose from parakeet-mlx, mlx-whisper"),
         ("parakeet-mlx.beam=0", r"option beam is '0' \(parakeet-mlx\): give a whole number from 1 to 64"),
         ("parakeet-mlx.lamp=1", r"no option is called 'lamp' \(parakeet-mlx\): choose from chunk_seconds"),
