@@ -11,8 +11,10 @@ from backends.base import Advice
 from backends.catalogue import openai_checkpoint
 from speedtest_tui.core.jobs.job import JobRow, JobView
 from speedtest_tui.core.jobs.overview import CacheOverview
+from speedtest_tui.core.jobs.repair import Repaired
 from speedtest_tui.core.models.inventory import CacheUse, Stored
 from speedtest_tui.core.models.status import CacheState, Fault
+from speedtest_tui.core.repair.apply import Progress
 from speedtest_tui.core.repair.step import Note, Plan, Step
 
 HF = Path("/caches/hub")
@@ -136,4 +138,5 @@ REPAIRED = JobView(
     ),
     state="failed",
     summary=f"1 done, 1 failed: {OFFLINE}",
+    result=Repaired(Progress((), "failed", entry="20261102-120000")),
 )

@@ -16,7 +16,7 @@ from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.screens.caches import CachesScreen
 from speedtest_tui.ui.screens.confirm import ConfirmScreen
 from speedtest_tui.ui.widgets.cache_table import CacheTable
-from speedtest_tui.ui.widgets.job_pane import JobPane
+from speedtest_tui.ui.widgets.job_pane import JobLines, JobPane
 
 MakeApp = Callable[..., SpeedtestApp]
 
@@ -149,6 +149,7 @@ async def test_a_job_is_shown_and_cancelled_before_the_screen_is_left(still_app:
         one.asked.clear()
         one.worker.show(cache_states.REPAIRED)
         await pilot.pause()
+        assert "u undoes what was replaced" in str(one.screen.query_one(JobLines).render())
         assert {"inspect", "look_up nano"} <= set(one.asked)  # the list here, and the dashboard's table
         await pilot.press("escape")
         await pilot.pause()

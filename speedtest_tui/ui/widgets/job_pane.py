@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -20,6 +22,9 @@ from speedtest_tui.ui.widgets.bar_layout import (
     bar,
 )
 from speedtest_tui.ui.widgets.line_text import column, fit, printable, wrap
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.jobs.repair import Repaired
 
 
 def job_line(row: JobRow, said: str, width: int) -> list[Span]:
@@ -45,6 +50,12 @@ def job_lines(row: JobRow, width: int) -> list[Content]:
         return [Content.assemble(*job_line(row, said, width))]
     first = Content.assemble(*job_line(row, " ", width))
     return [first, *(Content.styled(f"    {line}", STYLE_FAILED) for line in wrap(printable(said), width - 4))]
+
+
+def summary(view: JobView) -> str:
+    """How a job ended; of a repair that replaced something also how to take it back."""
+    entry = cast("Repaired", view.result).progress.entry if view.kind == "repair" and view.result else ""
+    return f"{view.summary} · u undoes what was replaced" if entry else view.summary
 
 
 class JobLines(Widget):
@@ -75,7 +86,7 @@ class JobLines(Widget):
         lines = [line for row in self._view.rows for line in job_lines(row, width)]
         if self._view.over and self._view.summary:
             style = STYLE_NEEDS_YOU if self._view.needs_you else "bold"
-            lines += [Content.styled(line, style) for line in wrap(printable(self._view.summary), width)]
+            lines += [Content.styled(line, style) for line in wrap(printable(summary(self._view)), width)]
         return lines
 
 
