@@ -17,7 +17,7 @@ from backends.registry import BUILT_IN
 from speedtest_tui.cli import console
 from speedtest_tui.cli import main as cli
 from speedtest_tui.core.models import hashes as hashing
-from speedtest_tui.core.models.other_layout import MLX_NAMES
+from speedtest_tui.core.models.inspect import MLX_NAMES
 
 TINY, PLAIN = "mlx-community/whisper-tiny-mlx-q4", "mlx-community/whisper-tiny-mlx"
 WEIGHTS = "weights.safetensors"

@@ -14,7 +14,7 @@ from toys import faulty, well
 
 from backends.base import BackendEntry, Location, ModelSpec, RequiredFile
 from backends.registry import BUILT_IN, create
-from speedtest_tui.core.models.fingerprint import fingerprint, libraries
+from speedtest_tui.core.models.remembered import fingerprint, libraries
 
 FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
 SPEC = ModelSpec("hub", "org/name", FILES)
@@ -165,7 +165,7 @@ def test_no_library_is_imported() -> None:
     code = (
         "import sys\n"
         "from backends.registry import BUILT_IN, create\n"
-        "from speedtest_tui.core.models.fingerprint import libraries\n"
+        "from speedtest_tui.core.models.remembered import libraries\n"
         "for entry in BUILT_IN: libraries(entry, create(entry.reference).model('nano'))\n"
         "print(*sys.modules)"
     )

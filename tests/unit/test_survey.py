@@ -12,8 +12,8 @@ from backends.base import Advice, Availability, BackendEntry, Location, ModelSpe
 from backends.catalogue import SIZES
 from backends.registry import BUILT_IN
 from speedtest_tui.core.models import remembered
-from speedtest_tui.core.models.fingerprint import fingerprint, libraries
 from speedtest_tui.core.models.inspect import find, inspect_models
+from speedtest_tui.core.models.remembered import fingerprint, libraries
 from speedtest_tui.core.models.sizes import Candidate, Unavailable, candidates, resolve
 from speedtest_tui.core.models.status import ModelReport, Verification
 from speedtest_tui.core.models.wording import can_run, of_report

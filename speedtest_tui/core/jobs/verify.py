@@ -26,9 +26,8 @@ from backends.checks import repetition_loop
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.job import Job, JobRow, counted
-from speedtest_tui.core.models.fingerprint import fingerprint, libraries
 from speedtest_tui.core.models.inspect import find, location_of
-from speedtest_tui.core.models.remembered import remember
+from speedtest_tui.core.models.remembered import fingerprint, libraries, remember
 from speedtest_tui.core.models.status import ModelReport, Outcome, Verification
 from speedtest_tui.core.models.wording import model_name
 from speedtest_tui.core.process.lines import Failed, Message

@@ -16,9 +16,9 @@ from backends.base import Advice, ModelSpec
 from speedtest_tui.core import locations
 from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.models import builtin, layout, manifest, remembered
+from speedtest_tui.core.models.inspect import MLX_WEIGHTS, find_other_layout
 from speedtest_tui.core.models.inventory import Stored, StoredFile
 from speedtest_tui.core.models.locks import lock_of
-from speedtest_tui.core.models.other_layout import MLX_WEIGHTS, find_other_layout
 from speedtest_tui.core.models.places import root_of
 from speedtest_tui.core.models.status import CACHE_NAMES, CacheName, CacheState, FileState
 from speedtest_tui.core.models.structure import problem
