@@ -62,7 +62,7 @@ class Studio:
 async def until(app: SpeedtestApp, condition: Callable[[RaceSnapshot], bool]) -> None:
     """Let the race go on until its snapshot fulfils a condition."""
     async with asyncio.timeout(PATIENCE_S):
-        while app.dashboard.snapshot is None or not condition(app.dashboard.snapshot):
+        while app.dashboard.race.snapshot is None or not condition(app.dashboard.race.snapshot):
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.3)
 
@@ -73,11 +73,11 @@ async def race_at_120x40(app: SpeedtestApp, pilot: Pilot[None], studio: Studio) 
     film.mkdir(exist_ok=True)
     shown = False
     async with asyncio.timeout(PATIENCE_S):
-        while app.dashboard.snapshot is None or not app.dashboard.snapshot.ended:
+        while app.dashboard.race.snapshot is None or not app.dashboard.race.snapshot.ended:
             frame = film / f"{len(studio.frames):04}.svg"
             frame.write_text(app.export_screenshot(), encoding="utf-8")
             studio.frames.append(frame)
-            snapshot = app.dashboard.snapshot
+            snapshot = app.dashboard.race.snapshot
             busy = snapshot is not None and any(
                 len(row.runs_s) == 2 and row.phase == "running" for row in snapshot.rows
             )
@@ -126,7 +126,7 @@ async def caches_under_repair(app: SpeedtestApp, pilot: Pilot[None], studio: Stu
     screen = app.screen
     assert isinstance(screen, CachesScreen)
     async with asyncio.timeout(PATIENCE_S):
-        while not screen.looked:
+        while not screen.complete:
             await asyncio.sleep(0.1)
     await pilot.pause()
     studio.save(app, "caches")

@@ -50,6 +50,15 @@ LOOKS: dict[str, Look] = {
     "same": Look("=", "same", "quiet"),
     "new": Look("+", "new", "quiet"),
     "gone": Look("−", "gone", "quiet"),
+    # what a step of a repair is about, where no model of the catalogue is concerned
+    "clear-lock": Look("○", "stale lock", "quiet"),
+    "clear-partial": Look("◐", "left over", "quiet"),
+    "merge": Look("≡", "duplicate", "quiet"),
+    "copy": Look("≡", "copy", "quiet"),
+    "move": Look("≡", "move", "quiet"),
+    "trash": Look("○", "unknown", "quiet"),
+    "write-ref": Look("⚯", "no ref", "needs-you"),
+    "relink": Look("⚯", "broken link", "bad"),
     "unclear": Look("?", "unclear", "needs-you"),
 }
 """Every state that is shown anywhere, once."""

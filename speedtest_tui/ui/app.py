@@ -1,34 +1,28 @@
-"""The application: screens, themes and what belongs to all of them. The engine is reached through the worker only.
+"""The application: its first screen, theme, keys, clipboard and end, and the translation to plain ASCII.
 
-The dashboard in plain ASCII, for terminals and fonts that have no more: every cell on its way out is translated.
-
-What the command palette offers beside Textual's own entries: every action of the dashboard, by name.
+The engine is reached through the dashboard's worker only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from textual import on, work
+from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.color import Color
-from textual.command import CommandPalette
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
 from speedtest_tui.ui.workers.messages import SessionClipWanted
 from speedtest_tui.ui.workers.settings import Request
@@ -45,7 +39,7 @@ class SpeedtestApp(App[None]):
     TITLE = "speedtest-tui"
     CSS_PATH = "screens/dashboard.tcss"  # Textual loads no stylesheet of a default screen by itself
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+c", "quit", "quit", id="interrupt", show=False, priority=True, tooltip="Leave"),
+        Binding("ctrl+c", "quit", "quit", id="interrupt", show=False, priority=True, tooltip="Quit"),
     ]
 
     def __init__(
@@ -67,10 +61,10 @@ class SpeedtestApp(App[None]):
         return [*super().get_line_filters(), *([self._ascii] if self._ascii.enabled else [])]
 
     def on_mount(self) -> None:
-        settings = self.dashboard.memory.settings
+        settings = self.dashboard.store.settings
         if settings.theme in self.available_themes:
             self.theme = settings.theme
-        self.theme_changed_signal.subscribe(self, lambda theme: self.dashboard.memory.remember(theme=theme.name))
+        self.theme_changed_signal.subscribe(self, lambda theme: self.dashboard.store.remember(theme=theme.name))
         self.set_keymap(dict(settings.keys))
         # Without this the terminal would be left in full-screen mode by `kill` or a closed window.
         loop = asyncio.get_running_loop()
@@ -92,7 +86,9 @@ class SpeedtestApp(App[None]):
         insisting.start()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        yield from dashboard_commands(self.dashboard)
+        from speedtest_tui.ui.screens.help import commands
+
+        yield from commands(self.dashboard)
         yield from super().get_system_commands(screen)
 
     def _fatal_error(self) -> None:
@@ -114,6 +110,8 @@ class SpeedtestApp(App[None]):
 
     def action_command_palette(self) -> None:
         """Offer every command by name."""
+        from speedtest_tui.ui.screens.help import Palette
+
         if not isinstance(self.screen, Palette):
             self.push_screen(Palette(id="--command-palette"))
 
@@ -125,7 +123,7 @@ class SpeedtestApp(App[None]):
 
     @on(SessionClipWanted)
     def _session_clip_wanted(self, message: SessionClipWanted) -> None:
-        self.dashboard.open_clip(message.path)
+        self.dashboard.clips.load(message.path)
 
     async def action_help(self) -> None:
         """Explain keys and figures."""
@@ -190,30 +188,3 @@ class AsciiFilter(LineFilter):
         return [
             segment if segment.control else Segment(ascii_only(segment.text), segment.style) for segment in segments
         ]
-
-
-class Palette(Once, CommandPalette):
-    """Textual's palette, without two failures of 8.2 that would end the program.
-
-    Its list cannot be paged before it has been laid out, and its search fails when it is closed meanwhile.
-    """
-
-    _gather_commands = work(exclusive=True, group=CommandPalette._GATHER_COMMANDS_GROUP, exit_on_error=False)(
-        inspect.unwrap(CommandPalette._gather_commands)
-    )
-
-    def _action_command_list(self, action: str) -> None:
-        with contextlib.suppress(KeyError):
-            super()._action_command_list(action)
-
-
-def dashboard_commands(screen: DashboardScreen) -> Iterator[SystemCommand]:
-    """One command for each binding that does something at this moment."""
-    for binding in screen.BINDINGS:
-        assert isinstance(binding, Binding)
-        name = binding.action.partition("(")[0]
-        if name == "leave":
-            continue  # Textual offers it already
-        if screen.check_action(name, ()):
-            title = binding.description.capitalize()
-            yield SystemCommand(title, binding.tooltip or "", partial(screen.run_action, binding.action))

@@ -38,7 +38,7 @@ BACKENDS = (
     Choice("pocketsphinx", "pocketsphinx"),
 )
 CHOSEN = ("mlx-whisper", "transformers")
-QUESTION = "A race is under way. Quitting cancels it; what was measured is kept."
+QUESTION = "A race is running. Quitting cancels it; what was measured is kept."
 
 
 @pytest.fixture

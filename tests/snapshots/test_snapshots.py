@@ -31,7 +31,7 @@ def shows(name: str | None, keys: tuple[str, ...] = (), theme: str = "textual-da
         app.theme = theme
         await pilot.pause()
         if name == "recording":
-            app.dashboard.clip = None
+            app.dashboard.clips.clip = None
             app.dashboard.post_message(RecorderChanged(states.GROWING))
         elif name:
             app.dashboard.worker.show(STATES[name]())  # type: ignore[attr-defined]
@@ -70,7 +70,7 @@ def test_downloading(snap_compare: Any, still_app: MakeApp) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         app: Any = pilot.app
         await pilot.pause()
-        app.dashboard.change_models(size="small")
+        app.dashboard.race.change_models(size="small")
         app.dashboard.worker.show(cache_states.DOWNLOADING)
         await pilot.pause()
 

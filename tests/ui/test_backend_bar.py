@@ -1,4 +1,4 @@
-"""A row with warnings is marked in its line, and all that is to be said of it is had by pointing at it."""
+"""A row with warnings is marked in its line, and pointing at it explains it in full."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from textual.content import Content
 
 from speedtest_tui.core.race.row import Row
 from speedtest_tui.ui.widgets.bar_layout import Scale
-from speedtest_tui.ui.widgets.race_pane import BackendBar, remarked, said
+from speedtest_tui.ui.widgets.race_pane import BackendBar, explanation, remarked
 
 RAN = "ran org/plain because org/q4 does not load: ValueError: [load] bits=3"
 OTHER = "its text differed between runs"
 
 
 def words(row: Row) -> str:
-    content = said(row)
+    content = explanation(row)
     return content.plain if content else ""
 
 

@@ -82,7 +82,7 @@ async def test_nothing_wrong_says_so(still_app: MakeApp) -> None:
     async with still_app().run_test(size=(120, 40)) as pilot:
         one = await opened(pilot.app, pilot, cache_states.CLEAN)  # type: ignore[arg-type]
         assert "✓ no problems" in one.text("#caches-status")
-        assert "Nothing needs mending" in one.text("#caches-detail")
+        assert "No problems found." in one.text("#caches-detail")
         await pilot.press("a", "enter", "space")  # nothing to do: nothing happens
         assert one.asked.count("repair") == 0
 
@@ -185,7 +185,7 @@ async def test_the_dashboard_offers_what_can_be_fetched_and_loaded(still_app: Ma
     async with still_app().run_test(size=(120, 40)) as pilot:
         app: Any = pilot.app
         await pilot.pause()
-        app.dashboard.change_models(size="small")
+        app.dashboard.race.change_models(size="small")
         await pilot.pause()
         await pilot.press("d", "enter")
         await pilot.pause()

@@ -104,7 +104,7 @@ async def test_at_least_one_stays_chosen() -> None:
     async with host.run_test(size=(80, 24)) as pilot:
         await pilot.press("space")
         assert host.lines[0].startswith("[x]")
-        assert host.note == "! at least one stays chosen"
+        assert host.note == "! at least one must stay selected"
         await pilot.press("down", "space")
         assert host.note == ""
         await pilot.press("up", "space", "enter")
@@ -116,7 +116,7 @@ async def test_enter_without_any_asks_for_one() -> None:
     async with host.run_test(size=(80, 24)) as pilot:
         await pilot.press("enter")
         assert host.answers == []
-        assert host.note == "! choose at least one"
+        assert host.note == "! select at least one"
         await pilot.press("space", "enter")
         assert host.answers == [("mlx-whisper",)]
 

@@ -89,7 +89,7 @@ async def opened(app: Any, pilot: Pilot[None], *, seen: bool = True, racing: boo
 async def test_what_is_in_a_checkpoint_and_what_it_would_become(still_app: MakeApp) -> None:
     async with still_app().run_test(size=SIZE) as pilot:
         one = await opened(pilot.app, pilot, seen=False)
-        assert "looking into parakeet-tdt-0.6b-v2.nemo" in one.text("source")
+        assert "reading parakeet-tdt-0.6b-v2.nemo" in one.text("source")
         assert "convert-start" not in one.keys
         await one.tell(convert_states.SEEN, convert_states.ROOMY)
         source = one.text("source")
@@ -167,7 +167,7 @@ async def test_a_file_that_is_no_checkpoint_is_one_sentence(still_app: MakeApp) 
         one = await opened(pilot.app, pilot, seen=False)
         problem = Advice("notes.nemo is no NeMo archive", "download it again")
         await one.tell(CheckpointRead(Path("/downloads/other.nemo"), convert_states.PREVIEW))  # no longer wanted
-        assert "looking into" in one.text("source")
+        assert "reading" in one.text("source")
         await one.tell(CheckpointRead(convert_states.SOURCE, advice=problem))
         assert str(problem) in one.text("source")
         assert not {"convert-start", "convert-edit"} & one.keys
@@ -276,8 +276,8 @@ async def test_a_chosen_model_becomes_the_size_and_its_backend_races(still_app: 
     async with still_app().run_test(size=SIZE) as pilot:
         app: Any = pilot.app
         await pilot.pause()
-        app.dashboard.all_backends = False
-        app.dashboard.change_models(entries=app.dashboard.entries[-1:])
+        app.dashboard.race.all_backends = False
+        app.dashboard.race.change_models(entries=app.dashboard.race.entries[-1:])
         app.dashboard.action_convert()
         await pilot.pause()
         await pilot.press("escape")  # the picker
@@ -287,8 +287,11 @@ async def test_a_chosen_model_becomes_the_size_and_its_backend_races(still_app: 
         app.screen_stack[-2].dismiss(Chosen("converted/mine", "parakeet-mlx"))
         await pilot.pause()
         await pilot.pause()
-        assert app.dashboard.plan.size == "converted/mine"
-        assert {entry.name for entry in app.dashboard.plan.backends} == {"parakeet-mlx", app.dashboard.entries[-1].name}
+        assert app.dashboard.race.plan.size == "converted/mine"
+        assert {entry.name for entry in app.dashboard.race.plan.backends} == {
+            "parakeet-mlx",
+            app.dashboard.race.entries[-1].name,
+        }
 
 
 def test_counts_as_people_say_them() -> None:

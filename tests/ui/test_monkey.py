@@ -44,16 +44,16 @@ async def settled(app: SpeedtestApp, pilot: Pilot[None]) -> None:
 
 def rows_known(app: SpeedtestApp) -> Sequence[object]:
     """What should have a bar."""
-    return app.dashboard.snapshot.rows if app.dashboard.snapshot else app.dashboard.plan.backends
+    return app.dashboard.race.snapshot.rows if app.dashboard.race.snapshot else app.dashboard.race.plan.backends
 
 
 def consistent(app: SpeedtestApp) -> None:
     """What must hold whatever was pressed."""
     dashboard = app.dashboard
     assert app.screen_stack[0] is dashboard
-    assert 1 <= dashboard.plan.runs <= MAX_RUNS
-    assert dashboard.plan.size in SIZES
-    assert dashboard.plan.backends
+    assert 1 <= dashboard.race.plan.runs <= MAX_RUNS
+    assert dashboard.race.plan.size in SIZES
+    assert dashboard.race.plan.backends
     assert len(dashboard.query(BackendBar)) == len(rows_known(app))
 
 

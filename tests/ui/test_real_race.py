@@ -37,9 +37,9 @@ def raced() -> list[psutil.Process]:
 async def until(app: SpeedtestApp, condition: Callable[[RaceSnapshot], bool]) -> RaceSnapshot:
     """Let the application live until its snapshot fulfils a condition."""
     async with asyncio.timeout(PATIENCE_S):
-        while app.dashboard.snapshot is None or not condition(app.dashboard.snapshot):
+        while app.dashboard.race.snapshot is None or not condition(app.dashboard.race.snapshot):
             await asyncio.sleep(0.02)
-    return app.dashboard.snapshot
+    return app.dashboard.race.snapshot
 
 
 async def test_a_race_runs_to_its_end_and_is_kept(app: SpeedtestApp) -> None:

@@ -58,7 +58,7 @@ async def test_an_empty_text_is_returned_as_such() -> None:
     host = Host("one")
     async with host.run_test(size=(80, 24)) as pilot:
         await pilot.press("f7", "backspace", "space", "enter")
-        assert host.count == "no words: no reference, no word error rates"
+        assert host.count == "no words: WER will not be shown"
         await pilot.press("f2")
         assert host.answers == [""]
 

@@ -238,15 +238,15 @@ async def test_offers_only_what_can_be_done_with_the_highlighted_one(root: Path)
     host = Host()
     async with host.run_test(size=(120, 40)) as pilot:
         await opened(pilot, host)
-        assert host.keys == ["full", "compare", "load clip", "copy", "read again", "back"]
+        assert host.keys == ["full", "compare", "load clip", "copy", "refresh", "back"]
         await pilot.press("down")
         await pilot.pause()
-        assert host.keys == ["full", "read again", "back"]
+        assert host.keys == ["full", "refresh", "back"]
         await pilot.press("l", "y", "c")
         assert (host.wanted, host.copied, host.left) == ([], [], False)
         await pilot.press("down")
         await pilot.pause()
-        assert host.keys == ["full", "compare", "copy", "read again", "back"]
+        assert host.keys == ["full", "compare", "copy", "refresh", "back"]
 
 
 async def test_reading_again_moves_neither_cursor_nor_list(root: Path) -> None:
@@ -348,8 +348,8 @@ async def test_no_sessions_and_none_that_can_be_read(root: Path, monkeypatch: py
     host = Host()
     async with host.run_test(size=(80, 24)) as pilot:
         await opened(pilot, host)
-        assert host.details == "No sessions yet: run a race, and it is kept here."
-        assert host.keys == ["read again", "back"]
+        assert host.details == "No sessions yet: every finished race is saved here."
+        assert host.keys == ["refresh", "back"]
         await pilot.press("enter", "c", "l", "y")
         assert host.table.display
 

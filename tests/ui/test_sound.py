@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,6 +38,7 @@ class Take:
     """Stands for a recording on disk: notes whether it was discarded."""
 
     seconds = 3.4
+    facts = SimpleNamespace(started=time.mktime((2026, 11, 24, 1, 42, 0, 0, 0, -1)))
 
     def __init__(self) -> None:
         self.discarded = 0
@@ -70,7 +73,7 @@ async def test_without_a_clip_the_microphone_listens_and_shows_its_level(still_a
 
 async def test_the_microphone_stays_closed_where_settings_say_so(still_app: MakeApp) -> None:
     app = still_app(demo=False)
-    app.dashboard.memory.settings = replace(app.dashboard.memory.settings, listen=False)
+    app.dashboard.store.settings = replace(app.dashboard.store.settings, listen=False)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
         assert "microphone listen" not in asked(app)
@@ -117,7 +120,7 @@ async def test_no_microphone_is_said_without_noise(still_app: MakeApp) -> None:
         assert "nothing was recorded: check the device" in text(app, "name")
 
 
-async def test_nothing_is_recorded_while_a_race_is_under_way(still_app: MakeApp) -> None:
+async def test_nothing_is_recorded_while_a_race_is_running(still_app: MakeApp) -> None:
     app = still_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
@@ -138,18 +141,18 @@ async def test_p_plays_and_the_border_says_how_far(still_app: MakeApp) -> None:
         assert "playing" not in str(app.dashboard.query_one(ClipPane).border_subtitle)
 
 
-async def test_silence_can_be_taken_off_and_put_back(still_app: MakeApp) -> None:
+async def test_silence_can_be_trimmed_and_that_undone(still_app: MakeApp) -> None:
     app = still_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("x")
         assert "microphone trim" not in asked(app)
         view = replace(states.clip_view(), trim=Trim(0.5, 3.0, 4.0))
         await post(app, pilot, ClipReady(view))
-        assert "x takes off 1.50 s of silence" in text(app, "level")
+        assert "x trims 1.50 s of silence" in text(app, "level")
         await pilot.press("x")
         assert asked(app)[-1] == "microphone trim"
         await post(app, pilot, ClipReady(replace(view, full=view.clip)))
-        assert "1.50 s of silence taken off: x puts it back" in text(app, "level")
+        assert "1.50 s of silence trimmed · x undoes it" in text(app, "level")
 
 
 async def test_a_microphone_is_chosen_and_remembered(still_app: MakeApp) -> None:
@@ -163,7 +166,7 @@ async def test_a_microphone_is_chosen_and_remembered(still_app: MakeApp) -> None
         assert isinstance(app.screen, ChoiceScreen)
         await pilot.press("down", "down", "enter")
         await pilot.pause()
-        assert app.dashboard.memory.settings.device == "B"
+        assert app.dashboard.store.settings.device == "B"
         assert asked(app)[-2:] == ["microphone rest", "microphone listen B"]
 
 
@@ -176,12 +179,12 @@ async def test_a_recording_in_no_session_is_not_let_go_unasked(still_app: MakeAp
         await pilot.pause()
         assert isinstance(app.screen, ConfirmScreen)
         await pilot.press("escape")
-        assert app.dashboard.clip is not None and not take.discarded
+        assert app.dashboard.clips.clip is not None and not take.discarded
         await pilot.press("n")
         await pilot.pause()
         await pilot.press("y")
         await pilot.pause()
-        assert app.dashboard.clip is None and take.discarded == 1
+        assert app.dashboard.clips.clip is None and take.discarded == 1
 
 
 async def test_a_recording_in_a_session_is_let_go(still_app: MakeApp, tmp_path: Path) -> None:
@@ -194,18 +197,26 @@ async def test_a_recording_in_a_session_is_let_go(still_app: MakeApp, tmp_path: 
         assert take.discarded == 1
         await pilot.press("n")
         await pilot.pause()
-        assert app.dashboard.clip is None and take.discarded == 1
+        assert app.dashboard.clips.clip is None and take.discarded == 1
 
 
-async def test_a_recording_of_a_killed_program_is_offered(still_app: MakeApp) -> None:
+@pytest.mark.parametrize(
+    ("key", "last", "discarded"), [("y", "recover", 0), ("d", "look_for_leftovers", 1), ("n", "look_for_leftovers", 0)]
+)
+async def test_an_unsaved_recording_can_be_used_discarded_or_left(
+    still_app: MakeApp, key: str, last: str, discarded: int
+) -> None:
     app = still_app(demo=False)
     async with app.run_test(size=(120, 40)) as pilot:
         take: Any = Take()
         await post(app, pilot, LeftoversFound((take,)))
         assert isinstance(app.screen, ConfirmScreen)
-        await pilot.press("y")
+        question = str(app.screen.query_one("#confirm-question", Static).render())
+        assert question == "Use the unsaved 3.4 s recording from 2026-11-24 01:42?"
+        await pilot.press(key)
         await pilot.pause()
-        assert asked(app)[-1] == "microphone recover"
+        assert asked(app)[-1] == f"microphone {last}"
+        assert take.discarded == discarded
 
 
 async def test_quitting_asks_while_a_recording_grows(still_app: MakeApp) -> None:

@@ -38,9 +38,9 @@ async def race():
     app = SpeedtestApp(Request(Plan(candidates(entries), runs=1), demo=True, autostart=True, open_backends=False))
     async with app.run_test() as pilot:
         async with asyncio.timeout(120):
-            while app.dashboard.snapshot is None or not app.dashboard.snapshot.ended:
+            while app.dashboard.race.snapshot is None or not app.dashboard.race.snapshot.ended:
                 await asyncio.sleep(0.05)
-        (row,) = app.dashboard.snapshot.rows
+        (row,) = app.dashboard.race.snapshot.rows
         assert (row.backend, row.status) == ("pocketsphinx", "ok"), row
 
 asyncio.run(race())

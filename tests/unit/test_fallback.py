@@ -14,8 +14,7 @@ import pytest
 from command_line import Done, command_line
 from documents import good_row
 
-from speedtest_tui.ui.widgets.details_pane import details
-from speedtest_tui.ui.widgets.transcript_pane import line_of
+from speedtest_tui.ui.widgets.result_panes import details, line_of
 
 QUANTISED, PLAIN = "mlx-community/whisper-tiny-mlx-q4", "mlx-community/whisper-tiny-mlx"
 """What the size `tiny` means, and what may stand in for it."""

@@ -1,4 +1,4 @@
-"""The caches: what is wrong with them and how to mend it, what lies in them, and what is being done about it."""
+"""The caches: problems with downloaded models and their repair, everything on disk, and the job that is running."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import DescendantFocus
+from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
 from speedtest_tui.core.format import amount
@@ -19,8 +20,8 @@ from speedtest_tui.core.jobs.job import JobRow, JobView
 from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.locations import short
 from speedtest_tui.core.repair.step import Step, bytes_to_download
-from speedtest_tui.ui.screens.confirm import ConfirmScreen, Once
-from speedtest_tui.ui.screens.model_actions import ModelActions
+from speedtest_tui.ui.screens.confirm import Once, ask, complain
+from speedtest_tui.ui.screens.model_control import ModelControl
 from speedtest_tui.ui.widgets.cache_table import (
     CacheTable,
     ProblemLine,
@@ -38,14 +39,13 @@ from speedtest_tui.ui.workers.messages import CachesInspected, JobChanged, TaskF
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry
-    from speedtest_tui.core.models.status import ModelReport
     from speedtest_tui.ui.workers.worker import Worker
 
 
-NOTHING = "Nothing needs mending. l lists what lies in the caches, d fetches models."
+NOTHING = "No problems found. Press l to list everything on disk, d to download models."
 
 
-class CachesScreen(Once, ModelActions):
+class CachesScreen(Once, Screen[None]):
     """Disk use above, the list in the middle, the job below."""
 
     CSS_PATH = "caches.tcss"
@@ -53,28 +53,38 @@ class CachesScreen(Once, ModelActions):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-medium"), (30, "-tall")]
     AUTO_FOCUS = "#caches-problems"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "select", "select", id="cache-toggle", priority=True, tooltip="Take this step, or leave it"),
-        Binding("enter", "plan", "plan", id="cache-plan", priority=True, tooltip="What the selected steps would do"),
-        Binding("a", "apply", "apply", id="cache-apply", tooltip="Do the selected steps"),
-        Binding("u", "undo", "undo", id="cache-undo", tooltip="Put back what the last repair replaced"),
-        Binding("d", "download", "download", id="cache-download", tooltip="Fetch models that are not here"),
-        Binding("v", "verify", "verify", id="cache-verify", tooltip="Load models and transcribe a tone with them"),
-        Binding("x", "checksum", "checksum", id="cache-checksum", tooltip="Hash every file that has a known hash"),
-        Binding("l", "list", "list all", id="cache-list", tooltip="Everything that lies there, or the problems"),
-        Binding("t", "trash", "trash", id="cache-trash", tooltip="What repairs replaced; emptying it frees the disk"),
-        Binding("r", "look", "look again", id="cache-look", tooltip="Look at the caches again"),
-        Binding("escape", "back", "back", id="cache-back", tooltip="Cancel what is under way, else to the dashboard"),
+        Binding(
+            "space",
+            "select",
+            "select",
+            id="cache-toggle",
+            priority=True,
+            tooltip="Select this step (again to leave it out)",
+        ),
+        Binding(
+            "enter", "plan", "plan", id="cache-plan", priority=True, tooltip="Show what the selected steps would do"
+        ),
+        Binding("a", "apply", "apply", id="cache-apply", tooltip="Repair: apply the selected steps"),
+        Binding("u", "undo", "undo", id="cache-undo", tooltip="Undo the last repair"),
+        Binding("d", "download", "download", id="cache-download", tooltip="Download models"),
+        Binding(
+            "v", "verify", "verify", id="cache-verify", tooltip="Verify: load each model and transcribe a test tone"
+        ),
+        Binding("x", "checksum", "checksum", id="cache-checksum", tooltip="Compare every file with its known checksum"),
+        Binding("l", "list", "list all", id="cache-list", tooltip="List everything on disk (again for the problems)"),
+        Binding("t", "trash", "trash", id="cache-trash", tooltip="Empty the trash, which holds what repairs replaced"),
+        Binding("r", "refresh_caches", "refresh", id="cache-refresh", tooltip="Read the caches again"),
+        Binding("escape", "back", "back", id="cache-back", tooltip="Cancel the job, or go back to the dashboard"),
     ]
 
     def __init__(
         self, worker: Worker, entries: tuple[BackendEntry, ...], racing: Callable[[], bool] = lambda: False
     ) -> None:
-        """racing: whether a race is being run, which work on models would disturb"""
+        """racing: whether a race is running, whose times work on models would distort"""
         super().__init__()
-        self.entries = entries
-        self.models: tuple[ModelReport, ...] = ()
         self.worker = worker
-        self._racing = racing
+        self.models = ModelControl(self, worker, racing)
+        self._entries = entries
         self._overview = CacheOverview()
         self._lines: tuple[ProblemLine, ...] = ()
         self._things: tuple[StoredLine, ...] = ()
@@ -96,20 +106,16 @@ class CachesScreen(Once, ModelActions):
         self.worker.attach(self.post_message)
         view = self.worker.view
         if view is not None and (view.needs_you or not view.over):
-            self.query_one(JobPane).show(view)  # what is under way, or what went wrong last
-        self.action_look()
+            self.query_one(JobPane).show(view)  # a job that runs, or what went wrong last
+        self.action_refresh_caches()
 
     def on_unmount(self) -> None:
         self.worker.detach(self.post_message)
 
     @property
-    def looked(self) -> bool:
-        """Whether a whole look at the caches is on the screen."""
+    def complete(self) -> bool:
+        """Whether everything in the caches is on the screen."""
         return self._overview.done
-
-    @property
-    def under_way(self) -> bool:
-        return self._racing()
 
     # What the background reports.
 
@@ -117,9 +123,8 @@ class CachesScreen(Once, ModelActions):
     def _caches_inspected(self, message: CachesInspected) -> None:
         overview = message.overview
         if not overview.done and self._overview.done:
-            return  # looked at again: what is shown stays until the new look is whole
+            return  # read again: what is shown stays until all is known
         self._overview, self._trash_bytes = overview, message.trash_bytes
-        self.models = overview.reports
         self._lines, self._things = problem_lines(overview), stored_lines(overview)
         for line in self._lines:
             if line.step is not None:
@@ -131,12 +136,12 @@ class CachesScreen(Once, ModelActions):
         with self.app.batch_update():
             self.query_one(JobPane).show(message.view)
             if message.view.over:
-                self.action_look()
+                self.action_refresh_caches()
             self.refresh_bindings()
 
     @on(TaskFailed)
     def _task_failed(self, message: TaskFailed) -> None:
-        self.notify(message.what, title="Something went wrong", severity="error", timeout=15, markup=False)
+        complain(self, message.what)
 
     # What is shown.
 
@@ -157,7 +162,7 @@ class CachesScreen(Once, ModelActions):
 
     @property
     def _listing(self) -> bool:
-        """Whether the list of everything is what a person looks at."""
+        """Whether the list of everything has the focus."""
         return self.has_class("-listing")
 
     @on(CacheTable.WidthChanged)
@@ -177,7 +182,7 @@ class CachesScreen(Once, ModelActions):
             else f"{column(name, 8)} {column(size, 9, right=True)}"
             for name, size, free, place in lines
         ]
-        self.query_one("#caches-use", Static).update(Content("\n".join(shown) or "looking at the caches"))
+        self.query_one("#caches-use", Static).update(Content("\n".join(shown) or "reading the caches"))
         text = Content.assemble((" Caches", "bold"), "   ", summary(self._overview, self._lines))
         self.query_one("#caches-status", Static).update(text)
 
@@ -225,7 +230,7 @@ class CachesScreen(Once, ModelActions):
         return tuple(step for step in steps if self._chosen.get(key_of(step), False))
 
     def action_select(self) -> None:
-        """Take the highlighted step, or leave it."""
+        """Select the highlighted step, or leave it out."""
         here = self._here
         if here is not None and here.step is not None:
             self._chosen[here.key] = not self._chosen.get(here.key, False)
@@ -235,56 +240,61 @@ class CachesScreen(Once, ModelActions):
     def action_plan(self) -> None:
         """Show what the selected steps would do."""
         steps = self._steps
-        if self._busy() or not steps:
+        if self.models.busy() or not steps:
             return
-        fetch, known = bytes_to_download(steps)
+        missing, known = bytes_to_download(steps)
         parts = [f"{len(steps)} step{'' if len(steps) == 1 else 's'}"]
-        parts += [f"{'' if known else 'at least '}{amount(fetch)} to download"] if fetch or not known else []
-        title = f"Plan · {', '.join(parts)}, nothing deleted (replaced files go to the trash) · a applies"
+        parts += [f"{'' if known else 'at least '}{amount(missing)} to download"] if missing or not known else []
+        title = f"Plan · {', '.join(parts)}, nothing deleted · a applies"
         rows = tuple(JobRow(step.titled, step.titled) for step in steps)
         self.query_one(JobPane).show(JobView("repair", title, rows, state="done"))
 
     def action_apply(self) -> None:
-        """Do the selected steps."""
-        if not self._refused() and self._steps:
+        """Apply the selected steps."""
+        if not self.models.refused() and self._steps:
             from speedtest_tui.core.jobs.repair import Repair
 
             declined = [step for step in self._overview.plan.steps if step not in self._steps]
-            self.worker.run(Repair(self._steps, self._overview.reports, self.entries, declined=declined))
+            self.worker.run(Repair(self._steps, self._overview.reports, self._entries, declined=declined))
 
     def action_undo(self) -> None:
-        """Put back what the last repair replaced."""
-        if not self._refused():
+        """Undo the last repair."""
+        if not self.models.refused():
             from speedtest_tui.core.jobs.repair import Undo
 
             self.worker.run(Undo())
 
     def action_checksum(self) -> None:
-        """Hash everything whose hash is known."""
-        if not self._refused():
+        """Compare everything whose checksum is known."""
+        if not self.models.refused():
             from speedtest_tui.core.jobs.checksum import Checksum
 
             self.worker.run(Checksum(self._overview.reports))
 
     def action_trash(self) -> None:
-        """Say what is in the trash, and offer to empty it."""
-        if self._refused():
+        """Say how much is in the trash, and offer to empty it."""
+        if self.models.refused():
             return
         if not self._trash_bytes:
-            self.notify("The trash is empty: no repair has replaced anything.")
+            self.notify("The trash is empty.")
             return
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                from speedtest_tui.core.jobs.repair import EmptyTrash
+        def empty() -> None:
+            from speedtest_tui.core.jobs.repair import EmptyTrash
 
-                self.worker.run(EmptyTrash())
+            self.worker.run(EmptyTrash())
 
-        question = f"The trash holds {amount(self._trash_bytes)} that repairs replaced. Once it is empty, undo is over."
-        self.app.push_screen(ConfirmScreen(question, "Empty it", "Keep it"), answered)
+        question = f"Delete the {amount(self._trash_bytes)} in the trash? Repairs can then no longer be undone."
+        ask(self, question, "Delete it", "Keep it", empty)
+
+    def action_verify(self) -> None:
+        self.models.verify(self._overview.reports, self._entries)
+
+    def action_download(self) -> None:
+        self.models.download(self._overview.reports)
 
     def action_list(self) -> None:
-        """Everything that lies in the caches, or the problems."""
+        """Show everything on disk, or the problems."""
         self.set_class(not self._listing, "-listing")
         self.set_focus(self._stored if self._listing else self._problems)
         self._show()
@@ -298,27 +308,15 @@ class CachesScreen(Once, ModelActions):
             self._show_detail()
             self.refresh_bindings()
 
-    def action_look(self) -> None:
-        """Look at the caches again."""
-        self.worker.inspect(self.entries)
+    def action_refresh_caches(self) -> None:
+        """Read the caches again."""
+        self.worker.inspect(self._entries)
 
     def action_back(self) -> None:
-        """Cancel what is under way, else go back."""
+        """Cancel the job, or go back."""
         if self.worker.busy:
             self.worker.cancel_job()
         elif self._listing:
             self.action_list()
         else:
             self.dismiss(None)
-
-    def _busy(self) -> bool:
-        if self.worker.busy:
-            self.notify("One thing at a time: press esc to cancel what is under way.", severity="warning")
-        return self.worker.busy
-
-    def _refused(self) -> bool:
-        """Whether work cannot begin now; says why."""
-        if self.under_way:
-            self.notify("A race is under way, which this would disturb: press esc to cancel it.", severity="warning")
-            return True
-        return self._busy()

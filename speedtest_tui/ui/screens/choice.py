@@ -17,13 +17,12 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from speedtest_tui.ui.screens.confirm import Once
+from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_NEEDS_YOU
 from speedtest_tui.ui.widgets.line_text import column, printable, wrap
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
 
 FILTER_FROM = 13
 """Choices from which on typing narrows the list down; shorter lists are faster to walk through."""
-
-STYLE_CHOSEN, STYLE_DISABLED = "$text-success", "$text-warning"
 
 
 @dataclass(frozen=True)
@@ -41,17 +40,23 @@ class ChoiceScreen(Once, ModalScreen[tuple[str, ...] | None]):
 
     chosen: keys that are chosen already
     multiple: any number may be chosen, but never none
-    empty: what to say, and to do, where there are no choices
+    empty: the sentence to show where there are no choices
     """
 
     CSS_PATH = "choice.tcss"
     AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "confirm", "choose", id="choice-confirm", priority=True, tooltip="Take this choice"),
-        Binding("space", "toggle_here", "on/off", id="choice-toggle", tooltip="Choose the highlighted entry, or not"),
-        Binding("a", "all", "all", id="choice-all", tooltip="Choose everything that can be chosen"),
-        Binding("n", "only", "only", id="choice-only", tooltip="Choose the highlighted entry and nothing else"),
-        Binding("escape", "cancel", "back", id="choice-cancel", tooltip="Back, leaving everything as it was"),
+        Binding("enter", "confirm", "choose", id="choice-confirm", priority=True, tooltip="Use this choice"),
+        Binding(
+            "space",
+            "toggle_here",
+            "on/off",
+            id="choice-toggle",
+            tooltip="Select the highlighted entry (again to leave it out)",
+        ),
+        Binding("a", "all", "all", id="choice-all", tooltip="Select everything that is available"),
+        Binding("n", "only", "only", id="choice-only", tooltip="Select only the highlighted entry"),
+        Binding("escape", "cancel", "back", id="choice-cancel", tooltip="Back without changing anything"),
         Binding("home", "move('first')", "first", id="choice-first", show=False, tooltip="To the first entry"),
         Binding("end", "move('last')", "last", id="choice-last", show=False, tooltip="To the last entry"),
         *MOVES,
@@ -77,7 +82,7 @@ class ChoiceScreen(Once, ModalScreen[tuple[str, ...] | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="choice"):
             if self._filtering:
-                yield Input(compact=True, placeholder="type to narrow the list down", id="choice-filter")
+                yield Input(compact=True, placeholder="type to filter", id="choice-filter")
             yield PickList(id="choice-list")
             yield Static(id="choice-note")
 
@@ -129,7 +134,7 @@ class ChoiceScreen(Once, ModalScreen[tuple[str, ...] | None]):
     def _tell(self, problem: str) -> None:
         note = problem and f"! {problem}"
         if not self._choices:
-            note = self._empty or "there is nothing to choose from"
+            note = self._empty or "nothing to choose from"
         elif not self._shown:
             note = "nothing matches"
         line = self.query_one("#choice-note", Static)
@@ -141,13 +146,13 @@ class ChoiceScreen(Once, ModalScreen[tuple[str, ...] | None]):
         self.query_one("#choice").border_title = Content(self._heading + count).markup
 
     def _prompt(self, choice: Choice, label: int, width: int) -> Content:
-        """Mark, label and detail in columns; where they do not fit, the detail goes on below."""
+        """Mark, label and detail in columns; where they do not fit, the detail continues below."""
         on = choice.key in self._chosen
         mark = ("[x] " if on else "[ ] ") if self._multiple else ("✓ " if on else "  ")
-        style = STYLE_CHOSEN if on else ""
+        style = STYLE_BEST if on else ""
         words = [choice.detail, "chosen" if on and not self._multiple else ""]
         if choice.disabled:
-            mark, style = column("○", len(mark)), STYLE_DISABLED
+            mark, style = column("○", len(mark)), STYLE_NEEDS_YOU
             words.insert(0, "not available")
         detail = printable(" · ".join(filter(None, words)))
         indent = len(mark) + label + 2
@@ -175,17 +180,17 @@ class ChoiceScreen(Once, ModalScreen[tuple[str, ...] | None]):
             if self._chosen:
                 self._return()
             elif self._choices:
-                self._show("choose at least one")
+                self._show("select at least one")
         elif here is not None:
             self._chosen = {here.key}
             self._return()
 
     def action_toggle_here(self) -> None:
-        """Choose what is highlighted, or take it back."""
+        """Select what is highlighted, or leave it out."""
         if (here := self._here()) is None:
             return
         if self._chosen == {here.key}:
-            self._show("at least one stays chosen")
+            self._show("at least one must stay selected")
             return
         self._chosen ^= {here.key}
         self._show()

@@ -52,7 +52,7 @@ def backends(entries: Sequence[BackendEntry], reports: Sequence[ModelReport]) ->
 
 
 def _unknown(entry: BackendEntry) -> str:
-    return "races only where it was chosen" if entry.optional else ""
+    return "off by default" if entry.optional else ""
 
 
 def _standing(report: ModelReport) -> str:
@@ -62,7 +62,7 @@ def _standing(report: ModelReport) -> str:
     if report.spec is None or report.spec.missing_reason:
         return f"{name} · {report.spec.missing_reason}" if report.spec else name
     if report.spec.kind == "bundled":
-        return f"{name} · comes with its library"
+        return f"{name} · part of its library"
     state = wording.nearest(report)
     size = f", {figures.megabytes(state.bytes / 1e6)}" if state.state == "complete" else ""
     return f"{name} · {wording.long(state)[0]}{size}"

@@ -16,7 +16,8 @@ from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 
 from speedtest_tui.core.locations import short
-from speedtest_tui.ui.screens.confirm import Once
+from speedtest_tui.ui.screens.confirm import Once, complain
+from speedtest_tui.ui.screens.model_control import ModelControl
 from speedtest_tui.ui.widgets import convert_text
 from speedtest_tui.ui.widgets.convert_text import FormsPane
 from speedtest_tui.ui.widgets.job_pane import JobPane
@@ -47,7 +48,7 @@ class ConvertScreen(Once, Screen[Chosen | None]):
     """Returns what a person wants to race, or None.
 
     path: the checkpoint; asked for where it is None
-    racing: whether a race is being run, which a conversion would disturb
+    racing: whether a race is running, whose times a conversion would distort
     """
 
     CSS_PATH = "convert.tcss"
@@ -55,18 +56,20 @@ class ConvertScreen(Once, Screen[Chosen | None]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-medium"), (30, "-tall")]
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "start", "convert", id="convert-start", priority=True, tooltip="Convert it"),
-        Binding("s", "use", "use as size", id="convert-use", tooltip="Choose this model as the size to race"),
-        Binding("o", "pick", "open", id="convert-pick", tooltip="Choose another checkpoint"),
-        Binding("tab", "folder", "edit", id="convert-edit", show=False, priority=True, tooltip="Type another folder"),
-        Binding("escape", "back", "back", id="convert-back", tooltip="Cancel what is under way, else to the dashboard"),
+        Binding("enter", "start", "convert", id="convert-start", priority=True, tooltip="Convert the checkpoint"),
+        Binding("s", "use", "use as size", id="convert-use", tooltip="Race this model: choose it as the size"),
+        Binding("o", "pick", "open", id="convert-pick", tooltip="Open another checkpoint"),
+        Binding("tab", "folder", "edit", id="convert-edit", show=False, priority=True, tooltip="Enter another folder"),
+        Binding(
+            "escape", "back", "back", id="convert-back", tooltip="Cancel the conversion, or go back to the dashboard"
+        ),
         *MOVES,
     ]
 
     def __init__(self, worker: Worker, racing: Callable[[], bool] = lambda: False, path: Path | None = None) -> None:
         super().__init__()
         self._worker = worker
-        self._racing = racing
+        self._models = ModelControl(self, worker, racing)
         self._path = path
         self._preview: Preview | None = None
         self._marked: Form | None = None
@@ -102,16 +105,16 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         elif self._path is None:
             self.action_pick()
         else:
-            self._look(self._path)
+            self._read(self._path)
         self._show()
 
     def on_unmount(self) -> None:
         self._worker.stop_reading()
         self._worker.detach(self.post_message)
 
-    # The checkpoint and the folder, which threads look at.
+    # The checkpoint and the folder, which are read in threads.
 
-    def _look(self, path: Path) -> None:
+    def _read(self, path: Path) -> None:
         self._path, self._preview, self._problem, self._target = path, None, "", None
         self._marked = None
         self._typed, self._view, self._note = False, None, ""
@@ -171,7 +174,7 @@ class ConvertScreen(Once, Screen[Chosen | None]):
 
     @on(TaskFailed)
     def _task_failed(self, message: TaskFailed) -> None:
-        self.notify(message.what, title="Something went wrong", severity="error", timeout=15, markup=False)
+        complain(self, message.what)
 
     # What is shown.
 
@@ -181,13 +184,13 @@ class ConvertScreen(Once, Screen[Chosen | None]):
 
     @property
     def _converting(self) -> bool:
-        """Whether a conversion runs, be it one that has said nothing yet."""
+        """Whether a conversion runs, be it one that has not reported yet."""
         view = self._worker.view
         return self._worker.busy and (view is None or view.kind == "convert")
 
     @property
     def _working(self) -> bool:
-        """Whether a conversion runs or has succeeded: then its stages take the place of the choices."""
+        """Whether a conversion runs or has succeeded: then its stages replace the choices."""
         return self._view is not None
 
     @property
@@ -223,9 +226,9 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         elif self._problem:
             lines = wrap(f"✗ {printable(self._problem)}", width)
         elif self._path is not None:
-            lines = [f"looking into {printable(self._path.name)} …"]
+            lines = [f"reading {printable(self._path.name)} …"]
         else:
-            lines = ["o opens a checkpoint: a file that ends in .nemo"]
+            lines = ["Press o to open a checkpoint: a file that ends in .nemo."]
         source.update(Content("\n".join(lines)))
         source.set_class(bool(self._problem), "-problem")
         source.set_class(self._working and self._preview is None, "-unknown")
@@ -270,7 +273,7 @@ class ConvertScreen(Once, Screen[Chosen | None]):
     @on(OptionList.OptionHighlighted)
     def _form_marked(self) -> None:
         if self._form is self._marked:
-            return  # the list was only filled anew
+            return  # the list was only filled again
         self._marked, self._note = self._form, ""
         self._suggest()
         self._show_note()
@@ -286,7 +289,7 @@ class ConvertScreen(Once, Screen[Chosen | None]):
 
         def picked(path: Path | None) -> None:
             if path is not None:
-                self._look(path)
+                self._read(path)
             elif self._path is None:
                 self.dismiss(None)
 
@@ -300,10 +303,10 @@ class ConvertScreen(Once, Screen[Chosen | None]):
 
         self._start_when_read = False
         form, target = self._form, self._target
-        if form is None or self._path is None or form.problem or self._refused():
+        if form is None or self._path is None or form.problem or self._models.refused("cancel it on the dashboard"):
             return
         if target is None:
-            self._start_when_read = True  # typed faster than the folder could be looked at
+            self._start_when_read = True  # typed faster than the folder could be read
             return
         if target.problem or convert_text.too_large(form, target.free):
             self._show_note()
@@ -312,19 +315,8 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         self._worker.run(Convert(self._path, target.path, form.dtype, form.bits))
         self.refresh_bindings()
 
-    def _refused(self) -> bool:
-        """Whether a conversion cannot begin now; says why."""
-        if self._racing():
-            self.notify(
-                "A race is under way, which this would disturb: cancel it on the dashboard.", severity="warning"
-            )
-            return True
-        if self._worker.busy:
-            self.notify("One thing at a time: other work on models is under way.", severity="warning")
-        return self._worker.busy
-
     def action_use(self) -> None:
-        """Take the new model to the dashboard, as the size to race."""
+        """Choose the new model as the size to race."""
         from speedtest_tui.core.models.sizes import name_of_folder
 
         done = self._converted

@@ -1,4 +1,4 @@
-"""The dashboard: clip, models, race, transcripts. It touches widgets; the worker does everything else."""
+"""The dashboard: clip, models, race and transcripts. It draws; its controllers know what the keys mean."""
 
 from __future__ import annotations
 
@@ -11,39 +11,26 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 
-from backends.registry import default_backends
-from speedtest_tui.core.race.row import RaceSnapshot, Row
-from speedtest_tui.ui.screens.dashboard_sound import DashboardSound
+from speedtest_tui.ui.screens.clip_control import ClipControl
+from speedtest_tui.ui.screens.model_control import ModelControl
+from speedtest_tui.ui.screens.race_control import RaceControl
 from speedtest_tui.ui.widgets.clip_pane import ClipPane
-from speedtest_tui.ui.widgets.details_pane import DetailsPane
 from speedtest_tui.ui.widgets.key_line import KeyLine
 from speedtest_tui.ui.widgets.models_pane import ModelsPane
 from speedtest_tui.ui.widgets.race_pane import RacePane
+from speedtest_tui.ui.widgets.result_panes import DetailsPane, TranscriptPane
 from speedtest_tui.ui.widgets.status_line import StatusLine
-from speedtest_tui.ui.widgets.transcript_pane import TranscriptPane
-from speedtest_tui.ui.workers.messages import (
-    BackendsKnown,
-    ClipReady,
-    ClipRefused,
-    Copied,
-    JobChanged,
-    MachineKnown,
-    ModelsKnown,
-    RaceChanged,
-    RaceEnded,
-    TaskFailed,
-)
+from speedtest_tui.ui.workers import messages
 from speedtest_tui.ui.workers.settings import Request, SettingsStore
 from speedtest_tui.ui.workers.worker import Worker
 
 if TYPE_CHECKING:
-    from backends.base import BackendEntry
     from speedtest_tui.core.accuracy.words import Word
-    from speedtest_tui.core.audio.view import ClipView
-    from speedtest_tui.core.jobs.race import Kept
-    from speedtest_tui.core.models.status import ModelReport
+    from speedtest_tui.core.race.row import RaceSnapshot
 
 
 NO_MARKS: Mapping[str, tuple[Word, ...]] = {}
@@ -56,39 +43,43 @@ def _key(key: str, action: str, word: str, name: str, tooltip: str, *, show: boo
     return Binding(key, action, word, show, display or None, id=name, tooltip=tooltip)
 
 
-class DashboardScreen(DashboardSound):
-    """Where people live. The order of the bindings is that of their importance on the last line."""
+class DashboardScreen(Screen[None]):
+    """Where people live. The order of the bindings is that of their importance on the last line.
+
+    clips, race, models: what the keys do to the clip, the race and the models
+    worker: what takes time; store: the settings
+    """
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (160, "-huge")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-medium"), (30, "-tall")]
     AUTO_FOCUS = "TranscriptPane"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        _key("r,space", "record", "record", "record", "Record, or stop and take what was recorded"),
-        _key("escape", "cancel", "cancel", "cancel", "End the race; what was measured is kept"),
-        _key("enter", "race", "run", "race", "Race the chosen backends on the clip"),
+        _key("r,space", "record", "record", "record", "Record (again to stop and use it)"),
+        _key("escape", "cancel", "cancel", "cancel", "Cancel"),
+        _key("enter", "race", "race", "race", "Race the chosen backends on the clip"),
         _key("o", "open", "open", "open", "Open an audio or video file"),
         _key("s", "size", "size", "size", "Choose the model size"),
-        _key("c", "caches", "caches", "caches", "Models on this machine: what is wrong, and mending it"),
+        _key("c", "caches", "caches", "caches", "Check and repair downloaded models"),
         _key("y", "copy", "copy", "copy", "Copy the results as Markdown"),
-        _key("S", "sessions", "sessions", "sessions", "Finished races, and how they compare", display="S"),
+        _key("S", "sessions", "sessions", "sessions", "Earlier sessions, and how they compare", display="S"),
         _key("b", "backends", "backends", "backends", "Choose which backends race"),
-        _key("d", "download", "download", "download", "Fetch models of this size, or go on fetching"),
-        _key("v", "verify", "verify", "verify", "Load models of this size and let them hear a tone"),
-        _key("p", "play", "play", "play", "Play the clip, or stop playing"),
+        _key("d", "download", "download", "download", "Download models of this size"),
+        _key("v", "verify", "verify", "verify", "Verify: load each model and transcribe a test tone"),
+        _key("p", "play", "play", "play", "Play the clip (again to stop)"),
         _key("plus,equals_sign", "runs(1)", "more runs", "more-runs", "One run more", show=False, display="+"),
-        _key("minus", "runs(-1)", "fewer runs", "fewer-runs", "One run less", show=False, display="-"),
-        _key("t", "reference", "reference", "reference", "Type or paste what is really said"),
+        _key("minus", "runs(-1)", "fewer runs", "fewer-runs", "One run fewer", show=False, display="-"),
+        _key("t", "reference", "reference", "reference", "Enter the correct text (for WER)"),
         _key("l", "language", "language", "language", "Choose the language of the clip"),
-        _key("n", "new", "new", "new", "Begin anew: no clip, no results"),
-        _key("a", "arrange", "arrange", "arrange", "Transcripts below one another, side by side, or one alone"),
-        _key("w", "changes", "what changed", "changes", "The newest session against the one before it"),
-        _key("x", "trim", "trim", "trim", "Take silence off the clip, or put it back"),
+        _key("n", "new", "new", "new", "New: clear clip and results"),
+        _key("a", "arrange", "arrange", "arrange", "Transcripts in a list, side by side, or one at a time"),
+        _key("w", "changes", "compare", "changes", "Compare with the previous session"),
+        _key("x", "trim", "trim", "trim", "Trim silence (again to undo)"),
         _key("k", "convert", "convert", "convert", "Convert a NeMo checkpoint to MLX"),
-        _key("i", "devices", "input", "devices", "Choose the microphone"),
-        _key("m", "maximise", "maximise", "maximise", "Give the focused pane the whole screen, or take it back"),
+        _key("i", "devices", "microphone", "devices", "Choose the microphone"),
+        _key("m", "maximise", "maximise", "maximise", "Maximise pane (again to restore)"),
         _key("question_mark", "app.help", "help", "help", "Keys, and what the figures mean", display="?"),
-        _key("q", "leave", "quit", "quit", "Leave; asks only while something is under way"),
+        _key("q", "leave", "quit", "quit", "Quit (asks only while something is running)"),
     ]
 
     def __init__(
@@ -98,31 +89,26 @@ class DashboardScreen(DashboardSound):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self.request = request
-        self.plan = request.plan
-        self.entries: tuple[BackendEntry, ...] = request.plan.backends
-        self.worker = make_worker(self.post_message)
-        self.worker.options = request.options
-        self.memory = SettingsStore(request.reading, lambda what: self.post_message(TaskFailed(what)))
-        self.models: tuple[ModelReport, ...] = ()
-        self.all_backends = request.open_backends
-        self.clip: ClipView | None = None
-        self.snapshot: RaceSnapshot | None = None
-        self.kept: Kept | None = None
+        self.worker = worker = make_worker(self.post_message)
+        worker.options = request.options
+        self.store = store = SettingsStore(request.reading, lambda what: self.post_message(messages.TaskFailed(what)))
+        self.clips = ClipControl(self, worker, store, lambda: self.race.running, self._show_plan)
+        self.models = ModelControl(self, worker, lambda: self.race.running)
+        self.race = RaceControl(
+            self, worker, store, request, clips=self.clips, models=self.models, changed=self._show_plan
+        )
+        self._request = request
         self._clock = clock
         self._timer: Timer | None = None
-        self._waiting_for = {"clip", "backends"}
-        self._raced_runs = request.plan.runs
-        self._looked_up: tuple[tuple[BackendEntry, ...], str] | None = None
 
     def compose(self) -> ComposeResult:
-        yield StatusLine(self.plan)
+        yield StatusLine(self.race.plan)
         with Horizontal(id="body"):
             with Vertical(id="panes"):
                 with Horizontal(id="sources"):
                     yield ClipPane()
                     yield ModelsPane()
-                yield RacePane(self._waiting_rows(), self.plan.runs)
+                yield RacePane(self.race.waiting_rows(), self.race.plan.runs)
                 yield TranscriptPane()
             yield DetailsPane()
         yield KeyLine()
@@ -135,77 +121,40 @@ class DashboardScreen(DashboardSound):
     def _begin(self) -> None:
         gc.freeze()
         gc.enable()
-        if self.request.audio is not None or self.request.demo:
-            self.worker.load(self.request.audio)
-        else:
-            self.wait_for_clip()
+        self.clips.begin(self._request.audio, self._request.demo)
         self.worker.look_around()
-        self.worker.microphone.look_for_leftovers()
-        for problem in self.memory.problems:
-            self.complain(problem, "Settings")
+        for problem in self.store.problems:
+            self._complain(problem, "Settings")
 
-    def _waiting_rows(self) -> list[Row]:
-        return [Row(one.backend, one.size) for one in self.plan.candidates]
+    def _complain(self, sentence: str, title: str) -> None:
+        from speedtest_tui.ui.screens.confirm import complain
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer a key only while it does something."""
-        recording = self.worker.microphone.recording
-        if action == "race":
-            return not self.under_way and not recording
-        if action == "record":
-            return recording or not self.under_way
-        if action in ("play", "reference"):
-            return self.clip is not None
-        if action == "trim":
-            return self.clip is not None and self.clip.trim is not None
-        if action == "cancel":
-            return self.under_way or self.maximized is not None or self.worker.busy
-        if action in ("copy", "changes"):
-            return self.kept is not None
-        return True
+        complain(self, sentence, title)
 
     # What the background reports.
 
-    @on(MachineKnown)
-    def _machine_known(self, message: MachineKnown) -> None:
+    @on(messages.MachineKnown)
+    def _machine_known(self, message: messages.MachineKnown) -> None:
         self.query_one(StatusLine).show_machine(message.sentence)
         self.query_one(DetailsPane).show_machine(message.sentence)
 
-    @on(BackendsKnown)
-    def _backends_known(self, message: BackendsKnown) -> None:
-        self.entries = message.entries
-        plan = self.request.with_entries(default_backends(message.entries))
-        if self.snapshot is None and plan.backends != self.plan.backends:
-            self.plan = self.request.with_models(self.plan, entries=plan.backends)
-        self.show_plan()
-        self._waiting_for.discard("backends")
-        self._start_if_asked()
+    @on(messages.BackendsKnown)
+    def _backends_known(self, message: messages.BackendsKnown) -> None:
+        self.race.backends_known(message.entries)
 
-    @on(ModelsKnown)
-    def _models_known(self, message: ModelsKnown) -> None:
-        self.converted = message.converted
-        if message.size == self.plan.size:
-            self.models = message.reports
+    @on(messages.ModelsKnown)
+    def _models_known(self, message: messages.ModelsKnown) -> None:
+        if self.race.models_known(message):
             self.query_one(ModelsPane).show(message.reports)
-            self._leave_out()
 
-    def _leave_out(self) -> None:
-        """Where nobody chose backends, those without a model of the size need no row that says so."""
-        if not self.all_backends or self.under_way:
-            return
-        without = {report.backend for report in self.models if report.without_model}
-        chosen = tuple(entry for entry in default_backends(self.entries) if entry.name not in without)
-        if chosen and chosen != self.plan.backends:
-            self.change_models(entries=chosen)
-
-    @on(JobChanged)
-    def _job_changed(self, message: JobChanged) -> None:
-        self.query_one(ModelsPane).show_job(message.view)
-        self.query_one(StatusLine).show_job(message.view)
-        if message.view.over:
-            self.worker.look_up(self.entries, self.plan.size)
+    @on(messages.JobChanged)
+    def _job_changed(self, message: messages.JobChanged) -> None:
+        view = message.view
+        self.query_one(ModelsPane).show_job(view)
+        self.query_one(StatusLine).show_job(view)
+        if view.over:
+            self.race.look_up(again=True)
             if self.app.screen is self:
-                view = message.view
                 self.notify(
                     f"{view.summary} (c shows more)" if view.needs_you else view.summary,
                     title=view.title,
@@ -214,93 +163,217 @@ class DashboardScreen(DashboardSound):
                 )
         self.refresh_bindings()
 
-    @on(ClipReady)
-    def _clip_ready(self, message: ClipReady) -> None:
-        self.clip = message.view
-        self.worker.microphone.rest()
-        self.show_plan()
-        self._waiting_for.discard("clip")
-        if self.race_when_ready:
-            self.race_when_ready = False
-            self.action_race()
-        self._start_if_asked()
+    @on(messages.ClipReady)
+    def _clip_ready(self, message: messages.ClipReady) -> None:
+        self.clips.ready(message.view)
+        self.race.clip_ready()
 
-    def _start_if_asked(self) -> None:
-        """Start by itself once everything is there, where that was asked for."""
-        if self.request.autostart and not self._waiting_for and self.snapshot is None:
-            self.action_race()
+    @on(messages.ClipRefused)
+    def _clip_refused(self, message: messages.ClipRefused) -> None:
+        self.race.clip_refused()
+        self.clips.refuse(message.reason)
 
-    @on(ClipRefused)
-    def _clip_refused(self, message: ClipRefused) -> None:
-        self.race_when_ready = False
-        if self.clip is None:
-            self.query_one(ClipPane).refuse(message.reason)
-        self.complain(message.reason, "The clip cannot be used")
+    @on(messages.RecorderChanged)
+    def _recorder_changed(self, message: messages.RecorderChanged) -> None:
+        self.clips.recorder_changed(message.state)
+        self.refresh_bindings()
 
-    @on(RaceChanged)
-    def _race_changed(self, message: RaceChanged) -> None:
-        self._show(message.snapshot)
+    @on(messages.RecordingFailed)
+    def _recording_failed(self, message: messages.RecordingFailed) -> None:
+        self.clips.recording_failed(message.reason)
+        self.refresh_bindings()
 
-    @on(RaceEnded)
-    def _race_ended(self, message: RaceEnded) -> None:
-        self.kept = message.kept
-        self.session_kept()
-        self._show(message.snapshot, message.since, message.marks)
+    @on(messages.PlayerChanged)
+    def _player_changed(self, message: messages.PlayerChanged) -> None:
+        self.clips.player_changed(message.state)
+
+    @on(messages.DevicesKnown)
+    def _devices_known(self, message: messages.DevicesKnown) -> None:
+        self.clips.devices_known(message.report)
+
+    @on(messages.LeftoversFound)
+    def _leftovers_found(self, message: messages.LeftoversFound) -> None:
+        self.clips.leftovers_found(message.recordings)
+
+    @on(messages.RaceChanged)
+    def _race_changed(self, message: messages.RaceChanged) -> None:
+        self._show_race(message.snapshot)
+
+    @on(messages.RaceEnded)
+    def _race_ended(self, message: messages.RaceEnded) -> None:
+        self.race.end(message.kept)
+        self._show_race(message.snapshot, message.since, message.marks)
         if message.kept.advice:
-            self.complain(str(message.kept.advice), "Not kept")
+            self._complain(str(message.kept.advice), "Not saved")
 
-    @on(Copied)
-    def _copied(self, message: Copied) -> None:
-        way = f"with {message.program}" if message.program else "through the terminal, if it allows that (OSC 52)"
-        self.notify(f"The results were copied as Markdown {way}.")
+    @on(messages.Copied)
+    def _copied(self) -> None:
+        self.notify("Copied as Markdown.")
 
-    @on(TaskFailed)
-    def _task_failed(self, message: TaskFailed) -> None:
-        self.complain(message.what, "Something went wrong")
+    @on(messages.TaskFailed)
+    def _task_failed(self, message: messages.TaskFailed) -> None:
+        self._complain(message.what, "Something went wrong")
 
     # What is drawn.
 
-    def show_plan(self) -> None:
+    def _show_plan(self) -> None:
         """Show clip and plan; before a race the rows are those that will take part."""
-        self.query_one(StatusLine).show_race(self.snapshot, self.plan)
-        if self.clip is not None:
-            self.query_one(ClipPane).show(self.clip)
-        if self.snapshot is None or (self.snapshot.ended and self._rows_differ(self.snapshot)):
-            self.snapshot = None
-            self.query_one(RacePane).wait(self._waiting_rows(), self.plan.runs)
+        race = self.race
+        race.clear_other_results()
+        self.query_one(StatusLine).show_race(race.snapshot, race.plan)
+        if self.clips.clip is not None:
+            self.query_one(ClipPane).show(self.clips.clip)
+        if race.snapshot is None:
+            self.query_one(RacePane).wait(race.waiting_rows(), race.plan.runs)
             self.query_one(TranscriptPane).show((), NO_MARKS)
-            self.query_one(StatusLine).show_race(None, self.plan)
-        wanted = (self.entries, self.plan.size)
-        if wanted != self._looked_up:
-            self._looked_up = wanted
-            self.worker.look_up(*wanted)
+        race.look_up()
         self.refresh_bindings()
 
-    def _rows_differ(self, snapshot: RaceSnapshot) -> bool:
-        planned = {(one.backend, one.size) for one in self.plan.candidates}
-        return {(row.backend, row.size) for row in snapshot.rows} != planned
-
-    def clear(self) -> None:
-        """Forget clip and results."""
-        self.clip, self.snapshot, self.kept = None, None, None
-        self.wait_for_clip()
-        self.show_plan()
-
-    def _show(self, snapshot: RaceSnapshot, since: str = "", marks: Mapping[str, tuple[Word, ...]] = NO_MARKS) -> None:
-        before, self.snapshot = self.snapshot, snapshot
-        if before is None or before.ended:
-            self._raced_runs = self.plan.runs
+    def _show_race(
+        self, snapshot: RaceSnapshot, since: str = "", marks: Mapping[str, tuple[Word, ...]] = NO_MARKS
+    ) -> None:
+        turned = self.race.show(snapshot)
         rows = snapshot.ordered()
         with self.app.batch_update():
-            self.query_one(RacePane).show(snapshot, self._raced_runs, self._clock(), since)
+            self.query_one(RacePane).show(snapshot, self.race.runs, self._clock(), since)
             self.query_one(TranscriptPane).show(rows, marks)
             self.query_one(DetailsPane).show(rows)
-            self.query_one(StatusLine).show_race(snapshot, self.plan)
+            self.query_one(StatusLine).show_race(snapshot, self.race.plan)
         if self._timer:
             (self._timer.pause if snapshot.ended else self._timer.resume)()
-        if before is None or before.ended != snapshot.ended:
+        if turned:
             self.refresh_bindings()
 
     def _tick(self) -> None:
-        if self.snapshot is not None and not self.snapshot.ended:
+        if self.race.snapshot is not None and not self.race.snapshot.ended:
             self.query_one(RacePane).tick(self._clock())
+
+    # What the keys do.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer a key only while it does something."""
+        clip = self.clips.clip
+        if action == "race":
+            return not self.race.running and not self.clips.recording
+        if action == "record":
+            return self.clips.recording or not self.race.running
+        if action in ("play", "reference"):
+            return clip is not None
+        if action == "trim":
+            return clip is not None and clip.trim is not None
+        if action == "cancel":
+            return self.race.running or self.maximized is not None or self.worker.busy
+        if action in ("copy", "changes"):
+            return self.race.kept is not None
+        return True
+
+    def action_record(self) -> None:
+        self.clips.record()
+
+    def action_open(self) -> None:
+        self.clips.open()
+
+    def action_play(self) -> None:
+        self.clips.play()
+
+    def action_trim(self) -> None:
+        self.clips.trim()
+
+    def action_reference(self) -> None:
+        self.clips.reference()
+
+    def action_devices(self) -> None:
+        self.clips.devices()
+
+    def action_race(self) -> None:
+        self.race.start()
+
+    def action_runs(self, step: int) -> None:
+        self.race.change_runs(step)
+
+    def action_size(self) -> None:
+        self.race.choose_size()
+
+    def action_language(self) -> None:
+        self.race.choose_language()
+
+    def action_backends(self) -> None:
+        self.race.choose_backends()
+
+    def action_convert(self) -> None:
+        self.race.convert()
+
+    def action_copy(self) -> None:
+        self.race.copy()
+
+    def action_changes(self) -> None:
+        self.race.compare()
+
+    def action_verify(self) -> None:
+        self.models.verify(self.race.reports, self.race.entries)
+
+    def action_download(self) -> None:
+        self.models.download(self.race.reports)
+
+    def action_cancel(self) -> None:
+        """Cancel the race or else the job; where nothing runs, restore a maximised pane."""
+        if self.race.running:
+            self.worker.cancel()
+        elif self.worker.busy:
+            self.worker.cancel_job()
+        elif self.maximized:
+            self.minimize()
+
+    def action_new(self) -> None:
+        """Clear clip and results."""
+        if self.race.running:
+            self.notify("A race is running: press esc to cancel it first.", severity="warning")
+        else:
+            self.clips.let_go(self._clear)
+
+    def _clear(self) -> None:
+        self.race.forget()
+        self.clips.wait()
+        self._show_plan()
+
+    def action_caches(self) -> None:
+        """Show what is wrong with downloaded models, and what the caches hold."""
+        from speedtest_tui.ui.screens.caches import CachesScreen
+
+        self.app.push_screen(CachesScreen(self.worker, self.race.entries, lambda: self.race.running))
+
+    def action_sessions(self) -> None:
+        from speedtest_tui.ui.screens.sessions import SessionsScreen
+
+        self.app.push_screen(SessionsScreen())
+
+    def action_arrange(self) -> None:
+        self.query_one(TranscriptPane).next_view()
+
+    def action_maximise(self) -> None:
+        """Give the focused pane the whole screen, or restore it."""
+        if self.maximized:
+            self.minimize()
+            return
+        pane: Widget | None = self.focused
+        while pane is not None and not pane.border_title and isinstance(pane.parent, Widget):
+            pane = pane.parent
+        if pane is not None and pane is not self:
+            self.maximize(pane, container=False)
+
+    async def action_leave(self) -> None:
+        """Quit; asks first only where something is running."""
+        from speedtest_tui.ui.screens.confirm import ask
+
+        if self.clips.recording:
+            question = "A recording is running. If you quit, it stays on disk and is offered at the next start."
+            no = "Keep recording"
+        elif self.worker.busy:
+            question = f"{self.models.running}. Quitting cancels it; what was downloaded stays."
+            no = "Stay"
+        elif self.race.running:
+            question, no = "A race is running. Quitting cancels it; what was measured is kept.", "Keep racing"
+        else:
+            self.app.exit()
+            return
+        ask(self, question, "Quit", no, self.app.exit)

@@ -25,6 +25,7 @@ from textual.widgets.option_list import Option
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.locations import short
 from speedtest_tui.ui.screens.confirm import Once
+from speedtest_tui.ui.widgets.bar_layout import STYLE_NEEDS_YOU, STYLE_NOW
 from speedtest_tui.ui.widgets.line_text import fit, fit_path, printable, spread
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
 from speedtest_tui.ui.workers.folder import MEDIA, Entry, Listing, complete, locate, matching, measured, read
@@ -45,7 +46,7 @@ class FolderRead(Message):
 
 @dataclass
 class RecentRead(Message):
-    """Recent files have been looked at: one without a size is gone."""
+    """The facts of recent files have been read: one without a size is gone."""
 
     entries: tuple[Entry, ...]
 
@@ -69,10 +70,10 @@ class Offer:
     def prompt(self, width: int) -> Content:
         label = printable(self.label)
         if self.path is None:
-            return Content.styled(fit(label, width), "bold $text-accent")
+            return Content.styled(fit(label, width), f"bold {STYLE_NOW}")
         room = width - len(self.about) - 2
         line = spread(fit_path(label, room) if self.whole else label, self.about, width)
-        return Content.styled(line, "" if self.usable else "$text-warning")
+        return Content.styled(line, "" if self.usable else STYLE_NEEDS_YOU)
 
 
 class PathInput(Input):
@@ -109,9 +110,9 @@ class OpenFileScreen(Once, ModalScreen[Path | None]):
     CSS_PATH = "open_file.tcss"
     AUTO_FOCUS = "PathInput"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "open", id="open-entry", priority=True, tooltip="Open the file, or enter the folder"),
-        Binding("tab", "complete", "complete", id="open-complete", tooltip="Complete what is typed as far as it goes"),
-        Binding("escape", "cancel", "back", id="open-cancel", tooltip="Back without opening anything"),
+        Binding("enter", "open", "open", id="open-entry", priority=True, tooltip="Open the file or the folder"),
+        Binding("tab", "complete", "complete", id="open-complete", tooltip="Complete the path"),
+        Binding("escape", "cancel", "back", id="open-cancel", tooltip="Back without opening a file"),
         *MOVES,
     ]
 
@@ -300,7 +301,7 @@ class OpenFileScreen(Once, ModalScreen[Path | None]):
 
 
 def about(entry: Entry | None) -> str:
-    """Size and time of the last change, in columns; empty where nobody has looked yet, or for a folder."""
+    """Size and time of the last change, in columns; empty where they are not known yet, or for a folder."""
     if entry is None or entry.size is None or entry.changed is None:
         return ""
     size = f"{entry.size / 1e3:.0f} kB" if entry.size < 1e6 else figures.megabytes(entry.size / 1e6)

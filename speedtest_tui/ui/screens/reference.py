@@ -1,4 +1,4 @@
-"""Typing or pasting what is really said in the clip."""
+"""Entering the correct text of the clip, from which its word error rates are counted."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class ReferenceScreen(Once, ModalScreen[str | None]):
             id="reference-save",
             key_display="ctrl+s",
             priority=True,
-            tooltip="Use this text, as F2",
+            tooltip="Use this text",
         ),
-        Binding("escape", "cancel", "back", id="reference-cancel", priority=True, tooltip="Leave it as it was"),
+        Binding("escape", "cancel", "back", id="reference-cancel", priority=True, tooltip="Back without changing it"),
     ]
 
     def __init__(self, text: str) -> None:
@@ -46,7 +46,7 @@ class ReferenceScreen(Once, ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="reference") as pane:
             pane.border_title = "Reference text"
-            yield Static("What is really said in the clip: WER is counted against it.", id="reference-why")
+            yield Static("The correct text of the clip, for word error rates (WER).", id="reference-why")
             yield TextArea(self._before, compact=True, tab_behavior="focus", id="reference-text")
             yield Static(id="reference-count")
 
@@ -61,8 +61,8 @@ class ReferenceScreen(Once, ModalScreen[str | None]):
     @on(TextArea.Changed)
     def _count(self) -> None:
         words = len(self.query_one(TextArea).text.split())
-        said = f"{words:,} word{'' if words == 1 else 's'}" if words else "no words: no reference, no word error rates"
-        self.query_one("#reference-count", Static).update(Content(said))
+        count = f"{words:,} word{'' if words == 1 else 's'}" if words else "no words: WER will not be shown"
+        self.query_one("#reference-count", Static).update(Content(count))
 
     def action_accept(self) -> None:
         """Return the text."""

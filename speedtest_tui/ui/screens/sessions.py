@@ -1,4 +1,4 @@
-"""All kept sessions: a list that fills while they are read, and whatever the highlighted one has to say."""
+"""All saved sessions: a list that fills while they are read, and the highlighted one in detail."""
 
 from __future__ import annotations
 
@@ -65,16 +65,23 @@ class SessionsScreen(Once, Screen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-medium"), (30, "-tall")]
     AUTO_FOCUS = "SessionsTable"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "full", "full", id="session-full", priority=True, tooltip="The whole session, or the list"),
-        Binding("c", "compare", "compare", id="session-compare", tooltip="Against the one before on the same clip"),
-        Binding("l", "load", "load clip", id="session-load", tooltip="Take its clip to the dashboard"),
+        Binding(
+            "enter",
+            "full",
+            "full",
+            id="session-full",
+            priority=True,
+            tooltip="Show the whole session (again for the list)",
+        ),
+        Binding("c", "compare", "compare", id="session-compare", tooltip="Compare with the previous session"),
+        Binding("l", "load", "load clip", id="session-load", tooltip="Load its clip into the dashboard"),
         Binding("y", "copy", "copy", id="session-copy", tooltip="Copy the session as Markdown"),
-        Binding("r", "reload", "read again", id="session-reload", tooltip="Look for new sessions"),
-        Binding("escape", "back", "back", id="session-back", tooltip="Back by one step, at last to the dashboard"),
+        Binding("r", "reload", "refresh", id="session-reload", tooltip="Read the sessions again"),
+        Binding("escape", "back", "back", id="session-back", tooltip="Back"),
     ]
 
     def __init__(self, compare: bool = False) -> None:
-        """compare: begin with the newest session against the one before it"""
+        """compare: begin with the newest session compared with the previous one"""
         super().__init__()
         self._compare_newest = compare
         self._lines: dict[str, SessionLine] = {}
@@ -163,7 +170,7 @@ class SessionsScreen(Once, Screen[None]):
             self._table.add_row(*self._table.cells(line, self._widths), key=line.key)
 
     def _replace(self) -> None:
-        """Show what has been read anew; the cursor stays on its session, and that at its place on the screen."""
+        """Show what was read again; the cursor stays on its session, and that at its place on the screen."""
         here = self._here
         self._lines = dict(self._fresh)
         self._fill(here)
@@ -203,11 +210,11 @@ class SessionsScreen(Once, Screen[None]):
         here = self._here
         title = "Session"
         if here is None:
-            text = Content("" if self._busy else self._problem or "No sessions yet: run a race, and it is kept here.")
+            text = Content("" if self._busy else self._problem or "No sessions yet: every finished race is saved here.")
         elif isinstance(here.session, DamagedSession):
             title, text = f"Session {here.when}", damage(here.session, width)
         elif self._compared and self._compared.comparison and self._compared.before:
-            title = f"{here.when} against the one before"
+            title = f"{here.when} compared with the previous session"
             text = comparison(self._compared.comparison, self._compared.before, width)
         else:
             title = f"Session {here.when}"
@@ -237,7 +244,7 @@ class SessionsScreen(Once, Screen[None]):
         return isinstance(here.session, Session) and (action != "load" or here.clip is not None)
 
     def action_full(self) -> None:
-        """Give the session the whole screen, or take it back."""
+        """Give the session the whole screen, or go back to the list."""
         full = not self.has_class("-full")
         self.set_class(full, "-full")
         self.set_focus(self.query_one(DetailsScroll) if full else self._table)
@@ -282,7 +289,7 @@ class SessionsScreen(Once, Screen[None]):
         if here is None or here.key != message.key:
             return
         if message.comparison is None:
-            self.notify("There is no earlier session on the same clip or with the same backends.", severity="warning")
+            self.notify("There is no earlier session with the same clip or the same backends.", severity="warning")
             return
         self._compared = message
         if not self.query_one(DetailsScroll).display:  # on the smallest screens
@@ -291,7 +298,7 @@ class SessionsScreen(Once, Screen[None]):
         self.query_one(DetailsScroll).scroll_home(animate=False)
 
     def action_load(self) -> None:
-        """Take the clip to the dashboard."""
+        """Load the clip into the dashboard."""
         here = self._here
         if here is not None and here.clip is not None:
             self.app.post_message(SessionClipWanted(here.clip))
@@ -302,4 +309,4 @@ class SessionsScreen(Once, Screen[None]):
         here = self._here
         if here is not None and isinstance(here.session, Session):
             self.app.copy_to_clipboard(to_markdown(here.session.document))
-            self.notify(f"Copied the session of {here.when} as Markdown.")
+            self.notify("Copied as Markdown.")

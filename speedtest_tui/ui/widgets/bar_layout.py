@@ -14,8 +14,12 @@ from rich.cells import cell_len, set_cell_size
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import Mood
 from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, look, reason
+from speedtest_tui.ui.widgets.line_text import fit
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
+LEVELS = " ▁▂▃▄▅▆▇█"
+"""Parts of a cell from the left, and from the bottom."""
+
 BAR_MIN, BAR_MAX = 12, 60
 GAP = 2
 
@@ -23,11 +27,13 @@ Span = tuple[str, str]
 """Text and the style it is drawn in; an empty style is the widget's own."""
 
 STYLE_NOW, STYLE_BEST, STYLE_NEEDS_YOU, STYLE_FAILED = "$text-accent", "$text-success", "$text-warning", "$text-error"
+FILL_NOW, FILL_BEST, FILL_QUIET = "$accent", "$success", "$primary"
+"""For text, whose contrast the theme takes care of, and for areas."""
+
 STYLES: dict[Mood, str] = {
     "good": STYLE_BEST, "now": STYLE_NOW, "needs-you": STYLE_NEEDS_YOU, "bad": STYLE_FAILED, "quiet": "",
 }  # fmt: skip
-FILL_NOW, FILL_BEST, FILL_QUIET = "$accent", "$success", "$primary"
-"""For text, whose contrast the theme takes care of, and for areas."""
+"""How each mood is drawn, on every screen."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ def line(row: Row, width: int, runs: int, now: float, scale: Scale) -> list[Span
             add(right(figures.seconds(value), size))
     used = sum(cell_len(text) for text, _ in spans)
     if row.status not in ("", "ok"):
-        add(clipped(reason(row), width - used - GAP), style)
+        add(fit(outcome(row), width - used - GAP), style)
         return spans
     add(bar(_share(row, now, scale), c.bar), _bar_style(row))
     add(right(_time(row, runs, now), c.time), STYLE_NOW if row.phase in ACTIVE_PHASES else "")
@@ -149,6 +155,11 @@ def mark(row: Row) -> Span:
         return str(row.rank), STYLE_BEST if row.rank == 1 else ""
     shown = look(row)
     return shown.glyph, STYLES[shown.mood]
+
+
+def outcome(row: Row) -> str:
+    """How a row ended without a result, and what to do about it in the dashboard."""
+    return f"{look(row).word} · press d" if row.status == "missing-model" else reason(row)
 
 
 def _share(row: Row, now: float, scale: Scale) -> float:
@@ -170,9 +181,10 @@ def _time(row: Row, runs: int, now: float) -> str:
     elapsed = figures.ticking(now - row.since)
     if row.phase == "running":
         return f"run {len(row.runs_s) + 1}/{runs} {elapsed}"
+    if row.phase == "preparing":
+        return "finding the model"
     if row.phase in ACTIVE_PHASES:
-        word = {"warming": "warm-up", "preparing": "looking"}.get(row.phase, row.phase)
-        return f"{word} {elapsed}"
+        return f"{'warm-up' if row.phase == 'warming' else row.phase} {elapsed}"
     if row.runs_s:
         spread = f" {figures.half_width(row.median.low, row.median.high)}" if row.median else ""
         return (
@@ -187,8 +199,3 @@ def _relative(row: Row) -> str:
     if row.rank == 1:
         return "fastest"
     return figures.slower(row.slower.value) if row.rank and row.slower else ""
-
-
-def clipped(text: str, width: int) -> str:
-    """Text cut to a width, with an ellipsis where it was cut."""
-    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)).rstrip() + "…"

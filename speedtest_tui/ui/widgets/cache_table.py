@@ -1,7 +1,4 @@
-"""The list of the cache screen: problems with their fixes, or everything that is stored.
-
-The lines of the cache screen's tables, from one look at the caches. Pure: no widget in here.
-"""
+"""The tables of the cache screen, problems with their fixes and everything on disk, and the lines in them."""
 
 from __future__ import annotations
 
@@ -21,18 +18,11 @@ from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.locations import short
 from speedtest_tui.core.models.inventory import CacheUse, Stored
 from speedtest_tui.core.models.status import CACHE_NAMES, CacheName, CacheState
-from speedtest_tui.core.repair.step import Note, Step, StepKind
+from speedtest_tui.core.repair.step import Note, Step
+from speedtest_tui.ui.widgets.bar_layout import STYLES
 from speedtest_tui.ui.widgets.line_text import fit, printable
 
 Cells = tuple[str, ...]
-
-VARIABLES: dict[Mood, str] = {
-    "good": "text-success",
-    "now": "text-accent",
-    "needs-you": "text-warning",
-    "bad": "text-error",
-}
-"""The theme's colours; DataTable draws Rich's text, which does not know them by name."""
 
 
 def problem_widths(room: int) -> dict[str, int]:
@@ -61,7 +51,7 @@ def stored_cells(line: StoredLine) -> Cells:
 
 
 class CacheTable(DataTable[Text]):
-    """Rows by key: shown anew, the cursor stays on its row and that row at its place on the screen.
+    """Rows by key: shown again, the cursor stays on its row and that row at its place on the screen.
 
     coloured: the number of the column that is drawn in the colour of the row's mood
     """
@@ -146,27 +136,15 @@ class CacheTable(DataTable[Text]):
                 yield Text(fit(printable(text), width), style, no_wrap=True)
 
     def _style(self, mood: Mood) -> Style | str:
-        if mood not in VARIABLES:
+        # DataTable draws Rich's text, which does not know the theme's colours by name.
+        if not STYLES[mood]:
             return ""
-        return Style(color=Color.parse(self.app.theme_variables[VARIABLES[mood]]).rich_color)
-
-
-OF_CACHES: dict[StepKind, tuple[str, str, Mood]] = {
-    "clear-lock": ("○", "stale lock", "quiet"),
-    "clear-partial": ("◐", "left over", "quiet"),
-    "merge": ("≡", "duplicate", "quiet"),
-    "copy": ("≡", "copy", "quiet"),
-    "move": ("≡", "move", "quiet"),
-    "trash": ("○", "unknown", "quiet"),
-    "write-ref": ("⚯", "no ref", "needs-you"),
-    "relink": ("⚯", "broken link", "bad"),
-}
-"""What a step mends where no model of ours is concerned."""
+        return Style(color=Color.parse(self.app.theme_variables[STYLES[mood].removeprefix("$")]).rich_color)
 
 
 @dataclass(frozen=True)
 class ProblemLine:
-    """One problem: what it is, and the step that mends it; `step` is None where nothing does."""
+    """One problem: what it is, and the step that repairs it; `step` is None where nothing does."""
 
     key: str
     glyph: str
@@ -180,12 +158,12 @@ class ProblemLine:
 
 
 def key_of(step: Step) -> str:
-    """What stays the same when the caches are looked at again."""
+    """What stays the same when the caches are read again."""
     return f"{step.kind} {step.path} {step.target or ''}"
 
 
 def problem_lines(overview: CacheOverview) -> tuple[ProblemLine, ...]:
-    """All problems, those that are mended by themselves first, then what is offered, then what nothing mends.
+    """All problems: those whose repair is proposed, then those whose repair is optional, then those without one.
 
     That a model is nowhere at all is no problem: `d` offers those.
     """
@@ -203,7 +181,7 @@ def _of_step(step: Step, overview: CacheOverview) -> ProblemLine:
         glyph, word, mood = LOOKS[state.state]
         why = state.detail
     else:
-        glyph, word, mood = OF_CACHES.get(step.kind, ("◐", "incomplete", "needs-you"))
+        glyph, word, mood = LOOKS.get(step.kind, LOOKS["partial"])
         why = ""
     gain = f"frees {amount(step.free_bytes)} once the trash is emptied" if step.free_bytes else ""
     details = tuple(filter(None, (f"{step.model}: {why}" if why else "", step.what, short(step.path), gain)))
@@ -230,7 +208,7 @@ def _state(overview: CacheOverview, model: str, cache: CacheName | None) -> Cach
 
 @dataclass(frozen=True)
 class StoredLine:
-    """One thing that lies in a cache."""
+    """One thing in a cache."""
 
     key: str
     name: str
@@ -266,18 +244,18 @@ def use_lines(uses: tuple[CacheUse, ...], trash_bytes: int) -> list[tuple[str, s
         place = short(use.root)
         lines.append((CACHE_NAMES[use.cache], size, free, f"{place}  ✗ {use.problem}" if use.problem else place))
     if trash_bytes:
-        lines.append(("trash", amount(trash_bytes), "", "t shows what is in it"))
+        lines.append(("trash", amount(trash_bytes), "", "t empties it"))
     return lines
 
 
 def summary(overview: CacheOverview, lines: tuple[ProblemLine, ...]) -> str:
     """ "4 problems · 3.4 GB to download · 1.9 GB to gain"."""
     if not overview.done:
-        return f"▶ looking, {len(overview.stored):,} found"
+        return f"▶ reading, {len(overview.stored):,} found"
     problems = sum(line.step is None or not line.step.optional for line in lines)
-    fetch = sum(step.download_bytes or 0 for step in overview.plan.chosen)
+    missing = sum(step.download_bytes or 0 for step in overview.plan.chosen)
     gain = sum(duplicate.reclaimable for duplicate in overview.duplicates)
-    parts = [f"{problems} problem{'' if problems == 1 else 's'}" if problems else "✓ no problems"]
-    parts += [f"{amount(fetch)} to download"] if fetch else []
-    parts += [f"{amount(gain)} twice"] if gain else []
+    parts = [f"{problems} problem{'' if problems == 1 else 's'}" if problems else "✓ no problems found"]
+    parts += [f"{amount(missing)} to download"] if missing else []
+    parts += [f"{amount(gain)} in duplicates"] if gain else []
     return " · ".join(parts)

@@ -1,4 +1,4 @@
-"""The clip: what it is, how it looks, how loud it is, what is wrong with it; or the microphone, before there is one."""
+"""The clip: its name, waveform, level and warnings; or the microphone, before there is one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.ui.widgets.bar_layout import FILL_BEST, FILL_QUIET, STYLE_FAILED, STYLE_NEEDS_YOU, STYLE_NOW, bar
+from speedtest_tui.ui.widgets.bar_layout import (
+    FILL_BEST,
+    FILL_QUIET,
+    LEVELS,
+    STYLE_FAILED,
+    STYLE_NEEDS_YOU,
+    STYLE_NOW,
+    bar,
+)
 
 if TYPE_CHECKING:
     from speedtest_tui.core.audio.player import PlayerState
@@ -20,16 +28,15 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.view import ClipView
 
 
-LEVELS = " ▁▂▃▄▅▆▇█"
 FLOOR_DB = -48.0
-"""What an empty cell stands for; room noise lies below it."""
+"""What an empty cell stands for; room noise is below it."""
 
 SILENCE_DB = -120.0
 """What `core.audio.level` reports for nothing but zeros."""
 
 METER_CELLS = 24
 TOO_LOUD_DB = -1.0
-NO_CLIP = "No clip: r records, o opens a file, enter races the built-in one."
+NO_CLIP = "No clip yet: r records, o opens a file, enter races the built-in clip."
 
 
 def waveform(outline: tuple[float, ...], width: int) -> str:
@@ -101,14 +108,10 @@ class ClipPane(Vertical, can_focus=True):
         if view.trim is None:
             return ()
         silence = figures.seconds(view.trim.removed_s)
-        return (
-            (f"{silence} of silence taken off: x puts it back",)
-            if view.full
-            else (f"x takes off {silence} of silence",)
-        )
+        return (f"{silence} of silence trimmed · x undoes it",) if view.full else (f"x trims {silence} of silence",)
 
     def show_recorder(self, state: RecorderState) -> None:
-        """Show what the microphone hears, and a recording that grows."""
+        """Show the microphone's level, and a recording that grows."""
         if state.how == "failed":
             self._say(f"No microphone: {state.reason}. o opens a file, enter races the built-in clip.")
             return

@@ -1,7 +1,4 @@
-"""A checkpoint, its number formats and its proof in words and columns. No widget in here.
-
-The number formats that a checkpoint can be converted to, of which one is marked.
-"""
+"""A checkpoint, the number formats that it can be converted to, and the proof of a conversion, in words and columns."""
 
 from __future__ import annotations
 
@@ -73,7 +70,7 @@ def form_line(form: Form, free: int | None, width: int) -> Content:
 
 
 def too_large(form: Form, free: int | None) -> str:
-    """Why a result does not fit on the disk, or empty; `free` is None while nobody has looked."""
+    """Why a result does not fit on the disk, or empty; `free` is None while it is not known."""
     if free is None or form.output_bytes <= free:
         return ""
     return f"does not fit: {amount(free)} free"

@@ -1,4 +1,4 @@
-"""What a background job is doing to models: a line for each of its rows, with a bar where its share is known."""
+"""What a job is doing to models: a line for each of its rows, with a bar where its share is known."""
 
 from __future__ import annotations
 
@@ -13,43 +13,36 @@ from textual.widget import Widget
 
 from speedtest_tui.core.format import LOOKS
 from speedtest_tui.core.jobs.job import JobRow, JobView, words
-from speedtest_tui.ui.widgets.bar_layout import (
-    FILL_NOW,
-    STYLE_FAILED,
-    STYLE_NEEDS_YOU,
-    STYLES,
-    Span,
-    bar,
-)
+from speedtest_tui.ui.widgets.bar_layout import FILL_NOW, STYLE_FAILED, STYLE_NEEDS_YOU, STYLES, Span, bar
 from speedtest_tui.ui.widgets.line_text import column, fit, printable, wrap
 
 if TYPE_CHECKING:
     from speedtest_tui.core.jobs.repair import Repaired
 
 
-def job_line(row: JobRow, said: str, width: int) -> list[Span]:
-    """One row in `width` cells: title, bar, and what is said of it."""
+def job_line(row: JobRow, note: str, width: int) -> list[Span]:
+    """One row in `width` cells: title, bar, and its note."""
     glyph, _, mood = LOOKS[row.state]
     share = row.share if row.state == "running" else None
     cells = max(0, min(24, width - 72)) if share is not None else 0
     room = max(0, width - 2 - cells - (1 if cells else 0))
-    # What it is about and what is said of it share the line; whichever is short leaves its room to the other.
-    title = max(room - cell_len(said) - 2, min(room * 3 // 5, cell_len(row.title) + 2))
+    # Title and note share the line; whichever is short leaves its room to the other.
+    title = max(room - cell_len(note) - 2, min(room * 3 // 5, cell_len(row.title) + 2))
     title = min(title, cell_len(row.title) + 2)
     spans: list[Span] = [(f"{glyph} ", STYLES[mood]), (column(fit(row.title, title - 2), title), "")]
     if cells and share is not None:
         spans += [(bar(share, cells), FILL_NOW), (" ", "")]
-    spans.append((fit(said, max(0, room - title)), STYLES[mood]))
+    spans.append((fit(note, max(0, room - title)), STYLES[mood]))
     return spans
 
 
 def job_lines(row: JobRow, width: int) -> list[Content]:
     """The same, with as many further lines as a failure needs: it says what to do, and that must not be cut off."""
-    said = words(row)
-    if row.state != "failed" or cell_len(row.title) + cell_len(said) + 4 <= width:
-        return [Content.assemble(*job_line(row, said, width))]
+    note = words(row)
+    if row.state != "failed" or cell_len(row.title) + cell_len(note) + 4 <= width:
+        return [Content.assemble(*job_line(row, note, width))]
     first = Content.assemble(*job_line(row, " ", width))
-    return [first, *(Content.styled(f"    {line}", STYLE_FAILED) for line in wrap(printable(said), width - 4))]
+    return [first, *(Content.styled(f"    {line}", STYLE_FAILED) for line in wrap(printable(note), width - 4))]
 
 
 def summary(view: JobView) -> str:
@@ -74,7 +67,7 @@ class JobLines(Widget):
         self.refresh(layout=grown)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """For the width that it is going to have, which is not yet its own when it is laid out anew."""
+        """For the width that it is going to have, which is not yet its own when it is laid out again."""
         return len(self._drawn(width))
 
     def render(self) -> Content:

@@ -30,7 +30,7 @@ class KeyHint:
 
 def fitting(hints: Sequence[KeyHint], always: Sequence[KeyHint], width: int) -> list[KeyHint]:
     """As many of `hints` from the first on as leave room for all of `always`, which come last."""
-    room = width - sum(hint.width + GAP for hint in always) - 1
+    room = width - 1 + GAP - sum(hint.width + GAP for hint in always)
     shown = []
     for hint in hints:
         room -= hint.width + GAP

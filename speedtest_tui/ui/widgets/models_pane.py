@@ -1,4 +1,4 @@
-"""Which model each backend would run, how it stands in each cache, whether it loads, and what is being done to it."""
+"""Each backend's model: its status in each cache, whether it loads, and the job that works on it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,7 @@ from textual.widget import Widget
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.jobs.job import words
-from speedtest_tui.ui.widgets.bar_layout import (
-    FILL_NOW,
-    STYLE_BEST,
-    STYLE_NEEDS_YOU,
-    STYLE_NOW,
-    STYLES,
-    Span,
-    bar,
-)
+from speedtest_tui.ui.widgets.bar_layout import FILL_NOW, STYLE_BEST, STYLE_NEEDS_YOU, STYLE_NOW, STYLES, Span, bar
 from speedtest_tui.ui.widgets.line_text import column
 
 if TYPE_CHECKING:
@@ -70,7 +62,7 @@ def model_header(width: int) -> str:
 
 
 def model_line(report: ModelReport, width: int, work: Work | None = None) -> list[Span]:
-    """One backend's model in `width` cells; work that is under way takes the place of the states."""
+    """One backend's model in `width` cells; work that is running takes the place of the states."""
     from speedtest_tui.core.models import wording
 
     c = model_columns(width)
@@ -142,7 +134,7 @@ class ModelList(Widget):
 
     def render(self) -> Content:
         if not self._reports:
-            return Content("looking for models")
+            return Content("reading the caches")
         width = self.size.width
         lines = [Content.styled(model_header(width), "underline")]
         for report in self._reports:

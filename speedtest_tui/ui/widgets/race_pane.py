@@ -1,7 +1,4 @@
-"""The race: one bar a backend, all on one scale, and the verdict below.
-
-One backend's line in the race.
-"""
+"""The race: one bar a backend, all on one scale, and the verdict below."""
 
 from __future__ import annotations
 
@@ -102,12 +99,12 @@ class BackendBar(Widget):
         self._runs = 1
         self._now = row.since
         self._scale = Scale(1.0, 1.0)
-        self.tooltip = said(row)
+        self.tooltip = explanation(row)
 
     def show(self, row: Row, runs: int, now: float, scale: Scale) -> None:
         """Draw this row as it is at `now`, bars against `scale`."""
         if row is not self._row:
-            self.tooltip = said(row)
+            self.tooltip = explanation(row)
         self._row, self._runs, self._now, self._scale = row, runs, now, scale
         self.refresh()
 
@@ -118,8 +115,8 @@ class BackendBar(Widget):
         return Content.assemble(*((text, style) if style else text for text, style in spans))
 
 
-def said(row: Row) -> Content | None:
-    """All that is to be said of a row, for those who point at it: its line may be cut, and has no room for warnings."""
+def explanation(row: Row) -> Content | None:
+    """Error and warnings of a row in full, as its tooltip: the line may be cut, and has no room for warnings."""
     lines = [f"{row.backend}: {row.error.advice.what}", row.error.advice.todo] if row.error else []
     if row.warnings and not lines:
         lines = [row.backend]

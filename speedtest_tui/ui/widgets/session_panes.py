@@ -1,6 +1,6 @@
-"""The two panes of the sessions' screen; both say when their width has changed, and the screen fills them anew.
+"""The two panes of the sessions' screen, and what they show: a session as a line, in full, and compared with another.
 
-A kept session in words and columns: as a line of a list, in full, and against an earlier one. No widget in here.
+Both panes report when their width has changed, and the screen fills them again.
 """
 
 from __future__ import annotations
@@ -69,16 +69,6 @@ class SessionsTable(DataTable[Text]):
 LONG_TEXT = 600
 """Characters of a transcript in the short form; an hour of speech has fifty thousand."""
 
-CHANGE_MARKS = {
-    "faster": ("▲", STYLE_BEST),
-    "slower": ("▼", STYLE_NEEDS_YOU),
-    "same": ("=", ""),
-    "unclear": ("?", ""),
-    "new": ("+", ""),
-    "gone": ("–", STYLE_NEEDS_YOU),
-    "failed": ("✗", STYLE_FAILED),
-}
-
 
 @dataclass(frozen=True)
 class SessionLine:
@@ -97,7 +87,7 @@ class SessionLine:
 
 
 def line_of(session: Session | DamagedSession) -> SessionLine:
-    """Looks at the disk: call it in a thread."""
+    """Reads the disk: call it in a thread."""
     if isinstance(session, DamagedSession):
         return SessionLine(session, _named(session.name), "✗ damaged", "", session.reason)
     document = session.document
@@ -161,7 +151,7 @@ def details(session: Session, width: int, *, whole: bool = False) -> Content:
     parts: list[Part] = [(document.verdict.sentence, "bold"), "\n", (state, STYLE_NEEDS_YOU), "\n"]
     parts += _table(document, width)
     for result in document.ordered:
-        parts += _said(result, width, whole)
+        parts += _transcript(result, width, whole)
     if remarks := [*clip.warnings, *document.notes]:
         parts += ["\n", *((f"! {printable(remark)}\n", STYLE_NEEDS_YOU) for remark in remarks)]
     language = plan.language or "auto"
@@ -172,7 +162,7 @@ def details(session: Session, width: int, *, whole: bool = False) -> Content:
         ("machine", f"{host.chip} · {host.cores} cores · {host.memory_bytes / 2**30:.0f} GB"),
         ("", f"{host.system} · Python {host.python} · load {host.load:.2f} · {document.program}"),
         ("weights", "\n".join(f"{r.backend}: {weights(r)}" for r in document.ordered if r.model)),
-        ("kept in", "\n".join(_broken(short(session.folder), width - 11))),
+        ("saved in", "\n".join(_broken(short(session.folder), width - 11))),
     )
     parts.append("\n")
     for title, text in facts:
@@ -212,7 +202,7 @@ def _table(document: Document, width: int) -> Iterator[Part]:
         yield "  ".join(column(str(cell(result)), size, right=True) for _, size, cell in columns) + "\n"
 
 
-def _said(result: Result, width: int, whole: bool) -> Iterator[Part]:
+def _transcript(result: Result, width: int, whole: bool) -> Iterator[Part]:
     """A backend's text, or why there is none."""
     shown = LOOKS.get(result.status, LOOKS["failed"])
     yield f"\n{shown.glyph} ", STYLES[shown.mood]
@@ -240,18 +230,19 @@ def comparison(found: Comparison, before: Session, width: int) -> Content:
     if width >= 40:
         parts.append((f"  {column('backend', name)}  {'before':>8}  {'now':>8}  change\n", "underline"))
     for change in found.backends:
-        glyph, style = CHANGE_MARKS[change.change]
+        glyph, word, mood = LOOKS[change.change]
+        style = STYLES[mood]
         times = f"{figures.seconds(change.before_s):>8}  {figures.seconds(change.after_s):>8}  "
         factor = _factor(change)
-        beside = cell_len(change.change + factor) + name + 25 <= width
-        parts += [(f"{glyph} ", style), f"{column(change.backend, name)}  {times}", (change.change, style)]
+        beside = cell_len(word + factor) + name + 25 <= width
+        parts += [(f"{glyph} ", style), f"{column(change.backend, name)}  {times}", (word, style)]
         parts.append(f"  {factor}" if factor and beside else "")
         texts = [*([] if beside else [factor]), *_changed(change)]
         lines = [line for text in texts if text for line in wrap(printable(text), width - 4)]
         parts += ["\n", *(f"    {line}\n" for line in lines)]
     notes = [*(difference.sentence for difference in found.differences), *found.remarks]
     if notes:
-        parts.append(("\nNot alike, or to be kept in mind\n", "bold"))
+        parts.append(("\nDifferences and notes\n", "bold"))
         parts += [f"  {line}\n" for note in notes for line in wrap(printable(note), width - 2)]
     return Content.assemble(*parts)
 

@@ -40,11 +40,11 @@ def state_of(snapshot: RaceSnapshot | None, runs: int) -> Span:
 
 VERBS = {
     "verify": "verifying",
-    "checksum": "hashing",
+    "checksum": "comparing checksums",
     "download": "downloading",
     "repair": "repairing",
     "undo": "undoing",
-    "trash": "emptying",
+    "trash": "emptying the trash",
     "convert": "converting",
 }
 
@@ -79,7 +79,7 @@ class StatusLine(Widget):
             self.refresh()
 
     def show_job(self, view: JobView) -> None:
-        """Work on models is said where the race's state stands, unless there is a race."""
+        """A job stands where the race's state does, unless there is a race."""
         self._job = None if view.over else view
         self.refresh()
 

@@ -1,4 +1,7 @@
-"""What each backend heard, or why it heard nothing; words that the majority has not stand out."""
+"""What came of the race beside its times: the transcripts, and in detail which weights ran, how and in how much memory.
+
+In a transcript the words that the majority has not stand out.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.race.row import Row, look, reason
-from speedtest_tui.ui.widgets.bar_layout import STYLE_NEEDS_YOU
+from speedtest_tui.core.race.row import Row, look
+from speedtest_tui.ui.widgets.bar_layout import FILL_QUIET, LEVELS, STYLE_NEEDS_YOU, outcome
 
 if TYPE_CHECKING:
     from speedtest_tui.core.accuracy.words import Word
@@ -65,18 +68,19 @@ class TranscriptLine(Horizontal):
 
 
 def line_of(row: Row, marks: Mapping[str, tuple[Word, ...]]) -> tuple[str, Content, str]:
-    """Name, text with what is to be said of it below, and word error rate of a row."""
+    """Name, text with remarks below, and word error rate of a row."""
     text = row.transcription.text or "(no text)" if row.transcription else ""
     lines = [marked(marks[row.backend]) if text and marks.get(row.backend) else Content(text)] if text else []
     if row.error:
-        lines.append(Content(f"{look(row).glyph} {reason(row)}"))
+        which = f" ({row.error.advice.what})" if row.status == "missing-model" else ""
+        lines.append(Content(f"{look(row).glyph} {outcome(row)}{which}"))
     lines += [Content(f"! {warning}") for warning in row.warnings]
     wer = f"WER {figures.percent(row.wer)}" if row.wer is not None else ""
     return row.backend, Content("\n").join(lines), wer
 
 
 class TranscriptPane(VerticalScroll):
-    """One line a backend that has said something; focusable, so that long texts can be scrolled by key."""
+    """One line for each backend with a text or an error; focusable, so that long texts can be scrolled by key."""
 
     BORDER_TITLE = "Transcripts"
     ALLOW_MAXIMIZE = True
@@ -111,7 +115,7 @@ class TranscriptPane(VerticalScroll):
             self.call_after_refresh(self._show_view)
 
     def next_view(self) -> None:
-        """Go on to the next arrangement: below one another, side by side, each alone in turn."""
+        """Show the next arrangement: in a list, side by side, each alone in turn."""
         count = len(self.query(TranscriptLine))
         if self._alone is None and not self.has_class("-columns"):
             self.add_class("-columns")
@@ -130,3 +134,71 @@ class TranscriptPane(VerticalScroll):
             line.display = self._alone is None or index == self._alone
         alone = f"{self._alone + 1} of {len(lines)}" if self._alone is not None else None
         self.border_subtitle = "side by side" if self.has_class("-columns") else alone
+
+
+TRACE_CELLS = 40
+
+
+def sparkline(trace: Sequence[int], cells: int = TRACE_CELLS) -> str:
+    """Memory over time, scaled to its own peak; the whole trace, however long, in at most `cells` cells."""
+    if not trace or max(trace) <= 0:
+        return ""
+    peak = max(trace)
+    cells = min(cells, len(trace))
+    highest = [max(trace[i * len(trace) // cells : max((i + 1) * len(trace) // cells, 1)]) for i in range(cells)]
+    return "".join(LEVELS[max(1, round(value / peak * 8))] for value in highest)
+
+
+def details(row: Row) -> Content:
+    """Everything known of one row, a few lines."""
+    parts: list[Content | tuple[str, str] | str] = [(row.backend, "bold")]
+    if row.loaded:
+        parts += ["\n  ", " · ".join(filter(None, (row.loaded.source, row.loaded.revision[:12])))]
+        facts = [row.loaded.device, row.loaded.dtype]
+        if row.loaded.bits:
+            facts.append(f"{row.loaded.bits:.1f} bits")
+        if row.loaded.parameters:
+            facts.append(f"{row.loaded.parameters / 1e6:.1f} M parameters")
+        parts += ["\n  ", " · ".join(filter(None, facts))]
+        parts += ["\n  ", " · ".join(f"{key} {value}" for key, value in row.loaded.options)]
+        if row.location:
+            parts += ["\n  ", str(row.location.path or row.loaded.files[0])]
+    elif row.spec:
+        parts += ["\n  ", row.spec.source]
+    if row.figures:
+        parts += ["\n  ", figures.measured(row.figures)]
+    if row.memory_trace:
+        parts += ["\n  memory ", (sparkline(row.memory_trace), FILL_QUIET)]
+        parts.append(f" peak {figures.megabytes(row.peak_rss / 1e6)}")
+        if row.device_peak:
+            parts.append(f", device {figures.megabytes(row.device_peak / 1e6)}")
+    for warning in row.warnings:
+        parts += ["\n  ", (f"! {warning}", STYLE_NEEDS_YOU)]
+    return Content.assemble(*parts)
+
+
+class DetailsPane(VerticalScroll):
+    """One block a backend."""
+
+    BORDER_TITLE = "Details"
+    ALLOW_MAXIMIZE = True
+
+    def __init__(self) -> None:
+        super().__init__(id="details")
+        self._machine = ""
+        self._shown: tuple[Row, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="details-text")
+
+    def show_machine(self, sentence: str) -> None:
+        """Name the machine at the top."""
+        self._machine = sentence
+        self.show(self._shown)
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Show these rows; costs nothing while the pane is not displayed."""
+        self._shown = tuple(rows)
+        if self.display:
+            blocks = [Content(self._machine), *map(details, rows)]
+            self.query_one("#details-text", Static).update(Content("\n\n").join(blocks))

@@ -1,0 +1,273 @@
+"""The dashboard's race: its plan, its start and end, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from textual.screen import Screen
+
+from backends.registry import default_backends
+from speedtest_tui.core.race.row import Row
+from speedtest_tui.core.settings import MAX_RUNS
+from speedtest_tui.ui.workers.web import in_browser
+
+if TYPE_CHECKING:
+    from backends.base import BackendEntry
+    from speedtest_tui.core.jobs.race import Kept
+    from speedtest_tui.core.models.sizes import ConvertedModel
+    from speedtest_tui.core.models.status import ModelReport
+    from speedtest_tui.core.race.row import RaceSnapshot
+    from speedtest_tui.ui.screens.clip_control import ClipControl
+    from speedtest_tui.ui.screens.model_control import ModelControl
+    from speedtest_tui.ui.workers.messages import ModelsKnown
+    from speedtest_tui.ui.workers.settings import Request, SettingsStore
+    from speedtest_tui.ui.workers.worker import Worker
+
+
+class RaceControl:
+    """Owns the plan and the results. Screens that ask are imported when they are first needed.
+
+    plan: of the next race; one that runs keeps its own
+    entries: all backends that are known
+    reports, converted: how the backends' models of the plan's size stand, and models that are chosen by their folder
+    all_backends: whether nobody chose among the backends
+    snapshot: the race that is shown, None before one; kept: what was measured last
+    changed: called when the plan is another one
+    """
+
+    def __init__(
+        self,
+        screen: Screen[Any],
+        worker: Worker,
+        store: SettingsStore,
+        request: Request,
+        *,
+        clips: ClipControl,
+        models: ModelControl,
+        changed: Callable[[], None],
+    ) -> None:
+        self.plan = request.plan
+        self.entries: tuple[BackendEntry, ...] = request.plan.backends
+        self.reports: tuple[ModelReport, ...] = ()
+        self.converted: tuple[ConvertedModel, ...] = ()
+        self.all_backends = request.open_backends
+        self.snapshot: RaceSnapshot | None = None
+        self.kept: Kept | None = None
+        self.runs = request.plan.runs
+        """Timed runs of the race that is shown."""
+        self._screen = screen
+        self._worker = worker
+        self._store = store
+        self._request = request
+        self._clips = clips
+        self._models = models
+        self._changed = changed
+        self._waiting_for = {"clip", "backends"}
+        self._when_ready = False
+        self._looked_up: tuple[tuple[BackendEntry, ...], str] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a race runs or is about to."""
+        return self._worker.racing or (self.snapshot is not None and not self.snapshot.ended)
+
+    def waiting_rows(self) -> list[Row]:
+        """What will take part in the next race."""
+        return [Row(one.backend, one.size) for one in self.plan.candidates]
+
+    # Start and end.
+
+    def start(self) -> None:
+        """Start a race on the clip, the built-in one where there is none; asks first where a job would distort it."""
+        if self.running or self._clips.recording:
+            return
+        if not self._worker.busy:
+            self._start()
+            return
+        from speedtest_tui.ui.screens.confirm import ask
+
+        question = f"{self._models.running}; racing now would distort the times."
+        ask(self._screen, question, "Race anyway", "Wait", lambda: None if self.running else self._start())
+
+    def _start(self) -> None:
+        clip = self._clips.clip
+        if clip is None:
+            self._when_ready = True
+            self._worker.load(None)
+        else:
+            self._worker.microphone.rest()
+            self._worker.start(self.plan, clip.clip)
+            self._screen.refresh_bindings()
+
+    def clip_ready(self) -> None:
+        """Start where only the clip was missing."""
+        self._waiting_for.discard("clip")
+        if self._when_ready:
+            self._when_ready = False
+            self.start()
+        self._start_if_asked()
+
+    def clip_refused(self) -> None:
+        """There is no clip to start on."""
+        self._when_ready = False
+
+    def _start_if_asked(self) -> None:
+        """Start by itself once everything is there, where that was asked for."""
+        if self._request.autostart and not self._waiting_for and self.snapshot is None:
+            self.start()
+
+    def show(self, snapshot: RaceSnapshot) -> bool:
+        """Take over how a race stands; returns whether it has just begun or ended."""
+        before, self.snapshot = self.snapshot, snapshot
+        if before is None or before.ended:
+            self.runs = self.plan.runs
+        return before is None or before.ended != snapshot.ended
+
+    def end(self, kept: Kept) -> None:
+        """Take over what was measured."""
+        self.kept = kept
+        if kept.folder is not None:
+            self._clips.in_session()
+
+    def forget(self) -> None:
+        """Clear the results."""
+        self.snapshot = self.kept = None
+
+    # Who takes part.
+
+    def backends_known(self, entries: tuple[BackendEntry, ...]) -> None:
+        """Backends of installed packages join where all were asked for, and not during a race."""
+        self.entries = entries
+        plan = self._request.with_entries(default_backends(entries))
+        if self.snapshot is None and plan.backends != self.plan.backends:
+            self.plan = self._request.with_models(self.plan, entries=plan.backends)
+        self._changed()
+        self._waiting_for.discard("backends")
+        self._start_if_asked()
+
+    def models_known(self, message: ModelsKnown) -> bool:
+        """Take over how models stand; returns whether they are of the plan's size."""
+        self.converted = message.converted
+        if message.size != self.plan.size:
+            return False
+        self.reports = message.reports
+        if self.all_backends and not self.running:
+            # Where nobody chose backends, those without a model of the size need no row that says so.
+            chosen = tuple(entry for entry in default_backends(self.entries) if entry.name not in self._without_model())
+            if chosen and chosen != self.plan.backends:
+                self.change_models(entries=chosen)
+        return True
+
+    def _without_model(self) -> set[str]:
+        return {report.backend for report in self.reports if report.without_model}
+
+    def look_up(self, again: bool = False) -> None:
+        """Find out how the models stand, where size or backends are others than last time or `again`."""
+        wanted = (self.entries, self.plan.size)
+        if again or wanted != self._looked_up:
+            self._looked_up = wanted
+            self._worker.look_up(*wanted)
+
+    # The plan.
+
+    def change_plan(self, **changes: Any) -> None:
+        """Change the plan for the next race; results of other backends or another size are cleared."""
+        self.plan = replace(self.plan, **changes)
+        self._changed()
+
+    def change_models(self, *, entries: Sequence[BackendEntry] = (), size: str = "") -> None:
+        """The same with other backends, or of another size."""
+        self.plan = self._request.with_models(self.plan, entries=entries, size=size)
+        self._changed()
+
+    def clear_other_results(self) -> None:
+        """Clear the results where the next race has other rows."""
+        planned = {(one.backend, one.size) for one in self.plan.candidates}
+        shown = self.snapshot
+        if shown is not None and shown.ended and {(row.backend, row.size) for row in shown.rows} != planned:
+            self.snapshot = None
+
+    def change_runs(self, step: int) -> None:
+        """More or fewer runs."""
+        runs = max(1, min(MAX_RUNS, self.plan.runs + step))
+        self.change_plan(runs=runs)
+        self._store.remember(runs=runs)
+
+    def choose_size(self) -> None:
+        """Ask for the model size."""
+        from speedtest_tui.ui.screens import choices
+        from speedtest_tui.ui.screens.choice import ChoiceScreen
+
+        def chosen(keys: tuple[str, ...] | None) -> None:
+            if keys:
+                self._store.remember(size=keys[0])
+                self.change_models(size=keys[0])
+
+        offered = choices.sizes(self.converted, self.plan.size)
+        self._screen.app.push_screen(ChoiceScreen("Model size", offered, (self.plan.size,)), chosen)
+
+    def choose_language(self) -> None:
+        """Ask for the language of the clip."""
+        from speedtest_tui.ui.screens import choices
+        from speedtest_tui.ui.screens.choice import ChoiceScreen
+
+        def chosen(keys: tuple[str, ...] | None) -> None:
+            if keys:
+                language = None if keys[0] == choices.AUTO else keys[0]
+                self._store.remember(language=language or "")
+                self.change_plan(language=language)
+
+        now = (self.plan.language or choices.AUTO,)
+        self._screen.app.push_screen(ChoiceScreen("Language of the clip", choices.languages(), now), chosen)
+
+    def choose_backends(self) -> None:
+        """Ask who takes part."""
+        from speedtest_tui.ui.screens import choices
+        from speedtest_tui.ui.screens.choice import ChoiceScreen
+
+        def chosen(keys: tuple[str, ...] | None) -> None:
+            if keys:
+                entries = tuple(entry for entry in self.entries if entry.name in keys)
+                usual = {entry.name for entry in default_backends(self.entries)}
+                self.all_backends = usual - self._without_model() == set(keys)
+                self._store.remember(backends=() if self.all_backends else keys)
+                self.change_models(entries=entries)
+
+        now = tuple(entry.name for entry in self.plan.backends)
+        offered = choices.backends(self.entries, self.reports)
+        self._screen.app.push_screen(ChoiceScreen("Backends to race", offered, now, multiple=True), chosen)
+
+    def convert(self) -> None:
+        """Make an MLX model of a NeMo checkpoint, and plan to race it where that is wanted."""
+        from speedtest_tui.ui.screens.convert import Chosen, ConvertScreen
+
+        def chosen(model: Chosen | None) -> None:
+            if model is None:
+                return
+            self._store.remember(size=model.size)
+            names = {entry.name for entry in self.plan.backends} | {model.backend}
+            self.change_models(size=model.size, entries=[entry for entry in self.entries if entry.name in names])
+
+        self._screen.app.push_screen(ConvertScreen(self._worker, lambda: self.running), chosen)
+
+    # What was measured.
+
+    def copy(self) -> None:
+        """Copy the results as Markdown."""
+        from speedtest_tui.core.sessions.export import to_markdown
+
+        if self.kept is None:
+            self._screen.notify("There are no results to copy yet.", severity="warning")
+            return
+        app = self._screen.app
+        app.copy_to_clipboard(to_markdown(self.kept.document))
+        if in_browser(app):
+            self._screen.notify("Copied as Markdown, if the browser allows it.")
+
+    def compare(self) -> None:
+        """Compare the newest session with the one before it on the same clip or plan."""
+        from speedtest_tui.ui.screens.sessions import SessionsScreen
+
+        self._screen.app.push_screen(SessionsScreen(compare=True))
