@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -35,7 +34,7 @@ from speedtest_tui.core.download.transfer import (
     timeouts,
 )
 from speedtest_tui.core.models import layout, manifest
-from speedtest_tui.core.models.layout import digest_of, is_safe_name, repository_folder, shared_blob
+from speedtest_tui.core.models.layout import digest_of, is_commit, is_safe_name, repository_folder, shared_blob
 from speedtest_tui.core.models.locks import lock_of
 from speedtest_tui.core.models.manifest import ManifestFile
 from speedtest_tui.core.models.wanted import accepted, is_weights, wanted
@@ -46,7 +45,6 @@ MOST_CHANGES = 3
 ASKING_ATTEMPTS = 3
 """Before anything has come, somebody waits for the first sign of life: a dead network is told soon."""
 
-COMMIT = re.compile(r"[0-9a-f]{40}")
 REST_BYTES, REST_FILES = 8 << 20, 64
 """Up to this a repository's other files are downloaded with the model, as its snapshot is then complete: offline,
 `snapshot_download` refuses one of whose listed files any is missing, and mlx-whisper asks in that way."""
@@ -65,7 +63,7 @@ def download_repository(request: Request, progress: Progress) -> Placed:
     repository.count((*model, *rest))
     progress.begin(sum(repository.counted.values()), total)
     require_room(total - sum(repository.counted.values()), request.root)
-    ref = None if COMMIT.fullmatch(revision) else revision
+    ref = None if is_commit(revision) else revision
     if all(repository.is_published(name) for name in model):
         # Nothing to do but the ref: a cache that may only be read is good enough.
         with contextlib.suppress(OSError):
@@ -105,7 +103,7 @@ def list_repository(request: Request, progress: Progress) -> Listing:
     limit = patience.stall_s
     info = retrying(lambda: hub.model_info(source, revision=revision, timeout=limit), source, patience, progress)
     commit = info.sha or ""
-    if not COMMIT.fullmatch(commit):
+    if not is_commit(commit):
         raise portal(source)
     try:
         return Listing(commit, retrying(lambda: _tree(hub, source, commit), source, patience, progress), True)

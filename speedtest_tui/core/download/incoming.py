@@ -8,14 +8,15 @@ for each the same bytes took a tenth longer on two cores.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from speedtest_tui.core.models.hashes import Algorithm, hasher
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -34,8 +35,6 @@ HELD_BYTES = BUFFERS * BUFFER_BYTES
 
 FLUSH_BYTES = 16 << 20
 """After so many bytes the disk begins to write: left to the end, the last flush was a quarter of the time of 1 GiB."""
-
-Algorithm = Literal["sha256", "git-sha1"]
 
 
 def write(descriptor: int, data: memoryview) -> int:
@@ -184,10 +183,7 @@ class Content:
             self._flusher.join()
 
     def _new_hash(self) -> _Hash:
-        if self._algorithm == "sha256":
-            return hashlib.sha256()
-        # What git calls a file: its length is hashed before its bytes.
-        return hashlib.sha1(b"blob %d\0" % (self._size or 0), usedforsecurity=False)
+        return hasher(self._algorithm, self._size or 0)
 
 
 def receive(reply: httpx2.Response, stall_s: float, content: Content) -> Iterator[int]:

@@ -67,6 +67,11 @@ def hash_files(
     return work.results
 
 
+def hasher(algorithm: Algorithm, size: int) -> hashlib._Hash:
+    """What computes the digest of a file of `size` bytes."""
+    return hashlib.sha256() if algorithm == "sha256" else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+
+
 def cores() -> int:
     """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -121,7 +126,7 @@ class _Work:
         me = threading.get_ident()
         with job.path.open("rb", buffering=0) as file:
             before = os.fstat(file.fileno())
-            digest = hashlib.sha256() if job.algorithm == "sha256" else hashlib.sha1(b"blob %d\0" % before.st_size)
+            digest = hasher(job.algorithm, before.st_size)
             if hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
             while count := file.readinto(buffer):

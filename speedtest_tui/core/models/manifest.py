@@ -5,8 +5,6 @@ The format is huggingface_hub 2.4's own (version 1), in both directions: what is
 
 from __future__ import annotations
 
-import json
-import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from speedtest_tui.core import disk
-from speedtest_tui.core.models.layout import digest_of, is_safe_name, is_safe_part, shown
+from speedtest_tui.core.codec import Damaged, decode, encode, plain, typed
+from speedtest_tui.core.models.layout import LISTS, digest_of, is_safe_name, is_safe_part, is_sha256, shown
 from speedtest_tui.core.models.status import Fault
 
-FOLDER = "trees"
 FORMAT_VERSION = 1
 LARGEST = 64_000_000
 """Bytes that are read at most: 5,000 files make 1 MB, and what is larger is no list."""
-
-_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -49,11 +45,30 @@ class ManifestFile:
 Manifest = Mapping[str, ManifestFile]
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A file as huggingface_hub writes it."""
+
+    size: int
+    blob_id: str
+    lfs_sha256: str | None = None
+    lfs_size: int | None = None
+    xet_hash: str | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """The list as a whole; `files` are entries by name in the version that is known here."""
+
+    format_version: int
+    files: Any
+
+
 def path_of(repository: Path, commit: str) -> Path:
     """Where the list of a commit lies. Raises ValueError for a commit that is no plain name."""
     if not is_safe_part(commit):
         raise ValueError(f"not the name of a commit: {commit!r}")
-    return repository / FOLDER / f"{commit}.json"
+    return repository / LISTS / f"{commit}.json"
 
 
 def read(repository: Path, commit: str) -> Manifest | None:
@@ -72,7 +87,7 @@ def read_with_faults(repository: Path, commit: str) -> tuple[Manifest | None, tu
         return None, ()
     except OSError as error:
         return None, (_unreadable(path, error.strerror or str(error)),)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except Damaged:
         return None, (_unreadable(path, "it is damaged"),)
     if files is None:
         return None, ()
@@ -85,7 +100,7 @@ def read_with_faults(repository: Path, commit: str) -> tuple[Manifest | None, tu
             manifest[name] = file
             continue
         what = "names a file" if is_safe_name(name) else "names"
-        outside = f"{FOLDER}/{path.name} {what} “{shown(name)}” whose place would be outside its folder; it is left out"
+        outside = f"{LISTS}/{path.name} {what} “{shown(name)}” whose place would be outside its folder; it is left out"
         faults.append(Fault("escape", path, outside, name))
     return manifest, tuple(faults)
 
@@ -104,29 +119,22 @@ def _files_in(path: Path) -> dict[str, ManifestFile] | None:
         raise OSError(0, "it is not a file")
     if information.st_size > LARGEST:
         raise OSError(0, "it is too large for a list")
-    document = json.loads(path.read_bytes())
-    if document.get("format_version") != FORMAT_VERSION:
+    document = decode(Document, path.read_bytes())
+    if document.format_version != FORMAT_VERSION:
         return None
-    return {name: _file(entry) for name, entry in document["files"].items()}
+    return {name: _file(entry) for name, entry in typed(dict[str, Entry], document.files).items()}
 
 
-def _file(entry: dict[str, Any]) -> ManifestFile:
-    size, blob_id = entry["size"], entry["blob_id"]
-    if len(entry) == 2:
-        sha256 = xet_hash = ""
-    else:
-        sha256, xet_hash = entry.get("lfs_sha256") or "", entry.get("xet_hash") or ""
-        # huggingface_hub ignores a list with a xet hash that is none: it would become a path in the shared store.
-        if any(value and not _HASH.fullmatch(value) for value in (sha256, xet_hash)):
-            raise ValueError("a hash that is none")
-        size = entry.get("lfs_size") or size
-    if type(size) is not int or size < 0 or type(blob_id) is not str:
-        raise ValueError("a size or blob_id that is none")
-    return ManifestFile(size, blob_id, sha256, xet_hash)
+def _file(entry: Entry) -> ManifestFile:
+    size = entry.lfs_size or entry.size
+    # huggingface_hub ignores a list with a xet hash that is none: it would become a path in the shared store.
+    if size < 0 or not all(is_sha256(text) for text in (entry.lfs_sha256, entry.xet_hash) if text):
+        raise Damaged("holds an invalid size or hash")
+    return ManifestFile(size, entry.blob_id, entry.lfs_sha256 or "", entry.xet_hash or "")
 
 
 def _unreadable(path: Path, why: str) -> Fault:
-    detail = f"{FOLDER}/{shown(path.name)}, the list of a commit's files, cannot be read: {why}"
+    detail = f"{LISTS}/{shown(path.name)}, the list of a commit's files, cannot be read: {why}"
     return Fault("unreadable", path, detail)
 
 
@@ -141,15 +149,13 @@ def write(repository: Path, commit: str, files: Manifest) -> None:
     for name, file in files.items():
         if not is_safe_name(name) or digest_of(file.etag) is None:
             raise ValueError(f"not a file of a repository: {name!r}")
-    document = {"format_version": FORMAT_VERSION, "files": {name: _entry(files[name]) for name in sorted(files)}}
+    entries = {
+        name: Entry(one.size, one.blob_id, one.sha256 or None, one.size if one.sha256 else None, one.xet_hash or None)
+        for name, one in sorted(files.items())
+    }
+    # What a file has not is left out, not null.
+    given = {
+        name: {key: value for key, value in plain(one).items() if value is not None} for name, one in entries.items()
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    disk.write_text(path, json.dumps(document, indent=1))
-
-
-def _entry(file: ManifestFile) -> dict[str, Any]:
-    entry: dict[str, Any] = {"size": file.size, "blob_id": file.blob_id}
-    if file.sha256:
-        entry |= {"lfs_sha256": file.sha256, "lfs_size": file.size}
-    if file.xet_hash:
-        entry["xet_hash"] = file.xet_hash
-    return entry
+    disk.write_bytes(path, encode(Document(FORMAT_VERSION, given), indent=1))

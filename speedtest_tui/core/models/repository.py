@@ -23,7 +23,7 @@ from speedtest_tui.core.models.status import Fault
 # Paths are strings here where they are many: making a Path costs more than asking the system.
 # ruff: noqa: PTH115, PTH122, PTH123
 
-KNOWN = ("blobs", "refs", "snapshots", manifest.FOLDER, ".no_exist")
+KNOWN = (layout.BLOBS, layout.REFS, layout.SNAPSHOTS, layout.LISTS, ".no_exist")
 LONGEST_REF = 4_096
 
 Parts = Mapping[str, os.DirEntry[str]]
@@ -60,7 +60,7 @@ def _listed(found: Reading, parts: Parts, name: str) -> list[os.DirEntry[str]]:
 def _manifests(found: Reading, parts: Parts) -> dict[str, Manifest]:
     """Every readable list of files by commit: also of commits whose first file has not arrived."""
     read: dict[str, Manifest] = {}
-    for entry in _listed(found, parts, manifest.FOLDER):
+    for entry in _listed(found, parts, layout.LISTS):
         commit, suffix = os.path.splitext(entry.name)
         if suffix == ".json":
             files, faults = manifest.read_with_faults(found.folder, commit)

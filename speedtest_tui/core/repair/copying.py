@@ -5,7 +5,6 @@ Whole files are compared, hashed and copied with progress, until somebody cancel
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.models import layout, remembered
-from speedtest_tui.core.models.hashes import Algorithm, HashJob, hash_files
+from speedtest_tui.core.models.hashes import Algorithm, HashJob, hash_files, hasher
 from speedtest_tui.core.models.inventory import Layout, Stored
 from speedtest_tui.core.models.places import root_of
 from speedtest_tui.core.models.status import CacheName
@@ -172,7 +171,7 @@ def copy_of(source: Path, new: Path, etag: str, tell: Tell, cancelled: threading
     """Copy a file and flush it. Raises UserError where what was read is not what `etag` promises ("" for nothing)."""
     size = source.stat().st_size
     algorithm = _promise(etag)[0] if etag else "sha256"
-    running = hashlib.sha256() if algorithm == "sha256" else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    running = hasher(algorithm, size)
     done = 0
     with source.open("rb") as reading, new.open("wb") as writing:
         while block := reading.read(CHUNK):

@@ -6,7 +6,6 @@ name than the backend reads get that name where their header says that they are 
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,8 +22,6 @@ from speedtest_tui.core.models.places import root_of
 from speedtest_tui.core.models.status import CACHE_NAMES, CacheName, CacheState, FileState
 from speedtest_tui.core.models.structure import problem
 from speedtest_tui.core.repair.step import Note, Plan, Step, StepKind
-
-COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -163,7 +160,7 @@ def _download(model: BrokenModel, files: Sequence[FileState]) -> Step:
     again = () if is_plain else tuple(file.name for file in damaged)
     request = Request(spec, cache, root, again)
     settled = not is_plain and not any(fault.kind == "bad-ref" for fault in state.faults)
-    if settled and spec.kind == "hub" and COMMIT.fullmatch(state.revision) and state.revision != spec.revision:
+    if settled and spec.kind == "hub" and layout.is_commit(state.revision) and state.revision != spec.revision:
         # The commit that is there, so that what is whole need not be downloaded; if the hub has dropped it, its main.
         asked = replace(request, reason=f"the hub has no commit {state.revision[:12]} any more")
         request = replace(request, spec=replace(spec, revision=state.revision), fallback=asked)
