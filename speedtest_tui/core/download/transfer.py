@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from speedtest_tui.core.download.failures import TRY_LATER, Failure, explain, from_status, portal, wrong_content
-from speedtest_tui.core.download.incoming import Algorithm, Content, receive
+from speedtest_tui.core.download.incoming import Content, receive
 from speedtest_tui.core.download.request import Figures, Finished, Note, Patience, RowState, Step
-from speedtest_tui.core.models.hashes import HashJob, hash_files
+from speedtest_tui.core.models.hashes import Algorithm, HashJob, hash_files
 from speedtest_tui.core.models.layout import digest_of
 from speedtest_tui.core.process.lines import Message
 

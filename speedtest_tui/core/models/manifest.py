@@ -155,7 +155,7 @@ def write(repository: Path, commit: str, files: Manifest) -> None:
     }
     # What a file has not is left out, not null.
     given = {
-        name: {key: value for key, value in plain(one).items() if value is not None} for name, one in entries.items()
+        name: {key: value for key, value in one.items() if value is not None} for name, one in plain(entries).items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     disk.write_bytes(path, encode(Document(FORMAT_VERSION, given), indent=1))
