@@ -23,8 +23,9 @@ from speedtest_tui.cli.console import Column, LiveRow
 from speedtest_tui.core import disk
 from speedtest_tui.core.audio.clip import MIN_SECONDS
 from speedtest_tui.core.audio.devices import scan_devices
+from speedtest_tui.core.audio.level import Finding
 from speedtest_tui.core.audio.recorder import DEFAULT_MAX_S, Recorder, RecorderState
-from speedtest_tui.core.audio.recording import Finding, Recording, leftovers
+from speedtest_tui.core.audio.recording import Recording, leftovers
 from speedtest_tui.core.audio.view import view_of_recording
 from speedtest_tui.core.errors import UserError
 

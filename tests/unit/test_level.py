@@ -49,7 +49,7 @@ def test_digital_silence() -> None:
     assert measured.exact_zero == 2.0
     assert measured.peak_db == measured.rms_db == measured.active_db == level.FLOOR_DB
     (warning,) = level.warnings(measured)
-    assert warning.startswith("digital silence: all 2.0 s")
+    assert warning.startswith("silent: all 2.0 s")
 
 
 @pytest.mark.parametrize("rms_db", [-98, -70, -62, -50])

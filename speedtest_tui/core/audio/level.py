@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from backends.base import SAMPLE_RATE
+from backends.base import SAMPLE_RATE, Advice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,6 +85,17 @@ class Level:
     speech: bool
 
 
+FindingKind = Literal["digital-silence", "no-speech", "zeros", "quiet", "clipped", "bluetooth", "incomplete"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a clip; the last two kinds are of recordings only."""
+
+    kind: FindingKind
+    advice: Advice
+
+
 def measure(samples: Samples) -> Level:
     """Measure samples, float32, shape (n,), n > 0, 16 kHz; works in blocks and copies none longer than 10 s."""
     import numpy as np
@@ -116,21 +127,27 @@ def measure(samples: Samples) -> Level:
     )
 
 
-def warnings(level: Level) -> tuple[str, ...]:
-    """What is wrong, each a clause for people; empty where nothing is."""
-    found = []
+def findings(level: Level) -> tuple[Finding, ...]:
+    """What is wrong, the worst first; empty where nothing is."""
+    found: list[tuple[FindingKind, str]] = []
     if level.exact_zero >= level.seconds:
-        found.append(f"digital silence: all {level.seconds:.1f} s are exact zeros, so the microphone gave nothing")
+        found.append(("digital-silence", f"silent: all {level.seconds:.1f} s are exact zeros"))
     elif not level.speech:
-        found.append(f"no speech: clicks aside, only noise at {level.active_db:.0f} dBFS")
+        found.append(("no-speech", f"no speech: clicks aside, only noise at {level.active_db:.0f} dBFS"))
     if ZERO_SECONDS <= level.exact_zero < level.seconds:
-        found.append(f"{level.exact_zero:.1f} s in a row are exact zeros (muted, interrupted or edited)")
+        found.append(("zeros", f"{level.exact_zero:.1f} s in a row are exact zeros (muted, interrupted or edited)"))
     if level.speech and level.active_db < QUIET_DB:
-        found.append(f"very quiet: speech at {level.active_db:.0f} dBFS, where -22 dBFS is usual")
+        found.append(("quiet", f"very quiet: speech at {level.active_db:.0f} dBFS, where -22 dBFS is usual"))
     if level.clipped:
         share = level.clipped / (level.seconds * SAMPLE_RATE)
-        found.append(f"clipped: {level.clipped} samples ({share:.2%}) in {level.clipped_peaks} cut-off peaks")
-    return tuple(found)
+        what = f"clipped: {level.clipped} samples ({share:.2%}) in {level.clipped_peaks} cut-off peaks"
+        found.append(("clipped", what))
+    return tuple(Finding(kind, Advice(what)) for kind, what in found)
+
+
+def warnings(level: Level) -> tuple[str, ...]:
+    """The findings, each a clause for people."""
+    return tuple(finding.advice.what for finding in findings(level))
 
 
 class _Runs:

@@ -9,11 +9,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from backends.base import Advice
-from speedtest_tui.core.audio import level, spool
+from speedtest_tui.core.audio import spool
 from speedtest_tui.core.audio.clip import MIN_SECONDS, Clip
+from speedtest_tui.core.audio.level import Finding, findings
 from speedtest_tui.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -137,37 +138,25 @@ def faults(facts: Facts) -> tuple[str, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing about a recording."""
-
-    kind: Literal["digital-silence", "no-speech", "quiet", "clipped", "zeros", "bluetooth", "incomplete"]
-    advice: Advice
-
-
 def diagnose(
     clip: Clip, facts: Facts, *, platform: str = sys.platform, environment: Mapping[str, str] | None = None
 ) -> tuple[Finding, ...]:
     """All findings about the full clip of a recording, the worst first; empty where all is well."""
     measured = clip.measured()
+    todo = {
+        "no-speech": f"is {facts.device!r} the right device?",
+        "zeros": "the device was muted, or a headset was slow to start",
+        "quiet": "raise the input level or go nearer",
+        "clipped": "lower the input level or go further away",
+    }
     found = []
-    if not facts.sounding or measured.exact_zero >= measured.seconds >= level.ZERO_SECONDS:
-        found.append(_digital_silence(measured.seconds, facts.device, platform, environment or os.environ))
-    elif not measured.speech:
-        heard = f"nothing louder than {measured.active_db:.0f} dBFS"
-        found.append(
-            Finding("no-speech", Advice(f"no speech was heard ({heard})", f"is {facts.device!r} the right device?"))
-        )
-    found += [Finding("incomplete", Advice(fault)) for fault in faults(facts)]
-    if facts.sounding and level.ZERO_SECONDS <= measured.exact_zero < measured.seconds:
-        what = f"{measured.exact_zero:.1f} s in a row are exact zeros"
-        found.append(Finding("zeros", Advice(what, "the device was muted, or a headset was slow to start")))
-    if measured.speech and measured.active_db < level.QUIET_DB:
-        what = f"very quiet (speech at {measured.active_db:.0f} dBFS, where -22 dBFS is usual)"
-        found.append(Finding("quiet", Advice(what, "raise the input level or go nearer")))
-    if measured.clipped:
-        what = f"clipped ({measured.clipped} samples in {measured.clipped_peaks} cut-off peaks)"
-        found.append(Finding("clipped", Advice(what, "lower the input level or go further away")))
+    for finding in findings(measured):
+        if finding.kind == "digital-silence":
+            found.append(_digital_silence(measured.seconds, facts.device, platform, environment or os.environ))
+        else:
+            found.append(Finding(finding.kind, Advice(finding.advice.what, todo[finding.kind])))
+    place = 0 if measured.speech else 1
+    found[place:place] = [Finding("incomplete", Advice(fault)) for fault in faults(facts)]
     if bluetooth := _bluetooth(facts):
         found.append(bluetooth)
     return tuple(found)

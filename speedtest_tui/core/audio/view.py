@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from backends.base import SAMPLE_RATE
 from speedtest_tui.core.audio import level
 from speedtest_tui.core.audio.clip import MIN_SECONDS, Clip
-from speedtest_tui.core.audio.recording import Finding, Recording, diagnose
+from speedtest_tui.core.audio.level import Finding
+from speedtest_tui.core.audio.recording import Recording, diagnose
 
 if TYPE_CHECKING:
     from backends.base import Samples
