@@ -99,7 +99,7 @@ def test_a_config_that_is_none_means_nothing(content: str) -> None:
     assert specs("converted/odd") == {}
 
 
-def test_the_survey_knows_it_and_nobody_fetches_it() -> None:
+def test_it_is_inspected_and_nobody_downloads_it() -> None:
     model(converted_folder() / "tdt", TDT)
     reports = {report.backend: report for report in inspect_models(converted.candidates(BUILT_IN, "converted/tdt"))}
     report = reports["parakeet-mlx"]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import threading
 from typing import Any
 
 import pytest
+import toys.well
+from toys.well import Well
 
-from backends.base import BackendEntry
+from backends.base import BackendEntry, ModelSpec
 from backends.registry import BUILT_IN
-from speedtest_tui.cli.options import asked_for
+from speedtest_tui.cli.main import build_parser
+from speedtest_tui.cli.options import asked_for, plan_from
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.models.inspect import inspect_models
 from speedtest_tui.core.models.sizes import Unavailable, candidates, choose
 from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.prepare import Ready, prepare
 
 A, B, C = (BackendEntry(name, f"m:{name}") for name in "abc")
 
@@ -74,3 +80,28 @@ def test_canary_races_by_default_where_it_has_a_model(monkeypatch: pytest.Monkey
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match="no backend is called 'x': choose from a, b, c"):
         choose(["a", "x"], (A, B, C))
+
+
+def test_a_name_is_resolved_once(monkeypatch: pytest.MonkeyPatch, places: object) -> None:
+    """From what is typed to what a row is handed: nobody asks a backend a second time."""
+    asked: list[str] = []
+
+    class Counting(Well):
+        def model(self, size: str) -> ModelSpec | None:
+            asked.append(size)
+            return super().model(size)
+
+    monkeypatch.setattr(toys.well, "Well", Counting)
+    monkeypatch.setattr("backends.registry.entries", lambda: (BackendEntry("well", "toys.well:Well"),))
+    plan = plan_from(build_parser().parse_args(["--size", "small"]))
+    (candidate,) = plan.candidates
+    assert isinstance(prepare(candidate, None, threading.Event()), Ready)
+    (report,) = inspect_models(plan.candidates)
+    assert report.spec is candidate.model
+    assert asked == ["small"]
+
+
+def test_candidates_of_one_backend_may_differ() -> None:
+    sizes = [one for size in ("tiny", "small") for one in candidates((A,), size, (("a", "beam", "3"), ("b", "x", "y")))]
+    plan = Plan(tuple(sizes))
+    assert (plan.backends, plan.size, plan.options) == ((A,), "tiny, small", ("a.beam=3",))

@@ -20,6 +20,7 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import local_cache
 from speedtest_tui.core.models import builtin
 from speedtest_tui.core.models.examine import examine
+from speedtest_tui.core.models.layout import shown
 from speedtest_tui.core.models.remembered import fingerprint, libraries, recall
 from speedtest_tui.core.models.sizes import OTHER_SIZE, Candidate, Unavailable, broken, installed
 from speedtest_tui.core.models.status import (
@@ -199,8 +200,12 @@ def sentence(state: CacheState) -> str:
     """What is wrong with a model in one cache: "1 of 2 files, 37 of 483 MB: weights.safetensors is missing"."""
     if state.state != "partial" or not state.faults:
         return state.detail
-    # The figures of a single file are in those of the whole.
-    return f"{state.detail}: {', '.join(fault.detail.partition(': ')[0] for fault in state.faults)}"
+    # The figures of an unfinished file are in those of the whole.
+    faults = (
+        f"{shown(fault.name)} is unfinished" if fault.kind == "missing-file" and fault.bytes else fault.detail
+        for fault in state.faults
+    )
+    return f"{state.detail}: {', '.join(faults)}"
 
 
 def name_of(spec: ModelSpec) -> str:

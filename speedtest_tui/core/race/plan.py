@@ -67,7 +67,8 @@ class Plan:
     @property
     def options(self) -> tuple[str, ...]:
         """What single backends are set to, as people type it: "parakeet-mlx.beam=4"."""
-        return tuple(f"{one.backend}.{name}={value}" for one in self.candidates for name, value in one.options)
+        texts = [f"{one.backend}.{name}={value}" for one in self.candidates for name, value in one.options]
+        return tuple(dict.fromkeys(texts))
 
 
 @dataclass(frozen=True)
