@@ -155,7 +155,8 @@ def print_results(document: Document) -> None:
     for result in document.ordered:
         name = Text(f" {result.backend}  ", style="bold")
         words = result.text or "(no text)" if result.status == "ok" else result.reason
-        out.print(console.glyph(result.status), name, Text(words), sep="")
+        # A reason is not broken into lines: it ends with a command that can be copied.
+        out.print(console.glyph(result.status), name, Text(words), sep="", soft_wrap=result.status != "ok")
         if own := figures.measured(result.figures):
             out.print(Text(f"    {own}", style="dim"))
         if "weights" in left_out and result.runs_s:

@@ -45,7 +45,7 @@ def test_wrong_usage_is_one_line_and_exit_2(command: Command, files: Path, argum
 def test_exit_1_where_one_that_was_asked_for_cannot_run(command: Command) -> None:
     done = command("run", "--demo", "--backends", "pocketsphinx,parakeet-mlx", "--runs", "1", "--size", "tiny")
     assert done.returncode == 1
-    assert "speedtest-tui download" in done.stdout
+    assert "is not downloaded: run `speedtest-tui download --size tiny --backends parakeet-mlx`" in done.stdout
     assert "only pocketsphinx finished: nothing to compare" in done.stdout
     assert "Traceback" not in done.stderr
 
