@@ -20,7 +20,7 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import amount, count
 from speedtest_tui.core.jobs.checksum import Checksum
 from speedtest_tui.core.jobs.job import JobRow
-from speedtest_tui.core.jobs.repair import Repair, Repaired
+from speedtest_tui.core.jobs.repair import EmptyTrash, Repair, Repaired
 from speedtest_tui.core.models.duplicates import duplicates
 from speedtest_tui.core.models.hashes import hash_files
 from speedtest_tui.core.models.inspect import inspect_models
@@ -345,12 +345,12 @@ def _list(json: bool) -> int:
 
 
 def _empty(json: bool) -> int:
-    freed = trash.empty()
-    left = trash.entries()
+    job = EmptyTrash()
+    emptied = console.result_of(job)
     if json:
-        console.print_json({"schema": 1, "freed": freed, "left": [entry.id for entry in left]})
+        console.print_json({"schema": 1, "freed": emptied.freed, "left": [entry.id for entry in emptied.left]})
     else:
-        print(f"{amount(freed)} freed.")
-    for entry in left:
-        console.complain(f"{entry.folders[0]} could not be emptied: check its permissions")
-    return console.EXIT_FAILED if left else console.EXIT_OK
+        print(f"{amount(emptied.freed)} freed.")
+    if advice := job.view.rows[0].advice:
+        console.complain(str(advice))
+    return console.EXIT_FAILED if emptied.left else console.EXIT_OK

@@ -105,5 +105,19 @@ def test_undo_and_the_trash(broken_ref: Path) -> None:
     empty = EmptyTrash()
     empty.run()
     assert empty.view.rows[0].state == "done" and "freed" in empty.view.summary
+    assert empty.result is not None and empty.result.left == ()
     assert not list(trash.entries())
     assert locations.hf_cache().is_dir()
+
+
+def test_a_trash_that_resists_is_a_failure(broken_ref: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repair(verify=False)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    empty = EmptyTrash()
+    empty.run()
+    assert empty.view.state == "failed" and empty.result is not None and len(empty.result.left) == 1
+    assert "could not be emptied: check its permissions" in words(empty.view.rows[0])

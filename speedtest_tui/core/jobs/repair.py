@@ -139,7 +139,7 @@ class Repair(Job[Repaired]):
             )
         check = Check(report.backend, report.size, spec.source, cache, state, verified, advice)
         self.change(
-            index, state="done" if check.ok else "failed", seconds=None, note=_said(check), advice=_fault(check)
+            index, state="done" if check.ok else "failed", seconds=None, note=_outcome(check), advice=_fault(check)
         )
         return check
 
@@ -170,7 +170,7 @@ def _with_fallbacks(reports: Sequence[ModelReport]) -> Iterator[ModelReport]:
             one = one.fallback
 
 
-def _said(check: Check) -> str:
+def _outcome(check: Check) -> str:
     """ "complete, loads and transcribes, loaded in 0.42 s"."""
     parts = [figures.LOOKS[check.state.state].word]
     if check.verified:
@@ -207,23 +207,38 @@ class Undo(Job[Undone]):
         self.change(0, title=entry.what, state="running")
         undone = undo.undo(entry)
         count = len(undone.reverted)
-        said = f"{count} change{'' if count == 1 else 's'} undone"
+        note = f"{count} change{'' if count == 1 else 's'} undone"
         left = "; ".join(undone.left[:3])
         if undone.complete:
-            self.change(0, state="done", note=f"{said}; left alone: {left}" if left else said)
+            self.change(0, state="done", note=f"{note}; left alone: {left}" if left else note)
         else:
-            self.change(0, state="failed", advice=Advice(f"{said}; left alone: {left}", "undo again"))
-        self.end(f"{said}; left alone: {left}" if left else said, result=undone, failed=not undone.complete)
+            self.change(0, state="failed", advice=Advice(f"{note}; left alone: {left}", "undo again"))
+        self.end(f"{note}; left alone: {left}" if left else note, result=undone, failed=not undone.complete)
 
 
-class EmptyTrash(Job[int]):
-    """Delete what repairs replaced. The result is the bytes that this has freed."""
+@dataclass(frozen=True)
+class Emptied:
+    """The bytes that emptying the trash has freed, and what could not be deleted."""
+
+    freed: int
+    left: tuple[trash.Entry, ...]
+
+
+class EmptyTrash(Job[Emptied]):
+    """Delete what repairs replaced."""
 
     def __init__(self) -> None:
-        super().__init__("trash", "Trash", [JobRow("trash", "empty the trash", "running")])
+        super().__init__("trash", "Trash", [JobRow("trash", "empty the trash")])
 
     def work(self) -> None:
-        freed = trash.empty()
-        said = f"{figures.amount(freed)} freed"
-        self.change(0, state="done", note=said)
-        self.end(said, result=freed)
+        self.change(0, state="running")
+        result = Emptied(trash.empty(), tuple(trash.entries()))
+        note = f"{figures.amount(result.freed)} freed"
+        if not result.left:
+            self.change(0, state="done", note=note)
+            self.end(note, result=result)
+            return
+        folders = ", ".join(str(entry.folders[0]) for entry in result.left)
+        advice = Advice(f"{folders} could not be emptied", "check its permissions")
+        self.change(0, state="failed", advice=advice)
+        self.end(f"{note}; {advice}", result=result, failed=True)
