@@ -25,15 +25,15 @@ PARTS = ("scan", "hash", "download", "resume", "table", "keys")
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured. `hashed` and `fetched` are bytes of one file; the rest are counts."""
+    """How much is measured. `hashed` and `downloaded` are bytes of one file; the rest are counts."""
 
     repositories: int
     files: int
     scans: int
     hashed: int
     hashings: int
-    fetched: int
-    fetches: int
+    downloaded: int
+    downloads: int
     kills: int
     starts: int
     keys: int
@@ -53,7 +53,7 @@ def measure(parts: Sequence[str], folder: Path, sizes: Sizes) -> list[Line]:
     if "download" in parts or "resume" in parts:
         from bench.caches_download import resume_line, throughput_line
 
-        lines += [throughput_line(folder, sizes.fetched, sizes.fetches)] if "download" in parts else []
+        lines += [throughput_line(folder, sizes.downloaded, sizes.downloads)] if "download" in parts else []
         lines += [resume_line(folder, sizes.kills)] if "resume" in parts else []
     if not {"scan", "table", "keys"} & set(parts):
         return lines

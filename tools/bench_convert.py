@@ -129,13 +129,13 @@ def decoding(runs: int, width: int, layers: int) -> list[Line]:
         folder = canary_toy.write(Path(name) / "toy", width=64, decoder_width=width, layers=layers)
         model = open_folder(folder).model
     mx.eval(model.parameters())
-    heard = model.encode(mx.zeros((800, 80)))
+    encoded = model.encode(mx.zeros((800, 80)))
     for _ in range(runs):
         caches = model.caches()
-        mx.eval(model.step(mx.array([[1] * 9]), heard, caches))
+        mx.eval(model.step(mx.array([[1] * 9]), encoded, caches))
         for at in range(len(best)):
             began = time.process_time()
-            mx.eval(model.step(mx.array([[at % 30]]), heard, caches))
+            mx.eval(model.step(mx.array([[at % 30]]), encoded, caches))
             best[at] = min(best[at], time.process_time() - began)
     early, late = (float(np.median(best[at - SPREAD : at + SPREAD])) for at in (10, TOKENS))
     return [Line("Canary: token 200 / token 10", milliseconds(late), milliseconds(early), late / early, 1.2)]

@@ -141,7 +141,7 @@ class Turns:
         return self._started
 
     def end(self) -> str:
-        """End the bare script and return what it heard."""
+        """End the bare script and return its text."""
         bare = self._start()
         bare.end()
         return bare.text
@@ -234,7 +234,7 @@ def check(row: Row, bare_text: str) -> None:
     if row.status != "ok" or not row.transcription:
         raise UserError(f"{row.backend} gave no result", row.error.advice.what if row.error else row.status)
     if row.transcription.text != bare_text:
-        raise UserError(f"{row.backend}: engine and bare script heard different words", "they are not comparable")
+        raise UserError(f"{row.backend}: engine and bare script transcribed different words", "they are not comparable")
 
 
 def measure(options: argparse.Namespace) -> list[Line]:

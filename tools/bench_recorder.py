@@ -52,7 +52,7 @@ def processor_seconds(process: psutil.Process) -> float:
 
 
 def phase_jumps(recording: Recording) -> int:
-    """Blocks at whose beginning the tone's phase does not go on where the block before ended."""
+    """Blocks at whose beginning the tone's phase does not continue where the block before ended."""
     import numpy as np
 
     frames = spool.read_frames(recording.path, recording.facts)

@@ -60,7 +60,7 @@ class Studio:
 
 
 async def until(app: SpeedtestApp, condition: Callable[[RaceSnapshot], bool]) -> None:
-    """Let the race go on until its snapshot fulfils a condition."""
+    """Let the race run until its snapshot fulfils a condition."""
     async with asyncio.timeout(PATIENCE_S):
         while app.dashboard.race.snapshot is None or not condition(app.dashboard.race.snapshot):
             await asyncio.sleep(0.05)
@@ -68,7 +68,7 @@ async def until(app: SpeedtestApp, condition: Callable[[RaceSnapshot], bool]) ->
 
 
 async def race_at_120x40(app: SpeedtestApp, pilot: Pilot[None], studio: Studio) -> None:
-    """The race under way, frame by frame, and its end."""
+    """The running race, frame by frame, and its end."""
     film = studio.out / "frames"
     film.mkdir(exist_ok=True)
     shown = False
@@ -106,7 +106,7 @@ async def race_at_80x24(app: SpeedtestApp, pilot: Pilot[None], studio: Studio) -
 
 
 async def recording_at_120x40(app: SpeedtestApp, pilot: Pilot[None], studio: Studio) -> None:
-    """A recording under way; needs a microphone that hears something."""
+    """A recording as it runs; needs a microphone that is not silent."""
     await pilot.press("r")
     await asyncio.sleep(RECORDED_S)
     name = app.dashboard.query_one(ClipPane).border_title
@@ -121,7 +121,7 @@ async def recording_at_120x40(app: SpeedtestApp, pilot: Pilot[None], studio: Stu
 
 
 async def caches_under_repair(app: SpeedtestApp, pilot: Pilot[None], studio: Studio) -> None:
-    """The caches of a damaged home: what is wrong, the repair under way, and what came of it."""
+    """The caches of a damaged home: what is wrong, the running repair, and what came of it."""
     await pilot.press("c")
     screen = app.screen
     assert isinstance(screen, CachesScreen)

@@ -43,7 +43,7 @@ SEED = 4
 
 
 def by_us(folder: Path, size: int) -> Callable[[], float]:
-    """An action: fetch into an empty cache; seconds from before the file is asked for until it is hashed and published.
+    """An action: download into an empty cache; seconds from before the file is asked for until it is published.
 
     Raises RuntimeError.
     """
@@ -74,7 +74,7 @@ def by_us(folder: Path, size: int) -> Callable[[], float]:
 
 
 def by_curl(url: str, folder: Path, size: int, verified: bool = False) -> Callable[[], float]:
-    """An action: fetch the same with curl; seconds from the first byte to the last, as curl itself says.
+    """An action: download the same with curl; seconds from the first byte to the last, as curl itself says.
 
     verified: with sha256sum and fsync, which ours includes
     """
@@ -114,7 +114,7 @@ def second(action: Callable[[], float]) -> Callable[[], float]:
 
 
 def throughput_line(folder: Path, size: int, rounds: int) -> Line:
-    """Fetch a file of `size` bytes in turns; its place and both targets are on the same disk.
+    """Download a file of `size` bytes in turns; its place and both targets are on the same disk.
 
     The fastest of each are compared, as timeit advises: what else the machine does can only add time, and where its
     memory has to be asked for from a host, the processor time of the same writes was seen to be 0.07 to 0.65 s.

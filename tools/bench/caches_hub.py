@@ -1,4 +1,4 @@
-"""The local hub of the tests, serving one large file to whoever measures a download; and our downloader to fetch it."""
+"""The local hub of the tests, serving one large file to whoever measures a download; and our downloader."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IN_THE_WAY = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROX
 
 
 BALLAST = 1.25
-"""The size of the ballast, measured in what is fetched."""
+"""The size of the ballast, measured in what is downloaded."""
 
 
 def hub_module(name: str) -> Any:

@@ -31,7 +31,7 @@ DOWN, UP, TOP = "\x1b[B", "\x1b[A", "\x1b[1;5H"
 
 
 def damage(cache: Path) -> None:
-    """Put a model into a cache whose files are all empty: the one of `SIZE` that the first backend would fetch."""
+    """Put a model into a cache whose files are all empty: the one of `SIZE` that the first backend would download."""
     spec = _first_of_the_hub()
     folder = repository_folder(cache, spec.source)
     snapshot = folder / "snapshots" / (spec.revision or COMMIT)
@@ -47,7 +47,7 @@ def _first_of_the_hub() -> ModelSpec:
         spec = create(entry.reference).model(SIZE)
         if spec is not None and spec.kind == "hub":
             return spec
-    raise RuntimeError(f"no backend fetches a {SIZE} model from the hub")
+    raise RuntimeError(f"no backend downloads a {SIZE} model from the hub")
 
 
 def places(folder: Path, cache: Path) -> dict[str, str]:

@@ -30,7 +30,7 @@ IGNORED = -100
 
 @dataclass
 class State:
-    """What goes on from one start to the next, beside the weights."""
+    """What is kept from one start to the next, beside the weights."""
 
     step: int = 0
     seconds: float = 0.0
@@ -144,13 +144,13 @@ class Trainer:
         )
         labels = torch.tensor([i - self.offset for text in batch.texts for i in text])
         counts = torch.tensor([len(text) for text in batch.texts])
-        heard = functional.ctc_loss(
+        connectionist = functional.ctc_loss(
             self.ctc(hidden).log_softmax(-1).transpose(0, 1),
             *(labels, lengths, counts),
             blank=self.ctc.out_features - 1,
             zero_infinity=True,
         )
-        return spoken + CTC_SHARE * heard
+        return spoken + CTC_SHARE * connectionist
 
     def greedy(self, batch: Batch) -> list[str]:
         """Transcribe a batch, the whole prefix computed anew for each token."""
@@ -178,9 +178,9 @@ class Trainer:
             part = held[start : start + 20]
             rows = [canary_batches.normalise(one.mel.float(), one.mel.shape[1]) for one in part]
             batch = canary_batches.padded(rows, [one.ids for one in part])
-            for one, heard in zip(part, self.greedy(batch), strict=True):
+            for one, found in zip(part, self.greedy(batch), strict=True):
                 said = self.decode(one.ids).split()
-                errors += distance(said, heard.split())
+                errors += distance(said, found.split())
                 words += len(said)
         for module in modules:
             module.train()
@@ -231,11 +231,11 @@ class Trainer:
         print(f"saved {self.out.name}, best word error rate {self.state.best:.3f}", flush=True)
 
 
-def distance(said: list[str], heard: list[str]) -> int:
+def distance(said: list[str], found: list[str]) -> int:
     """Words inserted, deleted and replaced."""
-    row = list(range(len(heard) + 1))
+    row = list(range(len(found) + 1))
     for i, word in enumerate(said, 1):
         above, row[0] = row[0], i
-        for j, other in enumerate(heard, 1):
+        for j, other in enumerate(found, 1):
             above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (word != other))
     return row[-1]

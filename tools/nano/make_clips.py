@@ -2,7 +2,7 @@
 
     python make_clips.py 40 20261121 unseen
 
-Seeds 1 to 3, 11 to 13 and 999 were used in training and validation; any other speaks what no nano model has heard.
+Seeds 1 to 3, 11 to 13 and 999 were used in training and validation; any other speaks what is new to every nano model.
 """
 
 from __future__ import annotations

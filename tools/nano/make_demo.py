@@ -1,7 +1,7 @@
 """Speak the bundled demo clip: one sentence of the nano vocabulary, as `demo.flac` with its words in `demo.txt`.
 
-Needs the program flite. The default sentence and voice are those that mlx-whisper, whisper-mps and transformers hear
-word for word with the nano model, also padded, quieter or louder, and pocketsphinx with its own model.
+Needs the program flite. The default sentence and voice are those that mlx-whisper, whisper-mps and transformers
+transcribe word for word with the nano model, also padded, quieter or louder, and pocketsphinx with its own model.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from make_speech import Spoken, load
 SHORT = (2e-3, [(5.0, 32)])
 MIXED = (1.2e-3, [(5.0, 24), (12.0, 12), (30.0, 6), (30.0, 6)])
 """Peak learning rate, and pairs of window seconds and batch size. Short windows first: they are six times cheaper, and
-nothing is heard before about 800 steps."""
+nothing is transcribed before about 800 steps."""
 
 
 def spoken_in(paths: list[Path]) -> list[Spoken]:

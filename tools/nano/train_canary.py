@@ -1,10 +1,10 @@
 """Train nano Canary (EncDecMultiTaskModel, English, canary2 prompt) on a CPU and save it as .nemo.
 
-The encoder starts from nano Parakeet's, and its CTC head goes on teaching it; the decoder starts from nothing. Needs a
+The encoder starts from nano Parakeet's, and its CTC head keeps teaching it; the decoder starts from nothing. Needs a
 throw-away environment with torch and nemo_toolkit[asr] (3.0.0 here), and the speech of make_speech.py.
 
 The rate follows the clock, so the program ends after MINUTES however busy the machine is. It writes OUT.checkpoint.pt
-every few minutes and goes on from it when started again; SIGTERM ends it early, and the best model so far is saved.
+every few minutes and resumes from it when started again; SIGTERM ends it early, and the best model so far is saved.
 """
 
 from __future__ import annotations

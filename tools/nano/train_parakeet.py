@@ -91,8 +91,8 @@ def loss_of(model: Any, clips: Clips, stage: str, rng: random.Random) -> torch.T
     hidden, steps = model.encoder(audio_signal=model.spec_augmentation(input_spec=mel, length=frames), length=frames)
     counts, blank = torch.tensor([len(ids) for ids in targets]), model.tokenizer.vocab_size
     labels = torch.tensor([token for ids in targets for token in ids])
-    heard = model.ctc_decoder(encoder_output=hidden).transpose(0, 1)
-    loss = functional.ctc_loss(heard, labels, steps, counts, blank=blank, zero_infinity=True)
+    scores = model.ctc_decoder(encoder_output=hidden).transpose(0, 1)
+    loss = functional.ctc_loss(scores, labels, steps, counts, blank=blank, zero_infinity=True)
     if stage == "ctc":
         return loss
     predicted, _, _ = model.decoder(targets=padded(targets), target_length=counts)

@@ -71,7 +71,7 @@ class Trainer:
                 losses = f"cross entropy {entropy.item():.3f}, CTC {ctc.item():.3f}, WER {self.wer(40):.3f}"
                 print(f"{name} {step + 1}/{steps}: {losses}, {took:.0f} s", flush=True)
 
-    def hear(self, pcm: NDArray[np.int16]) -> str:
+    def transcribe(self, pcm: NDArray[np.int16]) -> str:
         """Transcribe int16 samples greedily, padded to 30 s, without timestamps."""
         samples = torch.zeros(1, int(SAMPLE_RATE * WINDOW_SECONDS))
         samples[0, : len(pcm)] = torch.from_numpy(pcm.astype(np.float32) / 32768)
@@ -89,6 +89,6 @@ class Trainer:
         chosen = self.validation[:count]
         self.model.whisper.eval()
         with torch.no_grad():
-            heard = [self.hear(pcm) for _, pcm in chosen]
+            found = [self.transcribe(pcm) for _, pcm in chosen]
         self.model.whisper.train()
-        return float(jiwer.wer([text for text, _ in chosen], heard))
+        return float(jiwer.wer([text for text, _ in chosen], found))

@@ -114,7 +114,7 @@ def clip(path: Path) -> np.ndarray:
     return samples[4000 : 4000 + int(SECONDS * rate)]
 
 
-def heard(hypotheses: Any) -> tuple[list[int], str]:
+def tokens_and_text(hypotheses: Any) -> tuple[list[int], str]:
     """The tokens and the text of the first of NeMo's hypotheses."""
     first = hypotheses[0][0] if isinstance(hypotheses[0], list) else hypotheses[0]
     tokens = first.y_sequence
@@ -193,7 +193,7 @@ def make(name: str, family: Family, out: Path, pcm: np.ndarray) -> None:
     answer = {"verbose": False, "return_hypotheses": True, "batch_size": 1}
     for seed in range(7, 40):
         shake(model, seed)
-        tokens, text = heard(model.transcribe([wave], **answer))
+        tokens, text = tokens_and_text(model.transcribe([wave], **answer))
         if len(set(tokens)) > 5:
             break  # enough happens for a test
     model.eval()  # transcribe() leaves it in training mode
@@ -201,14 +201,14 @@ def make(name: str, family: Family, out: Path, pcm: np.ndarray) -> None:
         arrays = reference(model, torch.from_numpy(wave)) | {"audio": pcm, "tokens": tokens, "text": text}
         if hasattr(model, "ctc_decoder"):
             model.change_decoding_strategy(decoder_type="ctc", verbose=False)
-            arrays["ctc_tokens"], arrays["ctc_text"] = heard(model.transcribe([wave], **answer))
+            arrays["ctc_tokens"], arrays["ctc_text"] = tokens_and_text(model.transcribe([wave], **answer))
             model.change_decoding_strategy(decoder_type="rnnt", verbose=False)
         if cls == "EncDecMultiTaskModel":
             decoding = model.cfg.decoding.copy()
             with open_dict(decoding):
                 decoding.beam.beam_size = 4
             model.change_decoding_strategy(decoding)
-            arrays["beam_tokens"], arrays["beam_text"] = heard(model.transcribe([wave], **answer))
+            arrays["beam_tokens"], arrays["beam_text"] = tokens_and_text(model.transcribe([wave], **answer))
             with open_dict(decoding):
                 decoding.beam.beam_size = 1
             model.change_decoding_strategy(decoding)
