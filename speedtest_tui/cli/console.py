@@ -233,8 +233,8 @@ def joined(thread: Thread) -> Callable[[float], bool]:
     return join
 
 
-def watch_job(job: Job[Any], *, steps: bool = False) -> None:
-    """Start a job and show it until it has ended; Ctrl-C cancels it. Raises its error.
+def watch_job(job: Job[Any], *, steps: bool = False) -> bool:
+    """Start a job and show it until it has ended. Returns False where Ctrl-C cancelled it; raises its error.
 
     steps: whether what its rows do is worth lines where standard error is no terminal
     """
@@ -244,19 +244,21 @@ def watch_job(job: Job[Any], *, steps: bool = False) -> None:
         return LiveRow(row.state, row.title, words(row), row.share, step=_step(row) if steps else "")
 
     job.start()
+    uninterrupted = True
     try:
         watch(lambda: [live(row) for row in job.view.rows], joined(job))
     except KeyboardInterrupt:
+        uninterrupted = False
         job.cancel()
         job.join()
     if job.error is not None:
         raise job.error
+    return uninterrupted
 
 
 def result_of(job: Job[R]) -> R:
     """Start a job and show it until it has ended. Raises KeyboardInterrupt where it was cancelled, and its error."""
-    watch_job(job)
-    if job.view.state == "cancelled" or job.result is None:
+    if not watch_job(job) or job.result is None:
         raise KeyboardInterrupt
     return job.result
 

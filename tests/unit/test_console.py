@@ -90,7 +90,7 @@ class Counting(Job[int]):
 
 def test_a_job_is_watched_to_its_end_and_what_nobody_foresaw_is_raised() -> None:
     job = Counting()
-    console.watch_job(job)
+    assert console.watch_job(job)
     assert (job.result, console.line(job.view.rows[0])) == (2, "✓ file: done")
     with pytest.raises(ZeroDivisionError):
         console.watch_job(Counting(ZeroDivisionError()))
@@ -102,5 +102,7 @@ def test_ctrl_c_cancels_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(console, "watch", interrupted)
     job = Counting(waits=True)
-    console.watch_job(job)
+    assert not console.watch_job(job)
     assert job.view.state == "cancelled"
+    with pytest.raises(KeyboardInterrupt):
+        console.result_of(Counting())  # it may have ended by then: whoever pressed Ctrl-C wants no more
