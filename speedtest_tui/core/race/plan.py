@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from backends.base import BackendEntry, Engine
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.sizes import Candidate
-from speedtest_tui.core.race.events import TurnKind
 from speedtest_tui.core.race.watch import DEFAULT_STALL_S
 from speedtest_tui.core.settings import DEFAULT_RUNS, MAX_RUNS
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.race.events import TurnKind
 
 Order = Literal["interleaved", "sequential"]
 

@@ -102,6 +102,11 @@ class DashboardScreen(Screen[None]):
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
+        # Textual sets these classes after the first layout, and everything would be laid out and drawn twice.
+        for size, breakpoints in zip(
+            self.app.size, (self.HORIZONTAL_BREAKPOINTS, self.VERTICAL_BREAKPOINTS), strict=True
+        ):
+            self.add_class(next(name for limit, name in reversed(breakpoints) if limit <= size))
         yield StatusLine(self.race.plan)
         with Horizontal(id="body"):
             with Vertical(id="panes"):

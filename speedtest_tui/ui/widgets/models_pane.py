@@ -12,7 +12,6 @@ from textual.content import Content
 from textual.widget import Widget
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.jobs.job import words
 from speedtest_tui.ui.widgets.bar_layout import FILL_NOW, STYLE_BEST, STYLE_NEEDS_YOU, STYLE_NOW, STYLES, Span, bar
 from speedtest_tui.ui.widgets.line_text import column
 
@@ -163,6 +162,8 @@ class ModelsPane(VerticalScroll):
 
     def show_job(self, view: JobView) -> None:
         """Show what is being done to a backend's model in place of how it stands."""
+        from speedtest_tui.core.jobs.job import words
+
         work = {
             backend: Work(words(row), row.share)
             for row in view.rows
