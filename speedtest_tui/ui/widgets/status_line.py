@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 from textual.widget import Widget
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.jobs.job import JobView
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_NEEDS_YOU, STYLE_NOW, Span
 from speedtest_tui.ui.widgets.line_text import fit_path, printable
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.jobs.job import JobView
 
 TITLE = "speedtest-tui"
 
