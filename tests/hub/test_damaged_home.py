@@ -70,14 +70,19 @@ def test_faults_outside_the_catalogue_are_named(story: Story) -> None:
 
 
 def test_the_plan_says_what_it_costs(story: Story) -> None:
-    plan = json.loads(story.plan.stdout)["plan"]
-    kinds = {step["kind"] for step in plan}
-    assert {"relink", "adopt", "write-ref", "resume", "download"} <= kinds
+    document = json.loads(story.plan.stdout)
+    plan = document["plan"]
+    assert (story.plan.returncode, document["applied"]) == (1, None)
+    assert {step["kind"] for step in plan} == {"relink", "adopt", "write-ref", "resume", "download"}
     assert sum(step["download_bytes"] or 0 for step in plan) > 50_000_000
 
 
 def test_everything_that_can_be_repaired_is_complete_afterwards(story: Story) -> None:
     assert story.applied.returncode == 0, story.applied.stderr
+    applied = json.loads(story.applied.stdout)["applied"]
+    assert [(step["what"], step["message"]) for step in applied["steps"] if step["state"] != "done"] == []
+    assert {model["state"] for model in applied["models"]} == {"complete"}
+    assert len(applied["models"]) >= len(story.home.damaged)
     found = models(story.after)
     for damaged in story.home.damaged:
         assert found[damaged.backend, damaged.size]["caches"][damaged.cache]["state"] == "complete", damaged

@@ -1,4 +1,4 @@
-"""`speedtest-tui repair` on a home in which everything is damaged: the plan, the repair, nothing left, and back."""
+"""`speedtest-tui repair`: what it prints and how it ends; `test_damaged_home` has the whole story."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any
 
 import damage
 import pytest
-from damaged_home import Home, build
 from downloading import add_model
 from handmade import hub_cache
 from misbehaviour import Stall
-from repos import MLX, Kit
+from repos import MLX
 from server import HubServer
 from test_repair import WEIGHTS
 
@@ -51,38 +50,6 @@ def ask(run: Run) -> Ask:
         return code, json.loads(text)
 
     return ask
-
-
-@pytest.fixture
-def home(places: Path, hub: HubServer, kit: Kit, online: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Home:
-    """The damaged home, in use."""
-    made = build(places / "home", hub, kit)
-    for name, value in made.environment(hub).items():
-        monkeypatch.setenv(name, value)
-    return made
-
-
-@pytest.mark.timeout(175)
-def test_everything_that_can_be_repaired_is_and_nothing_is_lost(home: Home, run: Run, ask: Ask) -> None:
-    code, plan = ask("--all", "--checksum")
-    assert code == 1
-    assert plan["applied"] is None
-    assert {step["kind"] for step in plan["plan"]} == {"relink", "adopt", "write-ref", "resume", "download"}
-    code, done = ask("--all", "--apply")
-    assert [(step["what"], step["message"]) for step in done["applied"]["steps"] if step["state"] != "done"] == []
-    assert (code, done["applied"]["state"]) == (0, "done")
-    assert {model["state"] for model in done["applied"]["models"]} == {"complete"}
-    assert len(done["applied"]["models"]) >= len(home.damaged)
-    code, again = ask("--all", "--checksum")
-    assert (code, again["plan"]) == (0, [])
-    found = [folder / change.kept for entry in trash.entries() for folder, change in entry.changes if change.kept]
-    contents = {path.read_bytes() for path in found if path.is_file() and not path.is_symlink()}
-    assert set(home.payloads) <= contents
-    assert (home.folder / "outside").read_bytes() == b"nobody's business"
-    code, text = run("--undo", done["applied"]["undo"])
-    assert code == 0
-    assert "changes undone" in text
-    assert ask("--all")[0] == 1
 
 
 @pytest.fixture
