@@ -42,6 +42,11 @@ def test_core_and_backends_import_neither_a_screen_nor_a_library() -> None:
     assert not found & {"textual", "rich", *LIBRARIES}
 
 
+def test_the_child_of_a_race_imports_nothing_beside_its_backend() -> None:
+    beside = {"msgspec", "numpy", "psutil", "subprocess"}
+    assert not imported("speedtest_tui.core.race.child") & beside
+
+
 @pytest.mark.parametrize("module", ["speedtest_tui.cli.main", "speedtest_tui.__main__"])
 def test_the_command_line_imports_nothing_heavy(module: str) -> None:
     assert not imported(module) & {"textual", "rich", "numpy", "soundfile", "psutil", *LIBRARIES}

@@ -104,7 +104,7 @@ def test_other_failures_cost_the_row(toys: Path, toy: type, status: str) -> None
     assert rows(snapshot)["Well"].status == "ok"
 
 
-def test_cancelled_while_the_stand_in_loads(mark: str) -> None:
+def test_cancelled_while_the_fallback_loads(mark: str) -> None:
     import threading
 
     from racing import finish, noise

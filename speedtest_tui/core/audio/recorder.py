@@ -35,7 +35,7 @@ class RecorderState:
     """A moment of the recorder.
 
     phase: "idle" (opening, or not yet begun), "armed" (listening, keeping the last half second), "recording",
-        "stopped" (a recording can be fetched) or "lost" (it broke off, or never began)
+        "stopped" (there is a recording) or "lost" (it broke off, or never began)
     seconds: length of the recording so far, its pre-roll included
     peak_db, rms_db: of the last 0.1 s and 0.3 s, in dBFS, at least level.FLOOR_DB
     clipped: frames at full scale in the recording so far
@@ -128,7 +128,7 @@ class Recorder:
             self._child.send({"command": "begin"})
 
     def stop(self) -> Recording:
-        """End the recording, or fetch one that has ended by itself. Blocks for STOP_S at most.
+        """End the recording, or return one that has ended by itself. Blocks for STOP_S at most.
 
         Raises UserError where nothing was recorded.
         """
@@ -149,7 +149,7 @@ class Recorder:
         return self._over.wait(seconds)
 
     def close(self) -> None:
-        """End the child. A recording that grew stays on disk and becomes a leftover, unless it was fetched."""
+        """End the child. A recording that grew stays on disk and becomes a leftover, unless `stop` has returned it."""
         if self._child is not None:
             self._child.end()
         if self._hold is not None:
@@ -201,7 +201,7 @@ class Recorder:
             return
         phase: Phase = "lost" if how in ("lost", "failed") else "stopped"
         self._state = replace(self._state, phase=phase, how=how, reason=reason)
-        # Before the listener, which may fetch the recording at once.
+        # Before the listener, which may ask for the recording at once.
         self._over.set()
         self._listener(self._state)
 

@@ -204,7 +204,7 @@ class Child:
                     del self._stderr[:-STDERR_KEPT]
 
     def _last_words(self, limit: int = 300) -> str:
-        # Behind this mark stands what Python's fault handler knows, which is for those who mend libraries.
+        # Behind this mark stands what Python's fault handler knows, which is for those who repair libraries.
         words = bytes(self._stderr).partition(b"Fatal Python error: ")[0]
         lines = [line for line in words.splitlines() if line.strip()]
         return excerpt(lines[-1], limit)[1:-1] if lines else ""
