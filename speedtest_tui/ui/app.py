@@ -113,7 +113,7 @@ class SpeedtestApp(App[None]):
         from speedtest_tui.ui.screens.help import Palette
 
         if not isinstance(self.screen, Palette):
-            self.push_screen(Palette(id="--command-palette"))
+            self.push_screen(Palette())  # without an id: one that was closed may take a moment to be gone
 
     def copy_to_clipboard(self, text: str) -> None:
         """Through the terminal or the browser, and where there is a terminal also through the system's own program."""
