@@ -56,7 +56,7 @@ class DashboardScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         _key("r,space", "record", "record", "record", "Record (again to stop and use it)"),
-        _key("escape", "cancel", "cancel", "cancel", "Cancel"),
+        _key("escape", "cancel", "cancel", "cancel", "Cancel (what was measured is kept)"),
         _key("enter", "race", "race", "race", "Race the chosen backends on the clip"),
         _key("o", "open", "open", "open", "Open an audio or video file"),
         _key("s", "size", "size", "size", "Choose the model size"),

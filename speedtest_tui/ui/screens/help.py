@@ -18,6 +18,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 from speedtest_tui.ui.screens.confirm import Once
+from speedtest_tui.ui.widgets.line_text import wrap
 
 MEANINGS = (
     ("import", "seconds to import the library"),
@@ -49,15 +50,27 @@ class HelpScreen(Once, ModalScreen[None]):
             pane.border_subtitle = "esc closes"
             yield Static(self._text())
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(lambda: self.query_one(Static).update(self._text()))
+
     def _text(self) -> Content:
-        parts: list[Content | tuple[str, str] | str] = [("Keys\n", "bold")]
-        for binding in self._shown:
-            key = (binding.key_display or self.app.get_key_display(binding)).replace(",", " ")
-            parts += [(f"  {key:<13}", "$accent"), f"{binding.tooltip}\n"]
-        parts += [(f"  {'ctrl+p':<13}", "$accent"), "All commands by name, and the themes\n", ("\nFigures\n", "bold")]
-        for title, meaning in MEANINGS:
-            parts += [(f"  {title:<13}", "$accent"), f"{meaning}\n"]
-        parts += ["\nText can be selected with the mouse; hold shift where the terminal does that itself."]
+        # The pane's frame, padding and scrollbar take 8 cells of what the stylesheet gives it.
+        width = min(92, self.app.size.width * 9 // 10) - 8
+        keys = [
+            ((binding.key_display or self.app.get_key_display(binding)).replace(",", " "), binding.tooltip)
+            for binding in self._shown
+        ]
+        parts: list[Content | tuple[str, str] | str] = []
+        for title, lines in (
+            ("Keys", [*keys, ("ctrl+p", "All commands by name, and the themes")]),
+            ("Figures", MEANINGS),
+        ):
+            parts.append((f"{title}\n", "bold"))
+            for name, meaning in lines:
+                first, *rest = wrap(meaning, width - 15)
+                parts += [(f"  {name:<13}", "$accent"), f"{first}\n", *(f"{'':15}{line}\n" for line in rest)]
+            parts.append("\n")
+        parts += wrap("Select text with the mouse; hold shift where the terminal needs it.", width)
         return Content.assemble(*parts)
 
 
