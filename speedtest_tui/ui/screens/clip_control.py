@@ -190,7 +190,7 @@ class ClipControl:
     # What the sound system reports.
 
     def recorder_changed(self, state: RecorderState) -> None:
-        """Show a recording that begins, grows or ends, or what the microphone hears before it."""
+        """Show a recording that begins, grows or ends, or the level before it."""
         if state.phase == "recording" and self.clip is not None:
             self.clip = None
             self._changed()

@@ -66,7 +66,7 @@ class ClipRefused(Message):
 
 @dataclass
 class RecorderChanged(Message):
-    """The microphone is heard, or a recording grows. A newer one replaces an older one that still waits."""
+    """The microphone's level has changed, or a recording grows. A newer one replaces an older one that still waits."""
 
     state: RecorderState
 

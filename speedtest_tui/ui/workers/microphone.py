@@ -87,7 +87,7 @@ class Microphone:
         self._in_background("trim", lambda: self._trim(view))
 
     def look_for_devices(self) -> None:
-        """List the microphones anew."""
+        """List the microphones again."""
         self._in_background("devices", self._look_for_devices)
 
     def look_for_leftovers(self) -> None:
@@ -121,12 +121,12 @@ class Microphone:
                 if self._recorder is not None:
                     self._recorder.close()
                 self._shown = (float("-inf"), float("-inf"))
-                self._recorder = Recorder(self._heard, device=device or None, silence_s=silence_s or None)
+                self._recorder = Recorder(self._changed, device=device or None, silence_s=silence_s or None)
                 self._recorder.arm()
             if begin:
                 self._recorder.start()
 
-    def _heard(self, state: RecorderState) -> None:
+    def _changed(self, state: RecorderState) -> None:
         if state.how == "failed":
             self._wanted = False
         if state.phase == "armed" and not self._worth_showing(state):
@@ -134,7 +134,7 @@ class Microphone:
         self._post(RecorderChanged(state))
 
     def _worth_showing(self, state: RecorderState) -> bool:
-        """Whether what is heard before a recording has changed enough: an idle dashboard must cost next to nothing."""
+        """Whether the level before a recording has changed enough: an idle dashboard must cost next to nothing."""
         now, level = time.monotonic(), state.rms_db
         shown_at, shown_level = self._shown
         if now - shown_at < LISTEN_S or abs(level - shown_level) < LISTEN_DB:

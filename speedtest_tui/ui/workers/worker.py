@@ -169,7 +169,7 @@ class Worker:
     # The caches, the models and the machine.
 
     def inspect(self, entries: Sequence[BackendEntry]) -> None:
-        """Read all caches; an inspection that still runs is given up."""
+        """Read all caches; one that still runs is cancelled."""
         self._inspecting.set()
         self._inspecting = cancelled = threading.Event()
         self._in_background("caches", lambda: self._inspect(entries, cancelled))
@@ -208,7 +208,7 @@ class Worker:
                     gc.enable()
 
     def look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
-        """Find out where each backend's model of a size lies."""
+        """Find out the status of each backend's model of a size."""
         self._in_background("models", lambda: self._look_up(entries, size))
 
     def _look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
@@ -257,7 +257,7 @@ class Worker:
         self._post(Copied(copy(text)))
 
     def read_checkpoint(self, path: Path, post: Post) -> None:
-        """Read what a checkpoint is; one that is still being read is given up. `post` gets a CheckpointRead."""
+        """Read what a checkpoint is; one that is still being read is cancelled. `post` gets a CheckpointRead."""
         self.stop_reading()
         self._reading = cancelled = threading.Event()
         self._in_background("checkpoint", lambda: self._read_checkpoint(path, cancelled, post))
@@ -276,7 +276,7 @@ class Worker:
                 post(CheckpointRead(path, found))
 
     def stop_reading(self) -> None:
-        """Give up reading a checkpoint."""
+        """Stop reading a checkpoint."""
         self._reading.set()
 
     def suggest_folder(self, source: Path, form: str, post: Post) -> None:
