@@ -115,6 +115,14 @@ class SpeedtestApp(App[None]):
         if not isinstance(self.screen, Palette):
             self.push_screen(Palette())  # without an id: one that was closed may take a moment to be gone
 
+    def search_themes(self) -> None:
+        """Offer the themes by name, in the same palette."""
+        from textual.theme import ThemeProvider
+
+        from speedtest_tui.ui.screens.help import Palette
+
+        self.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes…"))
+
     def copy_to_clipboard(self, text: str) -> None:
         """Through the terminal or the browser, and where there is a terminal also through the system's own program."""
         super().copy_to_clipboard(text)

@@ -223,6 +223,16 @@ async def test_every_binding_can_be_found_in_the_palette_or_footer(still_app: Ma
             assert binding.id and binding.tooltip
 
 
+async def test_pages_of_themes_can_be_turned_before_they_are_laid_out(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test() as pilot:
+        app.search_themes()
+        await pilot.pause()
+        await pilot.press("pageup", "pagedown", "escape")
+        await pilot.pause()
+        assert app.screen is app.dashboard
+
+
 async def test_resizing_while_racing_keeps_everything_in_place(still_app: MakeApp) -> None:
     app = still_app()
     async with app.run_test(size=(120, 40)) as pilot:

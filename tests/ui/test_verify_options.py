@@ -31,10 +31,10 @@ async def test_what_a_backend_is_set_to_holds_for_verifying(opened: str, monkeyp
     plan = Plan(candidates((toy,), options=OPTIONS))
     app = SpeedtestApp(Request(plan, open_backends=False, options=OPTIONS))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(lambda: app.dashboard.models)
+        await until(lambda: app.dashboard.race.reports)
         if opened:
             await pilot.press(opened)
-            await until(lambda: getattr(app.screen, "models", ()))
+            await until(lambda: getattr(app.screen, "complete", False))
         await pilot.press("v")
         await pilot.pause()
         await pilot.press("enter")
