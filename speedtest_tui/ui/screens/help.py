@@ -51,7 +51,11 @@ class HelpScreen(Once, ModalScreen[None]):
             yield Static(self._text())
 
     def on_resize(self) -> None:
-        self.call_after_refresh(lambda: self.query_one(Static).update(self._text()))
+        self.call_after_refresh(self._lay_out)
+
+    def _lay_out(self) -> None:
+        for lines in self.query(Static):  # none where the screen is already closed
+            lines.update(self._text())
 
     def _text(self) -> Content:
         # The pane's frame, padding and scrollbar take 8 cells of what the stylesheet gives it.
