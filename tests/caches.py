@@ -1,4 +1,4 @@
-"""Caches made by hand, file by file, with contents that pass for weights: what `core.models` is to look at."""
+"""Good caches made by hand, without a server and without the code that they are to test, and the files of models."""
 
 from __future__ import annotations
 
@@ -6,24 +6,36 @@ import hashlib
 import io
 import json
 import os
-import struct
+import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from contents import Content, Source, git_sha1, is_large
 
 from backends.base import ModelSpec, RequiredFile
 from speedtest_tui.core.models.remembered import Hashed, remember_hashes
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = "weights.safetensors"
-FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
+FILES = (RequiredFile(("config.json",)), RequiredFile((WEIGHTS, "weights.npz")))
 SPEC = ModelSpec("hub", "org/name", FILES)
 
 
-def safetensors(size: int = 64, fill: bytes = b"x") -> bytes:
-    """A file with one tensor of `size` bytes."""
-    header = json.dumps({"t": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
-    return struct.pack("<Q", len(header)) + header + fill * size
+def safetensors(
+    data: bytes | int = 64, names: Sequence[str] = ("t",), dtype: str = "U8", shape: object = None
+) -> bytes:
+    """A file whose tensors all have the same bytes.
+
+    data: these, or how many of them
+    names, dtype, shape: of the tensors; of one dimension where there is no shape
+    """
+    data = b"x" * data if isinstance(data, int) else data
+    entry = {"dtype": dtype, "shape": shape or [len(data)], "data_offsets": [0, len(data)]}
+    header = json.dumps(dict.fromkeys(names, entry)).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data
 
 
 def archive(*names: str) -> bytes:
@@ -36,24 +48,88 @@ def archive(*names: str) -> bytes:
 
 
 CHECKPOINT = archive("x/data.pkl", "x/data/0")
-GOOD = {"config.json": b"{}", "weights.safetensors": safetensors()}
-
-
-def is_large(name: str) -> bool:
-    return not name.endswith((".json", ".txt", ".md"))
+GOOD = {"config.json": b"{}", WEIGHTS: safetensors()}
 
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def git_sha1(data: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-
 def etag(name: str, data: bytes) -> str:
     """The name of a file's blob."""
     return sha256(data) if is_large(name) else git_sha1(data)
+
+
+@dataclass(frozen=True)
+class HubCache:
+    """One repository in a cache's hub layout, with one snapshot."""
+
+    root: Path
+    repository: str
+    commit: str
+    contents: Mapping[str, Content]
+
+    @property
+    def folder(self) -> Path:
+        """`<root>/models--org--name`."""
+        return self.root / f"models--{self.repository.replace('/', '--')}"
+
+    @property
+    def snapshot(self) -> Path:
+        """The folder that a backend loads."""
+        return self.folder / "snapshots" / self.commit
+
+    @property
+    def ref(self) -> Path:
+        """The file that says which commit `main` is."""
+        return self.folder / "refs" / "main"
+
+    @property
+    def manifest(self) -> Path:
+        """huggingface_hub 2's own list of the snapshot's files."""
+        return self.folder / "trees" / f"{self.commit}.json"
+
+    def file(self, name: str) -> Path:
+        """A file's link in the snapshot."""
+        return self.snapshot / name
+
+    def blob(self, name: str) -> Path:
+        """Where that link leads."""
+        return self.folder / "blobs" / self.contents[name].etag
+
+    def lock(self, name: str) -> Path:
+        """What is locked while the blob is downloaded."""
+        return self.root / ".locks" / self.folder.name / f"{self.contents[name].etag}.lock"
+
+
+def hub_cache(
+    root: Path,
+    repository: str,
+    files: Mapping[str, Source],
+    *,
+    lfs: Collection[str] | None = None,
+    manifest: bool = True,
+    ref: bool = True,
+    commit: str = COMMIT,
+    only: Collection[str] | None = None,
+) -> HubCache:
+    """Make what huggingface_hub 2.4 would have left below `root`; of layout 1.x with `manifest=False`.
+
+    lfs: which are large files, known by sha256; by their names where None
+    only: names that are really there, as after an interrupted download; the manifest has all
+    """
+    contents = {name: Content(source, is_large(name) if lfs is None else name in lfs) for name, source in files.items()}
+    made = HubCache(root, repository, commit, contents)
+    made.snapshot.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        if only is None or name in only:
+            write(made.blob(name), content.source)
+            link(made.file(name), made.blob(name))
+    if ref:
+        write(made.ref, commit.encode())
+    if manifest:
+        write_manifest(made)
+    return made
 
 
 def put(
@@ -66,35 +142,70 @@ def put(
     manifest: bool = False,
     leave_out: tuple[str, ...] = (),
 ) -> Path:
-    """Lay out a repository as huggingface_hub does. Returns the snapshot.
+    """Lay out a small repository. Returns the snapshot.
 
     leave_out: names that are in the manifest only
     """
-    folder = cache / f"models--{repository.replace('/', '--')}"
-    snapshot = folder / "snapshots" / commit
-    snapshot.mkdir(parents=True)
-    for name, data in files.items():
-        if name not in leave_out:
-            blob = folder / "blobs" / etag(name, data)
-            blob.parent.mkdir(exist_ok=True)
-            blob.write_bytes(data)
-            link = snapshot / name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(os.path.relpath(blob, link.parent))
-    if manifest:
-        entries = {name: _entry(name, data) for name, data in files.items()}
-        (folder / "trees").mkdir(exist_ok=True)
-        (folder / "trees" / f"{commit}.json").write_text(json.dumps({"format_version": 1, "files": entries}))
-    if ref:
-        (folder / "refs").mkdir(exist_ok=True)
-        (folder / "refs" / "main").write_text(commit)
-    return snapshot
+    there = files.keys() - set(leave_out)
+    return hub_cache(cache, repository, files, manifest=manifest, ref=ref, commit=commit, only=there).snapshot
 
 
-def _entry(name: str, data: bytes) -> dict[str, object]:
-    if not is_large(name):
-        return {"size": len(data), "blob_id": git_sha1(data)}
-    return {"size": len(data), "blob_id": "0" * 40, "lfs_sha256": sha256(data), "lfs_size": len(data)}
+def write_manifest(made: HubCache, xet: Mapping[str, str] | None = None) -> None:
+    """Write `trees/<commit>.json`, format 1, as huggingface_hub 2.4 `_tree_cache.py` does."""
+    files: dict[str, dict[str, object]] = {}
+    for name, content in sorted(made.contents.items()):
+        files[name] = {"size": content.size, "blob_id": content.blob_id}
+        if content.lfs:
+            files[name] |= {"lfs_sha256": content.sha256, "lfs_size": content.size}
+        if xet and name in xet:
+            files[name]["xet_hash"] = xet[name]
+    write(made.manifest, json.dumps({"format_version": 1, "files": files}, indent=1).encode())
+
+
+def shared_store(made: HubCache, name: str) -> Path:
+    """Move a file's payload into the store that all repositories share, as Xet downloads do. Returns the payload.
+
+    The same bytes of another repository are linked to the payload that is there. Marker, list of references and
+    read-only mode are as `utils/_shared_blobs.py` of huggingface_hub 2.4 makes them.
+    """
+    blob = made.blob(name)
+    xet = hashlib.sha256(b"xet" + made.contents[name].sha256.encode()).hexdigest()
+    payload = made.root / "blobs" / xet[:2] / xet
+    write(made.root / "blobs" / ".huggingface-shared-blobs", b"1\n")
+    payload.parent.mkdir(exist_ok=True)
+    if payload.exists():
+        blob.unlink()
+    else:
+        blob.rename(payload)
+        payload.chmod(0o444)
+    with payload.with_name(f"{xet}.refs").open("a", encoding="utf-8") as references:
+        references.write(f"{made.folder.name}/blobs/{blob.name}\n")
+    link(blob, payload)
+    write_manifest(made, {name: xet})
+    return payload
+
+
+def plain_folder(folder: Path, files: Mapping[str, Source]) -> Path:
+    """A folder of files, as `snapshot_download(local_dir=...)` or a copy by hand leaves it."""
+    for name, source in files.items():
+        write(folder / name, source)
+    return folder
+
+
+def write(path: Path, source: Source) -> Path:
+    """A file and the folders above it. Returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(source, bytes):
+        path.write_bytes(source)
+    else:
+        shutil.copyfile(source, path)
+    return path
+
+
+def link(path: Path, target: Path) -> None:
+    """A relative link and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(os.path.relpath(target, path.parent))
 
 
 def payload(link: Path) -> Path:

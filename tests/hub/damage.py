@@ -7,8 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+from caches import HubCache, link, write
 from contents import lfs_pointer
-from handmade import HubCache, link, write
 
 NOWHERE = "dead" * 10
 OUTSIDE = "../../../../outside/secret"

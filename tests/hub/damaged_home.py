@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import damage
+from caches import HubCache, hub_cache, plain_folder, shared_store, write
 from contents import Source
-from handmade import HubCache, hub_cache, plain_folder, shared_store, write
 from repos import PARAKEET, Kit, publish
 from server import HubServer
 

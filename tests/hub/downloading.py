@@ -33,13 +33,6 @@ def weights(size: int = WEIGHTS, seed: int = 1) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-def safetensors(size: int = 8) -> bytes:
-    """A file of one tensor of `size` bytes, no two places of which are alike."""
-    header = b'{"x":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (size, size)
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + weights(size)
-
-
 def add_model(hub: HubServer, data: bytes | Path, name: str = REPOSITORY, **more: bytes) -> str:
     """Serve a model: a small configuration, large weights, and what else is given. Returns the commit."""
     files = {"config.json": CONFIG, "weights.safetensors": data, **more}

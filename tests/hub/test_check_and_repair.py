@@ -8,8 +8,8 @@ from threading import Event
 
 import damage
 import pytest
-from downloading import FILES, add_model, safetensors
-from handmade import HubCache, hub_cache, plain_folder, shared_store, write
+from caches import HubCache, hub_cache, plain_folder, safetensors, shared_store, write
+from downloading import FILES, add_model, weights
 from server import HubServer
 
 from backends.base import BackendEntry, ModelSpec
@@ -25,7 +25,7 @@ from speedtest_tui.core.repair.step import Plan, Step
 ENTRY = BackendEntry("mlx-whisper", "backends.whisper.mlx:MlxWhisper")
 CONFIG = b'{"model_type": "whisper"}'
 REPOSITORY, NAME = "org/model", "weights.safetensors"
-WEIGHTS = safetensors(300_000)
+WEIGHTS = safetensors(weights(300_000))
 SPECS = {
     "a backend's model": (ModelSpec("hub", REPOSITORY, FILES),),
     "nobody's model": (),

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from downloading import CONFIG, add_model, folder, large_bytes, partial, safetensors, size_of
+from caches import safetensors
+from downloading import CONFIG, add_model, folder, large_bytes, partial, size_of, weights
 from misbehaviour import Status
 from server import HubServer
 
@@ -75,7 +76,7 @@ def test_the_local_cache_and_json(
 def test_it_resumes_where_the_partial_lies_unless_a_cache_is_named(
     hub: HubServer, online: dict[str, str], places: Path, capsys: pytest.CaptureFixture[str], to: tuple[str, ...]
 ) -> None:
-    data = safetensors(300_000)
+    data = safetensors(weights(300_000))
     add_model(hub, data, PLAIN)
     add_model(hub, data, QUANTISED)
     left = partial(places / "models", data, QUANTISED)

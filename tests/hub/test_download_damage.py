@@ -8,6 +8,7 @@ from pathlib import Path
 
 import clients
 import pytest
+from caches import HubCache, hub_cache, shared_store
 from contents import Content
 from downloading import (
     CONFIG,
@@ -21,7 +22,6 @@ from downloading import (
     request,
     weights,
 )
-from handmade import HubCache, hub_cache, shared_store
 from server import HubServer
 
 __all__ = ["here"]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from downloading import FILES, add_model, assert_complete, folder, large_bytes, partial, safetensors, size_of
+from caches import safetensors
+from downloading import FILES, add_model, assert_complete, folder, large_bytes, partial, size_of, weights
 from misbehaviour import Stall
 from server import HubServer
 
@@ -18,7 +19,7 @@ from speedtest_tui.core.jobs.download import Download, Downloaded, To, wanted
 from speedtest_tui.core.jobs.job import JobView, words
 from speedtest_tui.core.models.inspect import inspect_model
 
-DATA = safetensors(1_500_000)
+DATA = safetensors(weights(1_500_000))
 ENTRY = BackendEntry("toy", "toys.well:Well")
 SPEC = ModelSpec("hub", "org/model", FILES)
 

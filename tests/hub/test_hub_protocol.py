@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from caches import hub_cache
 from clients import run, start
-from handmade import hub_cache
 from misbehaviour import Stall, Status
 from racing import eventually
 from routes import OTHER_TOKEN, TOKEN

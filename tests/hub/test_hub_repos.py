@@ -12,8 +12,8 @@ from pathlib import Path
 import damage
 import pytest
 import repos
+from caches import HubCache, hub_cache, plain_folder, shared_store, write
 from clients import run
-from handmade import HubCache, checkpoint, hub_cache, plain_folder, shared_store
 from misbehaviour import Cut
 from racing import TESTS, python_path
 from repos import Kit
@@ -139,4 +139,4 @@ def test_huggingface_hub_reads_what_is_made_by_hand(places: Path) -> None:
 def test_plain_places(tmp_path: Path) -> None:
     folder = plain_folder(tmp_path / "org--name", FILES)
     assert (folder / "weights.safetensors").read_bytes() == WEIGHTS
-    assert checkpoint(tmp_path / "tiny.pt", b"x").read_bytes() == b"x"
+    assert write(tmp_path / "tiny.pt", b"x").read_bytes() == b"x"

@@ -12,8 +12,8 @@ from threading import Event, Thread
 
 import damage
 import pytest
+from caches import HubCache, hub_cache, plain_folder, safetensors, shared_store, write
 from downloading import FILES, add_model, weights
-from handmade import HubCache, checkpoint, hub_cache, plain_folder, shared_store
 from misbehaviour import Stall, Status
 from repos import add_checkpoint
 from server import HubServer
@@ -36,13 +36,7 @@ NAME, REPOSITORY = "weights.safetensors", "org/model"
 SPEC = ModelSpec("hub", REPOSITORY, FILES)
 
 
-def safetensors(size: int = 1_000_000) -> bytes:
-    """Weights whose structure is sound."""
-    header = b'{"t":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (size, size)
-    return len(header).to_bytes(8, "little") + header + weights(size)
-
-
-WEIGHTS = safetensors()
+WEIGHTS = safetensors(weights(1_000_000))
 
 
 def reports(*specs: ModelSpec) -> list[ModelReport]:
@@ -184,7 +178,7 @@ def zipped(text: bytes) -> bytes:
 def test_a_damaged_checkpoint_is_downloaded_again(hub: HubServer, online: dict[str, str], cache: str) -> None:
     spec = add_checkpoint(hub, zipped(b"good"))
     root = locations.whisper_cache() if cache == "whisper" else locations.local_cache()
-    path = checkpoint(root / spec.files[0].names[0], zipped(b"good"))
+    path = write(root / spec.files[0].names[0], zipped(b"good"))
     damage.truncate(path)
     damaged = path.read_bytes()
     done = apply(spec)

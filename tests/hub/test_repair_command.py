@@ -10,8 +10,8 @@ from typing import Any
 
 import damage
 import pytest
+from caches import hub_cache
 from downloading import add_model
-from handmade import hub_cache
 from misbehaviour import Stall
 from repos import MLX
 from server import HubServer

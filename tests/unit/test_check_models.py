@@ -238,8 +238,7 @@ def test_a_repair_says_the_same_of_weights_in_another_layout(
     run: Run, hub: Path, capsys: pytest.CaptureFixture[str], tensor: str
 ) -> None:
     names = MLX_NAMES if tensor in MLX_NAMES else (tensor,)
-    header = json.dumps({name: {"dtype": "F16", "shape": [1, 3, 1], "data_offsets": [0, 6]} for name in names}).encode()
-    weights = len(header).to_bytes(8, "little") + header + bytes(6)
+    weights = safetensors(bytes(6), names, "F16", [1, 3, 1])
     put(hub, {"config.json": b"{}", "model.safetensors": weights}, repository=TINY)
     asked = ("--size", "tiny", "--backends", "mlx-whisper", "--json")
     (problem,) = models(run(*asked)[1])["mlx-whisper"]["problems"]

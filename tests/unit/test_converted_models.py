@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from caches import safetensors
 
 from backends.base import Advice, BackendEntry, Location, ModelSpec
 from backends.registry import BUILT_IN
@@ -34,8 +35,7 @@ def model(folder: Path, config: dict[str, Any], *more: str, facts: object = FACT
     """A folder that looks like a converted model."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
-    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
-    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+    (folder / "model.safetensors").write_bytes(safetensors(bytes(4), ("w",), "F32"))
     (folder / "conversion.json").write_text(json.dumps(facts))
     for name in more:
         (folder / name).write_bytes(b"x")

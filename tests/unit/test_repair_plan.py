@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from caches import CHECKPOINT, FILES, GOOD, SPEC, WEIGHTS, flip, found_corrupt, git_sha1, payload, put, sha256
+from caches import (
+    CHECKPOINT,
+    FILES,
+    GOOD,
+    SPEC,
+    WEIGHTS,
+    flip,
+    found_corrupt,
+    git_sha1,
+    payload,
+    put,
+    safetensors,
+    sha256,
+)
 from repairing import planned, reports
 
 from backends.base import ModelSpec, RequiredFile
@@ -42,9 +53,7 @@ def kinds(*specs: ModelSpec) -> list[str]:
 def mlx_weights(names: tuple[str, ...] = (), width: int = 3) -> bytes:
     """A safetensors file with the names that mlx-whisper reads, or others."""
     names = names or ("encoder.conv1.weight", "decoder.token_embedding.weight", "encoder.blocks.0.mlp1.weight")
-    entry = {"dtype": "F16", "shape": [1, width, 1], "data_offsets": [0, 2 * width]}
-    header = json.dumps(dict.fromkeys(names, entry)).encode()
-    return struct.pack("<Q", len(header)) + header + bytes(2 * width)
+    return safetensors(bytes(2 * width), names, "F16", [1, width, 1])
 
 
 def test_nothing_for_a_whole_model(hf: Path) -> None:
