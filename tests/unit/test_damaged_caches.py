@@ -139,7 +139,8 @@ CASES = {
         "truncated", "download", listed=True,
     ),
     "sound, but of another size": Case(
-        weights(lambda _: safetensors(20)), "damaged", f"{WEIGHTS} is cut short: {len(safetensors(20))} of {SIZE} bytes",
+        weights(lambda _: safetensors(20)), "damaged",
+        f"{WEIGHTS} is cut short: {len(safetensors(20))} of {SIZE} bytes",
         "truncated", "download", listed=True,
     ),
     "empty": Case(weights(lambda _: b""), "damaged", f"{WEIGHTS} is empty", "empty", "download"),
