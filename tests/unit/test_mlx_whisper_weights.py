@@ -49,7 +49,7 @@ def refused(folder: Path) -> str:
 
     with pytest.raises(BackendError) as caught:
         load(folder)
-    assert (caught.value.kind, caught.value.hint) == ("model", "fetch the model again")
+    assert (caught.value.kind, caught.value.hint) == ("model", "download the model again")
     assert "update" not in vars(Whisper)  # the library is as it was
     beginning = "its weights are not those that its config.json asks for: "
     assert caught.value.message.startswith(beginning)
