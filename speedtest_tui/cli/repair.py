@@ -322,18 +322,22 @@ def _list(json: bool) -> int:
                 "what": entry.what,
                 "started": entry.started,
                 "undone": entry.undone,
+                "foreign": entry.foreign,
                 "bytes": entry.bytes,
                 "folders": entry.folders,
                 "changes": [{"path": change.path, "kept": change.kept or None} for _, change in entry.changes],
             }
             for entry in entries
         ]
-        console.print_json({"schema": 1, "entries": lines})
+        console.print_json({"schema": 1, "entries": lines, "unreadable": trash.unreadable()})
         return console.EXIT_OK
     for entry in entries:
         started = datetime.datetime.fromisoformat(entry.started).astimezone()
         state = ", undone" if entry.undone else ""
+        state += ", came with the cache: left alone" if entry.foreign else ""
         print(f"{entry.id}  {started:%Y-%m-%d %H:%M}  {amount(entry.bytes):>9}  {entry.what}{state}")
+    for folder in trash.unreadable():
+        console.complain(f"{folder} has no journal that can be read: it is left as it is")
     if not entries:
         print("The trash is empty: no repair has replaced anything.")
         return console.EXIT_OK

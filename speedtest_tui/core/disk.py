@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from speedtest_tui.core.locations import existing_parent
 
 LOCK_SECONDS = 10.0
 """How long to wait for another process that writes a file, which takes it milliseconds."""
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+"""How a folder is opened, and never what a link of its name leads to."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -128,6 +132,38 @@ def new_folder(target: Path) -> Iterator[Path]:
         remove_tree(building)
         raise
     sync_folder(target.parent)
+
+
+def is_plain_folder(path: Path) -> bool:
+    """Whether a folder stands at `path` itself, and no link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def remove_at(parent: int, name: str, last: str = "") -> None:
+    """Remove `name` from the open folder `parent` with all that is in it. Follows no link and enters no mount.
+
+    last: what a folder holds until everything else in it is gone. Raises OSError; what resists is left.
+    """
+    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if not stat.S_ISDIR(status.st_mode):
+        os.unlink(name, dir_fd=parent)
+        return
+    folder = os.open(name, FOLDER, dir_fd=parent)
+    try:
+        if os.fstat(folder).st_dev != os.fstat(parent).st_dev:
+            raise OSError(errno.EBUSY, "another file system is mounted there", name)
+        if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.fchmod(folder, stat.S_IRWXU)  # one that is read-only keeps its files
+        with os.scandir(folder) as found:
+            names = sorted((child.name for child in found), key=lambda child: child == last)
+        for child in names:
+            remove_at(folder, child)
+    finally:
+        os.close(folder)
+    os.rmdir(name, dir_fd=parent)
 
 
 def remove_tree(folder: Path) -> None:

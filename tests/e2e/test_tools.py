@@ -81,7 +81,16 @@ def run(tool: str, *arguments: str, home: Path) -> str:
 def test_every_tool_is_named_here() -> None:
     there = {path.relative_to(TOOLS).as_posix() for path in TOOLS.rglob("*.py")}
     bare = {f"bench/bare_{name.replace('-', '_')}.py" for name in BARE}
-    assert there == {*BENCHES, *PROGRAMS, *HELP, *MODULES, *bare, "house_shape.py", "sweep_audio.py"}
+    assert there == {
+        *BENCHES,
+        *PROGRAMS,
+        *HELP,
+        *MODULES,
+        *bare,
+        "house_shape.py",
+        "sweep_audio.py",
+        "fuzz/fuzz_trash.py",
+    }
 
 
 @pytest.mark.parametrize("tool", BENCHES)

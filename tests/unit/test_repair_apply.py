@@ -332,7 +332,11 @@ def test_killed_at_any_point_a_repair_is_finished_by_the_next(hf: Path, places: 
     prepare()
     whole = picture(hf)
     calls = at_each_kill(
-        hf, REPAIR.format(folders=[str(folder) for folder in Path(__file__).parents[:2]]), prepare, look, step=9
+        hf,
+        REPAIR.format(folders=[str(Path(__file__).parents[1] / name) for name in ("unit", ".", "hub")]),
+        prepare,
+        look,
+        step=9,
     )
     assert calls > 20
 

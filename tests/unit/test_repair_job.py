@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -113,10 +114,10 @@ def test_undo_and_the_trash(broken_ref: Path) -> None:
 def test_a_trash_that_resists_is_a_failure(broken_ref: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repair(verify=False)
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(os, "rename", refuse)
     empty = EmptyTrash()
     empty.run()
     assert empty.view.state == "failed" and empty.result is not None and len(empty.result.left) == 1

@@ -5,14 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import os
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
 from speedtest_tui.core import locations
+from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.repair import changes as changes_module
 from speedtest_tui.core.repair import trash
 from speedtest_tui.core.repair.changes import Changes, Escape
+from speedtest_tui.core.repair.undo import find, undo
 
 
 @pytest.fixture
@@ -159,7 +163,14 @@ def test_a_journal_that_came_with_a_disk_speaks_of_its_own_cache_only(root: Path
         "link": "",
         "folder": False,
     }
-    book = {"format": 1, "what": "", "started": "", "undoes": "", "undone": False, "changes": [change]}
+    book = {
+        "format": 1,
+        "what": "",
+        "started": "2026-01-01T00:00:00+00:00",
+        "undoes": "",
+        "undone": False,
+        "changes": [change],
+    }
     (folder / "journal.json").write_text(json.dumps(book))
     assert trash.entries() == ()
 
@@ -173,3 +184,94 @@ def test_a_damaged_journal_hides_its_entry_and_deletes_nothing(root: Path, conte
     (folder / "journal.json").write_text(content)
     assert trash.entries() == ()
     assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("where", ["data", "cache", "entry", "emptying"])
+def test_no_link_in_a_trash_is_followed(root: Path, places: Path, where: str) -> None:
+    victim = places / "Documents"
+    (victim / "deep").mkdir(parents=True)
+    (victim / "thesis").write_text("mine")
+    (victim / "deep").chmod(0o500)
+    general = locations.trash_folder()
+    place = {
+        "data": general, "cache": root / trash.FALLBACK, "entry": general / "20260101-000000-000000-abcd",
+        "emptying": general / f"{trash.EMPTYING}20260101-000000-000000-abcd",
+    }[where]  # fmt: skip
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(victim)
+    assert trash.entries((root,)) == ()
+    assert trash.empty((root,)) == 0
+    (root / "a").write_text("old")
+    made = Changes("a test")
+    made.remove(root / "a", root)
+    assert trash.empty((root,)) == 3
+    assert sorted(path.name for path in victim.iterdir()) == ["deep", "thesis"]
+    assert (victim / "deep").stat().st_mode & 0o777 == 0o500
+
+
+def test_what_the_list_does_not_show_is_not_deleted(root: Path) -> None:
+    strange = locations.trash_folder() / "20260101-000000-000000-abcd"
+    strange.mkdir(parents=True)
+    (strange / "0001-weights").write_text("an original, kept by a repair whose journal a bad disk has damaged")
+    (strange / "journal.json").write_text("{")
+    assert trash.empty((root,)) == 0
+    assert len(list(strange.iterdir())) == 2
+    assert trash.unreadable((root,)) == (strange,)
+
+
+def foreign(root: Path, path: Path) -> Path:
+    """An entry that came with a cache: it says that `path` was replaced by a file that it brings along."""
+    folder = root / trash.FALLBACK / "20260101-000000-000000-abcd"
+    folder.mkdir(parents=True)
+    (folder / "0001-x").write_text("theirs")
+    change = {"number": 1, "path": str(path), "root": str(root), "kept": "0001-x", "through": str(path.parent)}
+    book = {"format": 1, "what": "theirs", "started": "2026-01-01T00:00:00+00:00", "changes": [change]}
+    (folder / "journal.json").write_text(json.dumps(book))
+    return folder
+
+
+def test_what_came_with_a_cache_is_neither_undone_unasked_nor_deleted(root: Path) -> None:
+    (root / "a").write_text("mine")
+    folder = foreign(root, root / "a")
+    (entry,) = trash.entries((root,))
+    assert entry.foreign
+    for name in ("", "2026", folder.name[:-1]):
+        with pytest.raises(UserError):
+            find(name, (root,))
+    assert trash.empty((root,)) == 0
+    assert (folder / "0001-x").exists()
+    assert undo(find(folder.name, (root,))).complete
+    assert (root / "a").read_text() == "theirs"
+
+
+def test_an_undo_passes_no_link_that_a_stranger_names(root: Path, places: Path) -> None:
+    (places / "Documents").mkdir()
+    (places / "Documents" / "thesis").write_text("mine")
+    (root / "sub").symlink_to(places / "Documents")
+    folder = foreign(root, root / "sub" / "thesis")
+    done = undo(find(folder.name, (root,)))
+    assert not done.complete and "through a link" in done.left[0]
+    assert (places / "Documents" / "thesis").read_text() == "mine"
+
+
+def test_an_undo_passes_the_link_that_the_repair_passed(root: Path, places: Path) -> None:
+    for name in ("disk", "other"):
+        (places / name / "blobs").mkdir(parents=True)
+        (places / name / "blobs" / "x").write_text("old")
+    (root / "models--a--b").symlink_to(places / "disk")
+    for swapped in (False, True):
+        made = Changes("a test")
+        made.write(root / "models--a--b" / "blobs" / "x", root, "new")
+        if swapped:
+            (root / "models--a--b").unlink()
+            (root / "models--a--b").symlink_to(places / "other")
+        assert undo(find(made.id, (root,))).complete is not swapped
+    assert (places / "other" / "blobs" / "x").read_text() == "old"
+
+
+def test_links_and_journals_of_strangers(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short run of tools/fuzz/fuzz_trash.py, whose seed is said where it fails."""
+    monkeypatch.setattr(sys, "argv", ["fuzz_trash", "--rounds", "150", "--seconds", "30"])
+    monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(places))
+    fuzz = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "fuzz" / "fuzz_trash.py"))
+    assert fuzz["main"]() == 0

@@ -232,7 +232,7 @@ class EmptyTrash(Job[Emptied]):
 
     def work(self) -> None:
         self.change(0, state="running")
-        result = Emptied(trash.empty(), tuple(trash.entries()))
+        result = Emptied(trash.empty(), tuple(entry for entry in trash.entries() if not entry.foreign))
         note = f"{figures.amount(result.freed)} freed"
         if not result.left:
             self.change(0, state="done", note=note)

@@ -41,6 +41,7 @@ class Changes:
         self._started = now.isoformat(timespec="seconds")
         self._journals: dict[Path, Journal] = {}
         self._number = 0
+        self._through = ""
 
     @property
     def made(self) -> bool:
@@ -152,23 +153,32 @@ class Changes:
     def _check(self, path: Path, root: Path) -> None:
         if not layout.is_within(path, root) or path == root or ".." in path.parts:
             raise Escape(f"{path} is outside {root}", "check the cache by hand; nothing was changed")
-        below = path.relative_to(root).parts[1:-1]
-        repository = root / path.relative_to(root).parts[0]
         # The repository itself may be a link to a bigger disk, put there by its owner; folders within it may not.
-        for depth in range(1, len(below) + 1):
-            if repository.joinpath(*below[:depth]).is_symlink():
-                raise Escape(f"{path} leads out of {root} through a link", "check it by hand; nothing was changed")
+        links = links_to(path, root)
+        if links[1:] or (links and self._undoes and self._through != str(links[0].readlink())):
+            raise Escape(f"{path} leads out of {root} through a link", "check it by hand; nothing was changed")
+        if links and links[0] != root / path.relative_to(root).parts[0]:
+            raise Escape(f"{path} leads out of {root} through a link", "check it by hand; nothing was changed")
+
+    def passing(self, change: Change) -> Changes:
+        """Ready to undo a change: the link that its path went through then may be passed now. Raises Escape."""
+        self._through = change.through
+        self._check(change.path, change.root)
+        return self
 
     def _note(
         self, folder: Path, path: Path, root: Path, name: str, link: str = "", *, is_folder: bool = False
     ) -> Change:
         """Write down what is about to happen."""
         self._number += 1
-        change = Change(self._number, path, root, f"{self._number:04d}-{name}" if name else "", link, is_folder)
+        kept = f"{self._number:04d}-{name}" if name else ""
+        through = "".join(str(passed.readlink()) for passed in links_to(path, root))
+        change = Change(self._number, path, root, kept, link, is_folder, through)
         book = self._journals.get(folder) or Journal(FORMAT, self._what, self._started, self._undoes)
         book = replace(book, changes=(*book.changes, change))
         journal.write(folder, book)
         if folder not in self._journals:
+            trash.remember(self.id)
             disk.sync_folder(folder.parent)
         self._journals[folder] = book
         return change
@@ -201,6 +211,13 @@ class Changes:
         else:
             del self._journals[folder]
             disk.remove_tree(folder)
+
+
+def links_to(path: Path, root: Path) -> list[Path]:
+    """The links on the way from `root`, which may be one itself, to `path`, which may be one, too."""
+    return [
+        parent for parent in reversed(path.parents) if parent != root and root in parent.parents and parent.is_symlink()
+    ]
 
 
 def _name_of(path: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime
+import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from speedtest_tui.core.models.layout import is_within
 
 JOURNAL = "journal.json"
 FORMAT = 1
+LARGEST = 64 << 20
+"""Bytes of a journal: some 300 for each change."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Change:
     kept: name, in the journal's folder, of what stood at `path`; "" where nothing did
     link: where the symbolic link leads that was made there; "" where it was something else, or nothing
     folder: whether a folder was made there, to put something into
+    through: where the first folder below `root` led, where that was a link of its owner's
     """
 
     number: int
@@ -30,6 +35,7 @@ class Change:
     kept: str = ""
     link: str = ""
     folder: bool = False
+    through: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,29 +55,38 @@ class Journal:
     undone: bool = False
     changes: tuple[Change, ...] = ()
 
+    def __post_init__(self) -> None:
+        try:
+            plausible = datetime.datetime.fromisoformat(self.started).astimezone().year >= 1970
+        except (ValueError, OverflowError):
+            plausible = False
+        if not plausible:
+            raise ValueError(f"{self.started[:40]!r} is no time of a start")
+
 
 def write(folder: Path, journal: Journal) -> None:
     """Put the journal of a trash folder on disk, flushed, whole or not at all. Raises OSError."""
     disk.write_bytes(folder / JOURNAL, codec.encode(journal, indent=1) + b"\n")
 
 
-def read(folder: Path, only_root: Path | None = None) -> Journal | None:
+def read(folder: Path, roots: Collection[Path] | None = None) -> Journal | None:
     """The journal of a trash folder, or None where it has none that can be trusted.
 
-    only_root: the one cache that it may speak of, for a folder that came with a cache from elsewhere
+    roots: the caches that it may speak of; of any where None
     """
     try:
-        journal = codec.decode(Journal, (folder / JOURNAL).read_bytes())
-    except (OSError, codec.Damaged):
+        with os.fdopen(os.open(folder / JOURNAL, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            journal = codec.decode(Journal, file.read(LARGEST))
+    except (OSError, ValueError):
         return None
-    return journal if journal.format == FORMAT and _is_sane(journal.changes, only_root) else None
+    return journal if journal.format == FORMAT and _is_sane(journal.changes, roots) else None
 
 
-def _is_sane(changes: Sequence[Change], only_root: Path | None) -> bool:
+def _is_sane(changes: Sequence[Change], roots: Collection[Path] | None) -> bool:
     for change in changes:
         if not change.path.is_absolute() or not is_within(change.path, change.root):
             return False
-        if only_root is not None and change.root != only_root:
+        if roots is not None and change.root not in roots:
             return False
         # A kept thing lies directly in the journal's folder: anything else is not our writing.
         if change.kept and (Path(change.kept).name != change.kept or change.kept in ("..", JOURNAL)):

@@ -18,6 +18,8 @@ from speedtest_tui.core.repair.journal import Change, Journal
 FALLBACK = ".speedtest-trash"
 """Below a cache that lies on another file system than our data: a rename must do, whatever the size."""
 EMPTYING = ".emptying-"
+KNOWN = "trash-entries"
+"""Beside our own trash: an empty file for each entry that we made, wherever it lies. Others came with their cache."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Entry:
     id: name of its folders; begins with the time, so that names sort by age
     changes: each with the folder that keeps what it replaced, in the order in which they were made
     bytes: that emptying it would free
+    foreign: whether it came with a cache: somebody else's, that is neither deleted nor undone unasked
     """
 
     id: str
@@ -37,6 +40,7 @@ class Entry:
     folders: tuple[Path, ...]
     changes: tuple[tuple[Path, Change], ...]
     bytes: int
+    foreign: bool = False
 
 
 def new_id(now: datetime.datetime) -> str:
@@ -51,36 +55,80 @@ def cache_roots() -> tuple[Path, ...]:
 
 
 def candidates(path: Path, root: Path) -> Iterator[Path]:
-    """Where the trash for `path` may lie, the best first: our data folder where that is the same file system."""
+    """Where the trash for `path` may lie, the best first: our data folder where that is the same file system.
+
+    Never where a link stands: what it leads to is not ours.
+    """
     device = locations.existing_parent(path.parent).stat().st_dev
     general = locations.trash_folder()
-    if locations.existing_parent(general).stat().st_dev == device:
+    if locations.existing_parent(general).stat().st_dev == device and not general.is_symlink():
         yield general
-    yield root / FALLBACK
+    if not (root / FALLBACK).is_symlink():
+        yield root / FALLBACK
+
+
+def remember(entry: str) -> None:
+    """Note that an entry is ours. Where that cannot be written, one in a cache counts as foreign later on."""
+    known = _known()
+    with contextlib.suppress(OSError):
+        known.mkdir(parents=True, exist_ok=True)
+        if disk.is_plain_folder(known):
+            os.close(os.open(known / entry, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+
+
+def _known() -> Path:
+    return locations.trash_folder().with_name(KNOWN)
+
+
+def _is_noted(entry: str) -> bool:
+    return disk.is_plain_folder(_known()) and os.path.lexists(_known() / entry)
 
 
 def entries(roots: Iterable[Path] | None = None) -> tuple[Entry, ...]:
     """All applications that left something, the newest first. What cannot be read is left out, and left alone."""
-    found: dict[str, list[tuple[Path, Journal]]] = {}
-    for folder, only_root in _folders(cache_roots() if roots is None else roots):
-        read = journal.read(folder, only_root)
+    found: dict[tuple[str, bool], list[tuple[Path, Journal]]] = {}
+    for folder, only_root in _folders(roots):
+        read = _read(folder, only_root)
         if read is not None:
-            found.setdefault(folder.name, []).append((folder, read))
-    return tuple(_entry(name, found[name]) for name in sorted(found, reverse=True))
+            foreign = only_root is not None and not _is_noted(folder.name)
+            found.setdefault((folder.name, foreign), []).append((folder, read))
+    return tuple(_entry(name, found[name, foreign], foreign) for name, foreign in sorted(found, reverse=True))
 
 
-def _folders(roots: Iterable[Path]) -> Iterator[tuple[Path, Path | None]]:
+def unreadable(roots: Iterable[Path] | None = None) -> tuple[Path, ...]:
+    """Folders in the trash whose journal is missing or damaged: nobody knows what they keep, so they stay."""
+    return tuple(folder for folder, only_root in _folders(roots) if _read(folder, only_root) is None)
+
+
+def _read(folder: Path, only_root: Path | None, entry: str = "") -> Journal | None:
+    """The journal of an entry. One in a cache may speak of that alone, one in our own trash of all caches.
+
+    What we noted as ours may speak of whatever else was a cache then.
+    """
+    if only_root is None and _is_noted(entry or folder.name):
+        return journal.read(folder)
+    return journal.read(folder, cache_roots() if only_root is None else (only_root,))
+
+
+def _places(roots: Iterable[Path] | None) -> Iterator[tuple[Path, Path | None]]:
+    """Every trash, and the one cache that its journals may speak of. No link is one."""
     places: list[tuple[Path, Path | None]] = [(locations.trash_folder(), None)]
-    places += [(root / FALLBACK, root) for root in dict.fromkeys(roots)]
-    for place, only_root in places:
+    places += [(root / FALLBACK, root) for root in dict.fromkeys(cache_roots() if roots is None else roots)]
+    yield from ((place, root) for place, root in places if disk.is_plain_folder(place))
+
+
+def _folders(roots: Iterable[Path] | None) -> Iterator[tuple[Path, Path | None]]:
+    for place, only_root in _places(roots):
         try:
             children = sorted(place.iterdir())
         except OSError:
             continue
-        yield from ((child, only_root) for child in children if child.is_dir() and not child.name.startswith("."))
+        for child in children:
+            if not child.name.startswith(".") and disk.is_plain_folder(child):
+                yield child, only_root
 
 
-def _entry(name: str, found: list[tuple[Path, Journal]]) -> Entry:
+def _entry(name: str, found: list[tuple[Path, Journal]], foreign: bool) -> Entry:
     folders, journals = zip(*found, strict=True)
     changes = [(folder, change) for folder, one in found for change in one.changes]
     return Entry(
@@ -92,6 +140,7 @@ def _entry(name: str, found: list[tuple[Path, Journal]]) -> Entry:
         folders,
         tuple(sorted(changes, key=lambda pair: pair[1].number)),
         _reclaimable(folders),
+        foreign,
     )
 
 
@@ -111,38 +160,49 @@ def _reclaimable(folders: Iterable[Path]) -> int:
 
 
 def empty(roots: Iterable[Path] | None = None) -> int:
-    """Delete what is in the trash, for good; the only place in this program that does. Returns bytes freed.
+    """Delete what `entries` lists and is ours, for good; the only place in this program that does. Returns bytes freed.
 
-    Folders without a readable journal go as well: they are ours by where they lie. Raises nothing; what resists stays.
+    What has no journal that can be read, came with a cache or is a link is left. Raises nothing; what resists stays.
     """
     roots = tuple(cache_roots() if roots is None else roots)
     freed = 0
-    for folder, _ in list(_folders(roots)):
-        size = _reclaimable([folder])
-        aside = folder.with_name(EMPTYING + folder.name)
+    for place, only_root in _places(roots):
         try:
-            # Out of the list in one step: a half-emptied entry must not be undone.
-            folder.rename(aside)
+            parent = os.open(place, disk.FOLDER)
         except OSError:
             continue
-        _delete(aside)
-        freed += 0 if aside.exists() else size
-    for place in (locations.trash_folder(), *(root / FALLBACK for root in roots)):
-        # What an emptying left that was killed.
-        for leftover in place.glob(f"{EMPTYING}*"):
-            _delete(leftover)
+        try:
+            with os.scandir(parent) as found:
+                names = sorted(child.name for child in found)
+            for name in names:
+                freed += _emptied(parent, place / name, only_root)
+        finally:
+            os.close(parent)
     return freed
 
 
-def _delete(folder: Path) -> None:
-    for parent, names, _ in os.walk(folder):
-        for name in names:
-            path = Path(parent, name)
-            if not path.is_symlink():
-                # A folder that is read-only keeps its files.
-                with contextlib.suppress(OSError):
-                    path.chmod(0o700)
-    disk.remove_tree(folder)
+def _emptied(parent: int, folder: Path, only_root: Path | None) -> int:
+    """Delete one entry of the trash that is open as `parent`, or what a killed emptying left of it."""
+    aside = folder.with_name(EMPTYING + folder.name.removeprefix(EMPTYING))
+    entry = folder.with_name(folder.name.removeprefix(EMPTYING))
+    if entry.name.startswith(".") or not disk.is_plain_folder(folder):
+        return 0
+    if only_root is not None and not _is_noted(entry.name):
+        return 0
+    # The journal goes last: what still has it is ours, and what has nothing else any more is empty.
+    if _read(folder, only_root, entry.name) is None and (folder != aside or any(folder.iterdir())):
+        return 0
+    size = _reclaimable([folder])
+    try:
+        # Out of the list in one step: a half-emptied entry must not be undone.
+        os.rename(folder.name, aside.name, src_dir_fd=parent, dst_dir_fd=parent)
+        disk.remove_at(parent, aside.name, last=journal.JOURNAL)
+    except (OSError, RecursionError):
+        return 0
+    with contextlib.suppress(OSError):
+        (_known() / entry.name).unlink()
+        _known().rmdir()
+    return size
 
 
 def mark_undone(entry: Entry) -> None:

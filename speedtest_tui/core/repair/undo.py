@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from speedtest_tui.core import disk
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.locks import briefly, holding, lock_of
 from speedtest_tui.core.repair import trash
-from speedtest_tui.core.repair.changes import Changes, is_same
+from speedtest_tui.core.repair.changes import Changes, is_same, links_to
 from speedtest_tui.core.repair.journal import Change
 from speedtest_tui.core.repair.trash import Entry
 
@@ -33,18 +34,22 @@ class Undone:
 
 def latest(entries: Sequence[Entry]) -> Entry | None:
     """What an undo without a name means: the newest application that still stands, and is no undo itself."""
-    return next((entry for entry in entries if not entry.undone and not entry.undoes), None)
+    return next((one for one in entries if not one.undone and not one.undoes and not one.foreign), None)
 
 
 def find(name: str = "", roots: Iterable[Path] | None = None) -> Entry:
-    """The entry whose id begins with `name`, without one the latest. Raises UserError."""
+    """The entry whose id begins with `name`, without one the latest; one that came with a cache by its full id only.
+
+    Raises UserError.
+    """
     found = trash.entries(roots)
     if not name:
         entry = latest(found)
         if entry is None:
             raise UserError("there is nothing to undo", "speedtest-tui repair --trash lists what repairs have kept")
         return entry
-    matching = [entry for entry in found if entry.id.startswith(name)]
+    own = [entry for entry in found if entry.id.startswith(name) and not entry.foreign]
+    matching = own or [entry for entry in found if entry.id == name]
     if len(matching) != 1:
         problem = f"no repair is called {name}" if not matching else f"{len(matching)} repairs begin with {name}"
         raise UserError(problem, "speedtest-tui repair --trash lists them")
@@ -59,7 +64,9 @@ def undo(entry: Entry) -> Undone:
     reverted, left, complete = [], [], True
     for folder, change in reversed(entry.changes):
         try:
-            with holding(lock_of(change.path, change.root) if os.path.lexists(change.path) else None, briefly()):
+            # What came with a cache may not say which links are harmless.
+            changes.passing(replace(change, through="") if entry.foreign else change)
+            with holding(_lock(change), briefly()):
                 sentence = _revert(changes, folder, change)
         except UserError as error:
             left.append(str(error))
@@ -78,6 +85,12 @@ def undo(entry: Entry) -> Undone:
         except OSError as error:
             left.append(f"the journal could not be written ({error.strerror or error})")
     return Undone(changes.id if changes.made else "", tuple(reverted), tuple(left), complete)
+
+
+def _lock(change: Change) -> Path | None:
+    """The hub's lock of what is changed; none where links stand on the way to it: nothing may be made behind them."""
+    lock = lock_of(change.path, change.root) if os.path.lexists(change.path) else None
+    return None if lock is None or lock.is_symlink() or links_to(lock, change.root) else lock
 
 
 def _revert(changes: Changes, folder: Path, change: Change) -> str | None:
@@ -101,4 +114,6 @@ def _revert(changes: Changes, folder: Path, change: Change) -> str | None:
 
 def _is_empty(folder: Path) -> bool:
     """Whether there is nothing in a folder but empty folders."""
-    return folder.is_dir() and not any(files for _, _, files in os.walk(folder))
+    return disk.is_plain_folder(folder) and not any(
+        files or any(Path(parent, name).is_symlink() for name in names) for parent, names, files in os.walk(folder)
+    )
