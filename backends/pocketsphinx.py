@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from backends.base import Samples
 
 
+WHEELS = ((3, 11), (3, 13))
+"""Versions of Python that pocketsphinx 5.1 has wheels for; pyproject.toml names the same."""
+
+
 class PocketSphinx:
     """pocketsphinx 5 with its defaults: one utterance, bundled US-English acoustic and trigram language model."""
 
@@ -37,7 +43,11 @@ class PocketSphinx:
         self._decoder: Any = None
 
     def availability(self) -> Availability:
-        return installed("pocketsphinx", "pocketsphinx", "pocketsphinx", "CPU")
+        found = installed("pocketsphinx", "pocketsphinx", "pocketsphinx", "CPU")
+        if not found.ok and sys.version_info[:2] not in WHEELS:
+            this = ".".join(map(str, sys.version_info[:2]))
+            found = replace(found, fix=f"use Python 3.11 or 3.13: there is no package of it for {this}")
+        return found
 
     def model(self, size: str) -> ModelSpec | None:
         return catalogue.POCKETSPHINX.get(size)

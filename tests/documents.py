@@ -53,12 +53,19 @@ def failed_row(name: str, message: str = "it broke", hint: str = "mend it") -> R
 
 def build(*rows: Row, of: Clip | None = None, started: datetime.datetime = STARTED, state: Any = "done") -> Document:
     """The document of a race that ended with these rows."""
-    of = of or clip()
     rows = rows or (good_row("a", (0.2, 0.25, 0.3)), good_row("b", (0.1, 0.1, 0.12)), failed_row("c"))
-    ranked = rank([judge(row, of, None) for row in rows])
-    plan = Plan(candidates([BackendEntry(row.backend, f"m:{row.backend}") for row in rows], "tiny"), runs=3)
-    snapshot = RaceSnapshot(ranked, state, verdict=verdict(ranked), notes=("ran on a test",))
-    return document.build(snapshot, plan, of, HOST, started)
+    return document.build(ended(*rows, of=of, state=state), plan_of(*rows), of or clip(), HOST, started)
+
+
+def plan_of(*rows: Row) -> Plan:
+    """The plan of a race of these rows."""
+    return Plan(candidates([BackendEntry(row.backend, f"m:{row.backend}") for row in rows], "tiny"), runs=3)
+
+
+def ended(*rows: Row, of: Clip | None = None, state: Any = "done") -> RaceSnapshot:
+    """The last snapshot of a race that ended with these rows."""
+    ranked = rank([judge(row, of or clip(), None) for row in rows])
+    return RaceSnapshot(ranked, state, verdict=verdict(ranked), notes=("ran on a test",))
 
 
 def as_json(found: Document) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import signal
 import sys
 import textwrap
@@ -46,10 +47,23 @@ def complain(message: str) -> None:
     print(f"speedtest-tui: {' '.join(message.split())}", file=sys.stderr)
 
 
+INSISTING = 5
+
+
 def end_as_interrupted() -> None:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does: children are ended, and what was reached is kept and printed."""
-    for ended in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ended, signal.default_int_handler)
+    """Let the first SIGINT, SIGTERM or SIGHUP end the work: children are ended, what was reached is kept and printed.
+
+    A terminal that is closed sends two of them, one right behind the other: those that follow are ignored, so that they
+    do not end the keeping. The fifth insists.
+    """
+    received = itertools.count(1)
+
+    def interrupt(number: int, frame: object) -> None:
+        if next(received) in (1, INSISTING):
+            raise KeyboardInterrupt
+
+    for ended in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ended, interrupt)
 
 
 def stdout() -> Console:

@@ -42,14 +42,16 @@ class Keeper:
         self._started = datetime.datetime.now(datetime.UTC)
 
     def __call__(self, snapshot: RaceSnapshot) -> Kept:
-        """Build the document and save it. Never raises for a disk that refuses: the result must still be shown."""
+        """Build the document and save it. Whatever goes wrong with that is told: the result must still be shown."""
         document = build(snapshot, self._plan, self._clip, self._host, self._started)
         if not self._save:
             return Kept(document)
         try:
             return Kept(document, store.save(document, self._clip))
-        except OSError as error:
-            return Kept(document, advice=Advice(f"the session could not be saved ({error.strerror or error})"))
+        except Exception as error:
+            # Not only OSError: libsndfile has errors of its own for a full disk, and a folder's name may be no Unicode.
+            reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            return Kept(document, advice=Advice(f"the session could not be saved ({' '.join(str(reason).split())})"))
 
 
 def marks_of(snapshot: RaceSnapshot) -> dict[str, tuple[Word, ...]]:

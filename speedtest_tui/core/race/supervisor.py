@@ -99,8 +99,10 @@ class Race(Background):
         board.rows = list(rank(board.rows))
         board.verdict = verdict(board.rows)
         board.state = state
-        self._when_ended(board.freeze())
-        board.publish()
+        try:
+            self._when_ended(board.freeze())
+        finally:
+            board.publish()
 
     def _run(self, descriptor: int) -> None:
         plan, board = self.plan, self._board

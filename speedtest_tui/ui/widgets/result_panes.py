@@ -161,8 +161,8 @@ def details(row: Row) -> Content:
             facts.append(f"{row.loaded.parameters / 1e6:.1f} M parameters")
         parts += ["\n  ", " · ".join(filter(None, facts))]
         parts += ["\n  ", " · ".join(f"{key} {value}" for key, value in row.loaded.options)]
-        if row.location:
-            parts += ["\n  ", str(row.location.path or row.loaded.files[0])]
+        if where := (row.location and row.location.path) or next(iter(row.loaded.files), ""):
+            parts += ["\n  ", str(where)]
     elif row.spec:
         parts += ["\n  ", row.spec.source]
     if row.figures:

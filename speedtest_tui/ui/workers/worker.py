@@ -5,6 +5,7 @@ Everything heavy is imported here, in those threads, after the first frame. Noth
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 import threading
@@ -127,8 +128,11 @@ class Worker:
                 self._post(RaceChanged(snapshot))
 
         def ended(snapshot: RaceSnapshot) -> None:
-            kept = keep(snapshot)
-            self._post(RaceEnded(snapshot, kept, marks_of(snapshot), headline_since(kept)))
+            kept, marks, since = keep(snapshot), {}, ""
+            with contextlib.suppress(Exception):  # what is said beside a result never costs the result
+                marks = marks_of(snapshot)
+                since = headline_since(kept)
+            self._post(RaceEnded(snapshot, kept, marks, since))
 
         if self._closed.is_set():
             return

@@ -1,0 +1,106 @@
+"""A race that has ended is shown, whatever becomes of its session."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+from documents import clip, ended, good_row, plan_of
+from racing import TESTS
+
+from speedtest_tui.core.jobs.race import Keeper
+from speedtest_tui.core.sessions import store
+from speedtest_tui.ui.widgets.result_panes import details
+
+ROWS = (good_row("a", (0.2, 0.25, 0.3)), good_row("b", (0.1, 0.1, 0.12)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        soundfile.LibsndfileError(2),
+        UnicodeEncodeError("utf-8", "\udce9", 0, 1, "surrogates not allowed"),
+        MemoryError(),
+        RuntimeError("two\nlines"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_session_that_cannot_be_saved_leaves_its_result(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Path:
+        raise error
+
+    monkeypatch.setattr(store, "save", refuse)
+    kept = Keeper(plan_of(*ROWS), clip())(ended(*ROWS))
+    assert [result.rank for result in kept.document.ordered] == [1, 2]
+    assert kept.folder is None and kept.advice
+    assert kept.advice.what.startswith("the session could not be saved (") and "\n" not in kept.advice.what
+
+
+def test_a_folder_whose_name_is_no_unicode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(tmp_path / "a\udce9"))
+    kept = Keeper(plan_of(*ROWS), clip())(ended(*ROWS))
+    assert kept.folder or kept.advice
+    assert kept.document.results
+
+
+@pytest.mark.parametrize("files", [(), ("weights",)])
+def test_a_backend_may_report_no_files(files: tuple[str, ...]) -> None:
+    """The details of a row are drawn whatever was reported."""
+    row = ROWS[0]
+    assert row.loaded is not None and row.location is not None
+    for location in (None, row.location, replace(row.location, path=None)):
+        assert "a" in details(replace(row, loaded=replace(row.loaded, files=files), location=location)).plain
+
+
+SLOW = """
+import sys, time
+from speedtest_tui.cli import console
+console.end_as_interrupted()
+try:
+    print("ready", flush=True)
+    time.sleep(30)
+except KeyboardInterrupt:
+    print("cancelled", flush=True)
+time.sleep(0.6)  # the keeping
+print("kept", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [
+        (signal.SIGINT,),
+        (signal.SIGHUP, signal.SIGTERM),
+        (signal.SIGTERM, signal.SIGTERM),
+        (signal.SIGINT, signal.SIGHUP, signal.SIGTERM),
+    ],
+    ids=lambda numbers: " ".join(number.name for number in numbers),
+)
+def test_signals_behind_the_first_do_not_end_the_keeping(signals: tuple[signal.Signals, ...]) -> None:
+    child = subprocess.Popen([sys.executable, "-c", SLOW], stdout=subprocess.PIPE, text=True, cwd=TESTS)
+    assert child.stdout and child.stdout.readline() == "ready\n"
+    for number in signals:
+        os.kill(child.pid, number)
+        time.sleep(0.04)
+    assert child.communicate(timeout=20)[0] == "cancelled\nkept\n"
+    assert child.returncode == 0
+
+
+def test_the_fifth_signal_insists() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLOW], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=TESTS
+    )
+    assert child.stdout and child.stdout.readline() == "ready\n"
+    for _ in range(5):
+        os.kill(child.pid, signal.SIGINT)
+        time.sleep(0.04)
+    assert "kept" not in child.communicate(timeout=20)[0]
