@@ -119,9 +119,9 @@ def print_check(check: Check) -> None:
     for cache in check.uses:
         free = f"{amount(cache.free)} free" if cache.free is not None else "free space unknown"
         holds = f"{figures.count(cache.rows, 'model')}, {amount(cache.bytes)}" if cache.exists else "not made yet"
-        print(f"{CACHE_NAMES[cache.cache]} cache: {cache.root}: {holds}, {free}")
+        console.say(f"{CACHE_NAMES[cache.cache]} cache: {cache.root}: {holds}, {free}")
     if check.sums is not None:
-        print(_sums(check.sums))
+        console.say(_sums(check.sums))
     usable = sum(1 for report, _ in check.models if can_run(report))
     console.stdout().print(console.heading(f"{usable} of {figures.count(len(check.models), 'model')} can be used."))
 
@@ -159,8 +159,8 @@ def _print_problems(check: Check) -> None:
         # Not broken into lines: it ends with a command that can be copied.
         out.print(Text.assemble("  ", mark, f" {problem.advice}"), soft_wrap=True)
     if any(not problem.counts for problem in found):
-        print("  (a problem with ! keeps no model from being used)")
-    print()
+        console.say("  (a problem with ! keeps no model from being used)")
+    console.say()
 
 
 def _folded(check: Check) -> Iterable[Problem]:

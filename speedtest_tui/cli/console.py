@@ -18,7 +18,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.format import LOOKS, Mood, amount, count
+from speedtest_tui.core.format import LOOKS, UNSAFE, Mood, amount, count, neutral
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +44,7 @@ COLOURS: dict[Mood, str] = {"good": "green", "now": "cyan", "needs-you": "yellow
 
 def complain(message: str) -> None:
     """One line on stderr, as all errors are printed."""
-    print(f"speedtest-tui: {' '.join(message.split())}", file=sys.stderr)
+    say(f"speedtest-tui: {' '.join(message.split())}", error=True)
 
 
 INSISTING = 5
@@ -66,11 +66,28 @@ def end_as_interrupted() -> None:
         signal.signal(ended, interrupt)
 
 
+def say(text: str = "", *, error: bool = False) -> None:
+    """A line on standard output, or on standard error. With `stdout` and `print_json` the only exits to a terminal."""
+    print(neutral(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
 def stdout() -> Console:
     """Where results are printed."""
-    from rich.console import Console
+    return _console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, markup=False)
+
+def _console(**options: Any) -> Console:
+    """Rich's console, which draws no character that would steer the terminal, whoever sent it."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class Neutral(Console):
+        def render(self, *arguments: Any, **named: Any) -> Iterator[Segment]:
+            for segment in super().render(*arguments, **named):
+                text, style, control = segment
+                yield segment if control or not UNSAFE.search(text) else Segment(neutral(text, ""), style)
+
+    return Neutral(highlight=False, markup=False, **options)
 
 
 def print_json(document: object) -> None:
@@ -198,7 +215,7 @@ class LiveView:
             before = self._printed.get(index, ("", ""))
             for text, earlier in zip((row.note, row.step), before, strict=True):
                 if text and text != earlier:
-                    print(f"{row.name}: {text}", file=sys.stderr)
+                    say(f"{row.name}: {text}", error=True)
             self._printed[index] = (row.note, row.step)
 
 
@@ -208,10 +225,9 @@ def live_view() -> Iterator[LiveView]:
     if not sys.stderr.isatty():
         yield LiveView(None)
         return
-    from rich.console import Console
     from rich.live import Live
 
-    with Live(console=Console(stderr=True, highlight=False), refresh_per_second=REFRESH_HZ, transient=True) as live:
+    with Live(console=_console(stderr=True), refresh_per_second=REFRESH_HZ, transient=True) as live:
         yield LiveView(live)
 
 

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speedtest_tui.cli.arguments import Parser, add_json, describe
-from speedtest_tui.cli.console import EXIT_OK, Column, end_as_interrupted, glyph, print_json, print_table, result_of
+from speedtest_tui.cli.console import (
+    EXIT_OK,
+    Column,
+    end_as_interrupted,
+    glyph,
+    print_json,
+    print_table,
+    result_of,
+    say,
+)
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.convert.numbers import BITS, DTYPES
 
@@ -47,10 +56,10 @@ def _print(done: Converted) -> None:
     report = done.report
     size = sum(path.stat().st_size for path in done.folder.iterdir())
     form = f"{report.form}, {report.dtype} scales" if report.bits else report.form
-    print(f"{report.family} · {report.parameters / 1e6:.1f} M parameters · {form} · {figures.amount(size)}")
+    say(f"{report.family} · {report.parameters / 1e6:.1f} M parameters · {form} · {figures.amount(size)}")
     if keys := report.keys:
-        print(f"{keys.read} weights read, {keys.written} written, {len(keys.skipped)} not needed")
-    print("Parity with the checkpoint in PyTorch:")
+        say(f"{keys.read} weights read, {keys.written} written, {len(keys.skipped)} not needed")
+    say("Parity with the checkpoint in PyTorch:")
     columns = (
         Column("stage"), Column("largest difference", right=True), Column("relative", right=True),
         Column("same choice", right=True), Column("bound"), Column(""),
@@ -67,4 +76,4 @@ def _print(done: Converted) -> None:
         for figure in report.stages
     ]
     print_table(columns, rows)
-    print(f"in {done.folder}")
+    say(f"in {done.folder}")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from speedtest_tui.cli.arguments import Parser, add_json, describe
-from speedtest_tui.cli.console import EXIT_FAILED, EXIT_OK, Column, glyph, heading, print_json, print_table, stdout
+from speedtest_tui.cli.console import EXIT_FAILED, EXIT_OK, Column, glyph, heading, print_json, print_table, say, stdout
 from speedtest_tui.core.jobs.doctor import Installation, examine
 
 
@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _print(installation: Installation) -> None:
     console = stdout()
-    print(f"{installation.program} · Python {installation.host.python}")
-    print(installation.host.sentence())
+    say(f"{installation.program} · Python {installation.host.python}")
+    say(installation.host.sentence())
 
     def section(title: str, lines: Sequence[tuple[bool, tuple[str, ...]]]) -> None:
         console.print(heading(f"\n{title}"))
@@ -66,4 +66,4 @@ def _print(installation: Installation) -> None:
     problems = installation.problems()
     console.print(heading("\nProblems" if problems else "\nNo problems found."))
     for problem in problems:
-        print(f"  {problem}")
+        say(f"  {problem}")

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         paths = {row.request.source: row.path for row in job.result.rows if row.path}
         for row in job.view.rows:
-            print(console.line(row, f" in {paths[row.key]}" if row.key in paths else ""))
+            console.say(console.line(row, f" in {paths[row.key]}" if row.key in paths else ""))
     if job.result.cancelled:
         console.complain("cancelled: the same command resumes it")
         return console.EXIT_CANCELLED

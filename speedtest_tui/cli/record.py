@@ -162,7 +162,7 @@ def _watch(recorder: Recorder, stop: threading.Event) -> None:
     """Show the level until it is over or somebody stops it."""
     keyboard = sys.stdin.isatty()
     if sys.stderr.isatty():
-        print("recording: Enter or Ctrl-C stops and keeps it", file=sys.stderr)
+        console.say("recording: Enter or Ctrl-C stops and keeps it", error=True)
     with console.live_view() as view:
         while not stop.is_set() and not recorder.wait(0.1):
             view.show([_meter(recorder.state)])
@@ -191,7 +191,7 @@ def _keep(recording: Recording, target: Path) -> tuple[Finding, ...]:
         raise UserError(f"{target} cannot be written ({error.strerror or error})", todo) from None
     with contextlib.suppress(OSError):
         recording.discard()
-    print(f"{target}: {clip.seconds:.1f} s from {recording.facts.device!r}")
+    console.say(f"{target}: {clip.seconds:.1f} s from {recording.facts.device!r}")
     for finding in view.findings:
         console.complain(str(finding.advice))
     return view.findings

@@ -158,21 +158,23 @@ def print_plan(plan: Plan, uses: Sequence[CacheUse]) -> None:
     """Print what would be done, what is only offered and what no step repairs."""
     steps = plan.chosen
     for number, step in enumerate(steps, 1):
-        print(f"{number:>3}  {_sentence(step)}")
+        console.say(f"{number:>3}  {_sentence(step)}")
     for step in plan.offered:
-        print(f"  ?  {_sentence(step)}")
+        console.say(f"  ?  {_sentence(step)}")
     _print_notes(plan.notes)
     if not steps:
-        print(_nothing(plan))
+        console.say(_nothing(plan))
     else:
-        print(
+        console.say(
             f"{count(len(steps), 'step')}, {_to_download(steps)}; nothing is deleted: replaced files go to the trash."
         )
-        print("`speedtest-tui repair --apply`, with the same options, does it.")
+        console.say("`speedtest-tui repair --apply`, with the same options, does it.")
     if plan.offered:
-        print("Steps with ? are optional: --tidy moves things to the trash, --merge-duplicates merges equal files.")
+        console.say(
+            "Steps with ? are optional: --tidy moves things to the trash, --merge-duplicates merges equal files."
+        )
     for room in _space(steps, uses):
-        print(room)
+        console.say(room)
 
 
 def _sentence(step: Step) -> str:
@@ -184,9 +186,9 @@ def _print_notes(notes: Sequence[Note]) -> None:
     missing = [note for note in notes if note.cache is None]
     for note in notes:
         if note.cache is not None or len(missing) < MANY:
-            print(f"  !  {CACHE_NAMES[note.cache] if note.cache else '':<7}  {note.advice}")
+            console.say(f"  !  {CACHE_NAMES[note.cache] if note.cache else '':<7}  {note.advice}")
     if len(missing) >= MANY:
-        print(f"  !           {len(missing)} models are not downloaded: run `speedtest-tui download`")
+        console.say(f"  !           {len(missing)} models are not downloaded: run `speedtest-tui download`")
 
 
 def _nothing(plan: Plan) -> str:
@@ -219,17 +221,17 @@ def _space(steps: Sequence[Step], uses: Sequence[CacheUse]) -> list[str]:
 def print_outcome(plan: Plan, rows: Sequence[JobRow], progress: Progress) -> None:
     """Print what came of each step, how the models stand now, and how to undo it."""
     for row in rows:
-        print(console.line(row))
+        console.say(console.line(row))
     _print_notes(plan.notes)
     if not progress.rows:
-        print(_nothing(plan))
+        console.say(_nothing(plan))
         return
     if progress.message:
-        print(progress.message)
+        console.say(progress.message)
     failed = len(progress.failed)
-    print(f"{count(len(progress.rows) - failed, 'step')} done" + (f", {failed} not." if failed else "."))
+    console.say(f"{count(len(progress.rows) - failed, 'step')} done" + (f", {failed} not." if failed else "."))
     if progress.entry:
-        print(f"What was replaced is kept: `speedtest-tui repair --undo {progress.entry}` brings it back.")
+        console.say(f"What was replaced is kept: `speedtest-tui repair --undo {progress.entry}` brings it back.")
 
 
 def document(found: Findings, repaired: Repaired | None) -> dict[str, Any]:
@@ -305,9 +307,9 @@ def _undo(name: str, json: bool) -> int:
         facts = {"undo": done.id or None, "reverted": done.reverted, "left": done.left, "complete": done.complete}
         console.print_json({"schema": 1, "entry": entry.id, **facts})
     else:
-        print(f"{entry.what}: {count(len(done.reverted), 'change')} undone")
+        console.say(f"{entry.what}: {count(len(done.reverted), 'change')} undone")
         if done.id:
-            print(f"`speedtest-tui repair --undo {done.id}` redoes it.")
+            console.say(f"`speedtest-tui repair --undo {done.id}` redoes it.")
     for sentence in done.left:
         console.complain(sentence)
     return console.EXIT_OK if done.complete else console.EXIT_FAILED
@@ -335,16 +337,16 @@ def _list(json: bool) -> int:
         started = datetime.datetime.fromisoformat(entry.started).astimezone()
         state = ", undone" if entry.undone else ""
         state += ", came with the cache: left alone" if entry.foreign else ""
-        print(f"{entry.id}  {started:%Y-%m-%d %H:%M}  {amount(entry.bytes):>9}  {entry.what}{state}")
+        console.say(f"{entry.id}  {started:%Y-%m-%d %H:%M}  {amount(entry.bytes):>9}  {entry.what}{state}")
     for folder in trash.unreadable():
         console.complain(f"{folder} has no journal that can be read: it is left as it is")
     if not entries:
-        print("The trash is empty: no repair has replaced anything.")
+        console.say("The trash is empty: no repair has replaced anything.")
         return console.EXIT_OK
     free = disk.free(locations.trash_folder())
     room = "" if free is None else f", {amount(free)} free"
-    print(f"{amount(sum(entry.bytes for entry in entries))} in all{room}.")
-    print("`speedtest-tui repair --empty-trash` deletes it for good.")
+    console.say(f"{amount(sum(entry.bytes for entry in entries))} in all{room}.")
+    console.say("`speedtest-tui repair --empty-trash` deletes it for good.")
     return console.EXIT_OK
 
 
@@ -354,7 +356,7 @@ def _empty(json: bool) -> int:
     if json:
         console.print_json({"schema": 1, "freed": emptied.freed, "left": [entry.id for entry in emptied.left]})
     else:
-        print(f"{amount(emptied.freed)} freed.")
+        console.say(f"{amount(emptied.freed)} freed.")
     if advice := job.view.rows[0].advice:
         console.complain(str(advice))
     return console.EXIT_FAILED if emptied.left else console.EXIT_OK

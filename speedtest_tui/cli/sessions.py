@@ -90,7 +90,7 @@ def _list(options: argparse.Namespace) -> int:
     elif whole:
         _print(whole)
     elif not damaged:
-        print("No sessions yet. `speedtest-tui run --demo` makes one.")
+        console.say("No sessions yet. `speedtest-tui run --demo` makes one.")
     for session in damaged:
         console.complain(f"session {session.name} is damaged: {session.reason}; its folder is {session.folder}")
     return console.EXIT_FAILED if damaged else console.EXIT_OK
@@ -132,7 +132,7 @@ def _show(options: argparse.Namespace) -> int:
         console.print_json(session.document)
     else:
         print_results(session.document)
-        print(f"Saved in {session.folder}")
+        console.say(f"Saved in {session.folder}")
     return console.EXIT_OK
 
 
@@ -181,7 +181,7 @@ def print_comparison(comparison: Comparison, before: Session, after: Session) ->
     """Print both sessions' names, the table, what else differs and the headline on standard output."""
     out = console.stdout()
     for title, session in (("before", before), ("after", after)):
-        print(f"{title:6}  {_label(session)}")
+        console.say(f"{title:6}  {_label(session)}")
     errors_known = any(row.wer_before is not None or row.wer_after is not None for row in comparison.backends)
     shown = [index for index, column in enumerate(COLUMNS) if column.title != "WER" or errors_known]
     rows = [_cells(row) for row in comparison.backends]

@@ -17,6 +17,8 @@ import psutil
 from aiohttp import web
 from textual_serve.server import Server
 
+from speedtest_tui.cli import console
+
 END_S = 5.0
 """How long dashboards may take to leave in order, a cancelled race be kept; then they are killed."""
 
@@ -62,7 +64,7 @@ class DashboardServer(Server):
         """Serve on a socket until SIGINT, SIGTERM or SIGHUP; prints the address once it can be opened."""
 
         def announce(_: object) -> None:
-            print(f"speedtest-tui: {address} (Ctrl-C stops it)", flush=True)
+            console.say(f"speedtest-tui: {address} (Ctrl-C stops it)")
 
         web.run_app(self._make_app(), sock=listening, print=announce, access_log=None, shutdown_timeout=1.0)
 

@@ -11,6 +11,8 @@ import math
 from pathlib import Path
 from typing import Any, TypeVar
 
+from speedtest_tui.core.format import UNSAFE
+
 T = TypeVar("T")
 
 
@@ -26,9 +28,11 @@ def encode(value: object, *, indent: int | None = None) -> bytes:
 def document(value: object) -> str:
     """A value as JSON for people and their programs: indented, in UTF-8, with an end of line.
 
-    What no encoding has, the lone surrogates of a path that is no UTF-8, becomes question marks.
+    What no encoding has, the lone surrogates of a path that is no UTF-8, becomes question marks; what would steer a
+    terminal is escaped.
     """
-    return json.dumps(plain(value), ensure_ascii=False, indent=2).encode("utf-8", "replace").decode() + "\n"
+    text = json.dumps(plain(value), ensure_ascii=False, indent=2).encode("utf-8", "replace").decode()
+    return UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1] if found[0] != "\n" else "\n", text) + "\n"
 
 
 def plain(value: object) -> Any:

@@ -5,10 +5,24 @@ Figures always have a unit, and no more digits than matter. Bytes are in units o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol
 
 DASH = "–"
+
+UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\ue000-\uf8ff\U000e0000-\U0010ffff]"
+)
+"""Characters that steer a terminal, turn the direction of what follows, show nothing, or that no encoding has. Tabs and
+ends of lines stay, and the joiners U+200C and U+200D, which belong to words of some scripts and to emoji."""
+
+
+def neutral(text: str, mark: str = "�") -> str:
+    """Text of any origin as it can be shown: what is unsafe becomes a mark. Every exit to people calls it."""
+    return UNSAFE.sub(mark, text)
+
 
 Mood = Literal["good", "now", "needs-you", "bad", "quiet"]
 """What a state asks of its reader. Each front end has one colour for each, and none of them says anything alone."""

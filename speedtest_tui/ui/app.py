@@ -23,6 +23,7 @@ from textual.color import Color
 from textual.filter import LineFilter
 from textual.screen import Screen
 
+from speedtest_tui.core.format import UNSAFE
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
 from speedtest_tui.ui.workers.messages import SessionClipWanted
 from speedtest_tui.ui.workers.settings import Request
@@ -58,7 +59,7 @@ class SpeedtestApp(App[None]):
         return self.dashboard
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        return [*super().get_line_filters(), *([self._ascii] if self._ascii.enabled else [])]
+        return [*super().get_line_filters(), NEUTRAL, *([self._ascii] if self._ascii.enabled else [])]
 
     def on_mount(self) -> None:
         settings = self.dashboard.store.settings
@@ -196,3 +197,23 @@ class AsciiFilter(LineFilter):
         return [
             segment if segment.control else Segment(ascii_only(segment.text), segment.style) for segment in segments
         ]
+
+
+class NeutralFilter(LineFilter):
+    """Keeps what others sent from steering the terminal: applied by Textual to every line before it is written."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return [
+            Segment(_shown(segment.text), segment.style)
+            if not segment.control and UNSAFE.search(segment.text)
+            else segment
+            for segment in segments
+        ]
+
+
+def _shown(text: str) -> str:
+    """The same cells without what is unsafe: what takes none goes, what takes some leaves as many marks."""
+    return UNSAFE.sub(lambda found: "?" * cell_len(found[0]), text)
+
+
+NEUTRAL = NeutralFilter()

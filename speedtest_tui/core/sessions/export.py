@@ -17,7 +17,10 @@ CSV_COLUMNS = (
 
 
 def to_csv(document: Document) -> str:
-    """One line a backend, raw numbers, RFC 4180; lists are joined with spaces, warnings with semicolons."""
+    """One line a backend, raw numbers, RFC 4180; lists are joined with spaces, warnings with semicolons.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, restval="", extrasaction="ignore")
     writer.writeheader()
@@ -25,16 +28,16 @@ def to_csv(document: Document) -> str:
         low, high = result.ci95_s or ("", "")
         facts = {**(plain(result.model) if result.model else {}), **plain(result)}
         writer.writerow(
-            {key: "" if value is None else value for key, value in facts.items()}
+            {key: "" if value is None else _plain_cell(value) for key, value in facts.items()}
             | {
                 "ci95_low_s": low,
                 "ci95_high_s": high,
                 "runs_s": " ".join(f"{run:.6f}" for run in result.runs_s),
-                "error": result.error.sentence if result.error else "",
-                "warnings": "; ".join(result.warnings),
+                "error": _plain_cell(result.error.sentence if result.error else ""),
+                "warnings": _plain_cell("; ".join(result.warnings)),
             }
         )
-    return _writable(out.getvalue())
+    return out.getvalue()
 
 
 def to_markdown(document: Document) -> str:
@@ -43,9 +46,10 @@ def to_markdown(document: Document) -> str:
     lines = [
         f"**{_cell(document.verdict.sentence)}**",
         "",
-        f"{_cell(clip.name)}, {figures.seconds(clip.seconds)} · size {plan.size} · {figures.count(plan.runs, 'run')}, "
+        f"{_cell(clip.name)}, {figures.seconds(clip.seconds)} · size {_cell(plan.size)} · "
+        f"{figures.count(plan.runs, 'run')}, "
         f"{plan.order} · {_cell(host.chip)}, {host.cores} cores, {host.memory_bytes / 2**30:.0f} GB, "
-        f"{_cell(host.system)} · {document.program}",
+        f"{_cell(host.system)} · {_cell(document.program)}",
         "",
         "| # | backend | median (95 %) | RTFx | relative | load | first | memory | WER | weights |",
         "|--:|:--|--:|--:|--:|--:|--:|--:|--:|:--|",
@@ -56,7 +60,7 @@ def to_markdown(document: Document) -> str:
     remarks += [f"- {_cell(result.backend)}: {_cell(text)}" for result in document.ordered for text in result.warnings]
     for title, block in (("Transcripts", texts), ("Remarks", remarks)):
         lines += ["", f"{title}:", "", *block] if block else []
-    return _writable("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def _cells(result: Result) -> tuple[str, ...]:
@@ -97,12 +101,15 @@ def weights(result: Result) -> str:
     return f"{model.source} {precision}".strip()
 
 
-def _writable(text: str) -> str:
-    """Text without the lone surrogates that stand for bytes of a path that is no UTF-8: nothing can encode them."""
-    return text.encode("utf-8", "replace").decode()
+def _plain_cell(value: object) -> object:
+    """A cell of CSV that no spreadsheet computes (OWASP, "CSV injection"); numbers stay numbers."""
+    if not isinstance(value, str):
+        return value
+    text = figures.neutral(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _cell(text: object) -> str:
     """Text that cannot break a Markdown table or smuggle in markup of its own."""
-    flat = " ".join(str(text).split())
+    flat = " ".join(figures.neutral(str(text)).split())
     return "".join("\\" + character if character in "|<>`*_[]\\" else character for character in flat)
