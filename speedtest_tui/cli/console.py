@@ -371,7 +371,7 @@ def write(outputs: dict[str, str], documents: Sequence[Document]) -> bool:
             sys.stdout.write(text)
             continue
         try:
-            disk.write_text(Path(target).absolute(), text)
+            disk.write_where_asked(Path(target), text.encode())
         except OSError as error:
             complain(f"{target} could not be written ({error.strerror or error}): choose another file")
             whole = False

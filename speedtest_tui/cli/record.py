@@ -184,7 +184,7 @@ def _keep(recording: Recording, target: Path) -> tuple[Finding, ...]:
     view = view_of_recording(recording, target.name)
     clip = view.clip
     try:
-        disk.write_bytes(target, encoded(clip, FORMATS[target.suffix.lower()]))
+        disk.write_where_asked(target, encoded(clip, FORMATS[target.suffix.lower()]))
     except OSError as error:
         # The spool stays, and after this process's end it is a leftover.
         todo = "free some space, then get it with `speedtest-tui record OUT.wav --recover`"

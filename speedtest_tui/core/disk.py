@@ -83,9 +83,10 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write `data` to `path` so that a reader sees the old content or the new, never a part.
 
+    mode: of the file; the files that this program keeps are nobody else's business
     Raises OSError; the old content then still stands and nothing is left beside it.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
@@ -93,6 +94,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
@@ -106,10 +108,47 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def write_where_asked(path: Path, data: bytes) -> None:
+    """Write to a place that a person named, which may be anything.
+
+    Links are followed. What exists and is no plain file (a device, a pipe, an open descriptor) is opened and written,
+    never replaced; a plain one keeps its mode and its other names, and is replaced whole where its folder allows it.
+    Raises OSError.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        status = None
+    descriptors = str(path.absolute()).startswith(("/dev/", "/proc/"))
+    if status is not None and (descriptors or not stat.S_ISREG(status.st_mode)):
+        _write_into(path, data, os.O_WRONLY)
+        return
+    path = Path(os.path.realpath(path))
+    if status is not None and (status.st_nlink > 1 or not os.access(path.parent, os.W_OK)):
+        _write_into(path, data, os.O_WRONLY | os.O_TRUNC)
+        return
+    mask = os.umask(0)
+    os.umask(mask)
+    write_bytes(path, data, mode=stat.S_IMODE(status.st_mode) if status else 0o666 & ~mask)
+
+
+def _write_into(path: Path, data: bytes, how: int) -> None:
+    with os.fdopen(os.open(path, how | os.O_NOCTTY), "wb") as file:
+        file.write(data)
+
+
+def keep_private(folder: Path) -> None:
+    """Make a folder of ours that nobody else may look into: it holds voices and what was said. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if is_plain_folder(folder) and folder.stat().st_uid == os.getuid():
+        folder.chmod(0o700)
+
+
 @contextlib.contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield an empty folder beside `target`; on a clean exit it becomes `target`, whole and on disk.
 
+    private: nobody else may look into it
     Raises FileExistsError where `target` already exists at the end; what was built is then removed, as after any error.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -118,11 +157,13 @@ def new_folder(target: Path) -> Iterator[Path]:
         yield building
         for path in building.rglob("*"):
             if path.is_file():
+                if private:
+                    path.chmod(0o600)
                 sync_file(path)
         sync_folder(building)
         if target.exists():
             raise FileExistsError(target)
-        building.chmod(0o755)
+        building.chmod(0o700 if private else 0o755)
         try:
             building.rename(target)
         except OSError as error:

@@ -160,7 +160,7 @@ def save(settings: Settings) -> None:
     """
     import tomlkit
 
-    from speedtest_tui.core import disk as atomic
+    from speedtest_tui.core import disk
 
     path = config_file()
     try:
@@ -178,4 +178,5 @@ def save(settings: Settings) -> None:
         elif document.get(entry.name) != plain:
             document[entry.name] = plain
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(path, tomlkit.dumps(document))
+    # It may be a link into a folder of dotfiles.
+    disk.write_where_asked(path, tomlkit.dumps(document).encode())

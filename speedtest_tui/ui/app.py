@@ -96,12 +96,13 @@ class SpeedtestApp(App[None]):
         """Instead of a traceback on the screen: keep it in a file, and say in one line where."""
         import traceback
 
+        from speedtest_tui.core import disk
         from speedtest_tui.core.locations import sessions_folder
 
         log = sessions_folder().parent / "crash.log"
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(traceback.format_exc(), encoding="utf-8")
+            disk.write_text(log, traceback.format_exc())
             where = f"please report it with {log}"
         except OSError:
             where = "please report it"

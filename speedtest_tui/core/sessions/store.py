@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from speedtest_tui.core import codec
-from speedtest_tui.core import disk as atomic
+from speedtest_tui.core import codec, disk
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import sessions_folder
@@ -44,12 +43,13 @@ def save(document: Document, clip: Clip) -> Path:
     import soundfile
 
     root = sessions_folder()
+    disk.keep_private(root)
     stem = re.sub(r"[^0-9T]", "", document.started.partition("+")[0])
     for name in (stem, *(f"{stem}-{i}" for i in range(2, 1000))):
         if (target := root / name).exists():
             continue
         try:
-            with atomic.new_folder(target) as folder:
+            with disk.new_folder(target, private=True) as folder:
                 soundfile.write(folder / "clip.flac", clip.samples, 16_000, "PCM_24", format="FLAC")
                 (folder / "session.json").write_text(codec.document(document), encoding="utf-8")
         except FileExistsError:
