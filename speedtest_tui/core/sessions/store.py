@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,29 +76,35 @@ def read(folder: Path) -> Session | DamagedSession:
 
 def sessions() -> Iterator[Session | DamagedSession]:
     """All sessions, the newest first."""
-    with contextlib.suppress(FileNotFoundError):
-        for folder in sorted(sessions_folder().iterdir(), reverse=True):
-            if folder.is_dir() and not folder.name.startswith("."):
-                yield read(folder)
+    return (read(folder) for folder in _folders())
+
+
+def _folders() -> list[Path]:
+    """Those of sessions, the newest first, without a look into them. What cannot be read holds none."""
+    try:
+        found = sorted(sessions_folder().iterdir(), reverse=True)
+    except OSError:
+        return []
+    return [folder for folder in found if not folder.name.startswith(".") and folder.is_dir()]
 
 
 def find(name: str) -> Session:
-    """The session whose name begins with `name`, or the newest one for "last".
+    """The session whose name begins with `name`, or the newest one for "last". Reads no other.
 
     Raises UserError where none, a damaged one or more than one fits.
     """
-    known = list(sessions())
     if name == "last":
-        whole = next((session for session in known if isinstance(session, Session)), None)
+        whole = next((session for session in sessions() if isinstance(session, Session)), None)
         if whole is None:
             raise UserError("there is no session yet", "make one with `speedtest-tui run --demo`")
         return whole
-    exact = [session for session in known if session.name == name]
-    matching = exact or [session for session in known if session.name.startswith(name)]
+    known = [folder for folder in _folders() if folder.name.startswith(name)]
+    matching = [folder for folder in known if folder.name == name] or known
     if not matching:
         raise UserError(f"no session is called {name!r}", "see `speedtest-tui sessions list`")
     if len(matching) > 1:
         raise UserError(f"{len(matching)} sessions begin with {name!r}", "give more of the name")
-    if isinstance(matching[0], DamagedSession):
-        raise UserError(f"session {matching[0].name} is damaged", matching[0].reason)
-    return matching[0]
+    session = read(matching[0])
+    if isinstance(session, DamagedSession):
+        raise UserError(f"session {session.name} is damaged", session.reason)
+    return session
