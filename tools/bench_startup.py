@@ -35,7 +35,7 @@ HELLO = Path(__file__).parent / "bench" / "hello.py"
 MARKER = "mlx-whisper"
 """Text of the dashboard's first full frame: its bars stand for themselves, a title alone would not be content."""
 
-VERSION_RATIO, READY_SECONDS, FRAME_RATIO = 3.0, 0.15, 1.5
+VERSION_RATIO, READY_SECONDS, FRAME_RATIO = 3.0, 0.15, 1.4
 PATIENCE_S = 30.0
 
 
