@@ -126,11 +126,11 @@ def _files_in(path: Path) -> dict[str, ManifestFile] | None:
 
 
 def _file(entry: Entry) -> ManifestFile:
-    size = entry.lfs_size or entry.size
+    size, sha256, xet_hash = entry.lfs_size or entry.size, entry.lfs_sha256 or "", entry.xet_hash or ""
     # huggingface_hub ignores a list with a xet hash that is none: it would become a path in the shared store.
-    if size < 0 or not all(is_sha256(text) for text in (entry.lfs_sha256, entry.xet_hash) if text):
+    if size < 0 or (sha256 and not is_sha256(sha256)) or (xet_hash and not is_sha256(xet_hash)):
         raise Damaged("holds an invalid size or hash")
-    return ManifestFile(size, entry.blob_id, entry.lfs_sha256 or "", entry.xet_hash or "")
+    return ManifestFile(size, entry.blob_id, sha256, xet_hash)
 
 
 def _unreadable(path: Path, why: str) -> Fault:

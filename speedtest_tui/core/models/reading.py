@@ -144,9 +144,9 @@ def of_path(path: str, root: Root, *, anywhere: bool = False) -> Payload:
 def of_blob(entry: os.DirEntry[str], root: Root) -> Payload:
     """What a repository's blob is; where it is a link, as huggingface_hub makes it, a payload of the shared store."""
     path = entry.path
-    if not entry.is_symlink():
-        return of_path(path, root)
     try:
+        if not entry.is_symlink():
+            return of_status(path, path, entry.stat(follow_symlinks=False))
         hop = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
         if root.shared and is_shared_name(Path(hop), root.path):
             status = os.lstat(hop)
@@ -154,6 +154,8 @@ def of_blob(entry: os.DirEntry[str], root: Root) -> Payload:
             if stat.S_ISREG(status.st_mode):
                 return of_status(hop, path, status)
     except FileNotFoundError:
+        if not entry.is_symlink():
+            return Payload(path, kind="unreadable", problem="was removed while it was read")
         problem = f"leads to blobs/{shown(os.path.basename(hop))} of the shared store, which is not there"
         return Payload(path, kind="broken-link", problem=problem)
     except OSError as error:
@@ -200,18 +202,18 @@ def fault_in(file: StoredFile, root: Root, expected: int | None, *, whole: bool)
     expected: its size in bytes, where something says
     whole: look at what takes longer as well (JSON, the directories of checkpoints): of a file that a model requires
     """
-    name, there = shown(file.name), file.bytes
+    name, there = file.name, file.bytes
     problem: Problem | None = None
     # Other formats have no structure that is quickly read; small files may be a pointer to the file.
     if whole or there <= LARGEST_POINTER or name.endswith(STRUCTURED):
         if there:
-            problem = structure.problem(Path(file.place), name) if whole or name.endswith(WEIGHTS) else None
+            problem = structure.problem(Path(file.place), shown(name)) if whole or name.endswith(WEIGHTS) else None
         elif (whole or name.endswith(FULL_OF)) and (expected or file.target.rpartition("/")[2] not in EMPTY_ETAGS):
-            problem = ("empty", f"{name} is empty") if expected != 0 else None
+            problem = ("empty", f"{shown(name)} is empty") if expected != 0 else None
     if expected is not None and there != expected and (problem is None or problem[0] not in CLEARER):
-        problem = "truncated", wrong_size(name, there, expected)
+        problem = "truncated", wrong_size(shown(name), there, expected)
     if problem is None and there in root.suspects and remembered.verdict(Path(file.place)) == "corrupt":
-        problem = structure.mismatch(name)
+        problem = structure.mismatch(shown(name))
     return Fault(problem[0], file.path, problem[1], file.name, there) if problem else None
 
 
