@@ -127,19 +127,18 @@ READERS: dict[str, Callable[[Any], Any]] = {
 def load() -> Reading:
     """Read the file; a missing one is no problem."""
     path = config_file()
-    if not path.exists():
-        return Reading(Settings())
-    import tomllib
-
     try:
         with path.open("rb") as file:
+            import tomllib
+
             content = tomllib.load(file)
     except FileNotFoundError:
         return Reading(Settings())
     except OSError as error:
         return Reading(Settings(), (f"{path} cannot be read ({error.strerror}): defaults are used",), writable=False)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return Reading(Settings(), (f"{path} is no valid TOML ({error}): defaults are used",), writable=False)
+    except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: a number may have too many digits
+        problem = f"{path} is no valid TOML ({str(error)[:200]}): defaults are used"
+        return Reading(Settings(), (problem,), writable=False)
     known: dict[str, Any] = {}
     problems = []
     for name, value in content.items():
@@ -167,6 +166,8 @@ def save(settings: Settings) -> None:
         document = tomlkit.parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         document = tomlkit.parse(HEADER)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     defaults = Settings()
     for entry in fields(Settings):
         if entry.name in ("keys", "options"):

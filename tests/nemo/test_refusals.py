@@ -105,6 +105,19 @@ def test_a_yaml_without_end(tmp_path: Path) -> None:
     assert "aliases" in refused(source, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "yaml",
+    [
+        b"a: " + b"[" * 50_000, b"a: " + b"[" * 200 + b"]" * 200, b"a: [" + b"x," * 1_200_000 + b"]",
+        b"a: [" + b"x," * 600_000 + b"]", b"".join(b" " * depth + b"a:\n" for depth in range(300)), b"{a: " * 5_000,
+    ],
+    ids=lambda yaml: ascii(yaml)[2:14] + str(len(yaml)),
+)  # fmt: skip
+def test_a_configuration_that_is_too_much(tmp_path: Path, yaml: bytes) -> None:
+    source = pack(tmp_path / "model.nemo", members("tdt") | {"./model_config.yaml": yaml})
+    assert "model_config.yaml" in refused(source, tmp_path)
+
+
 class Evil:
     """Unpickled as usual it would make a file."""
 

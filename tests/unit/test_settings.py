@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,39 @@ def test_a_wrong_value_is_named_and_the_others_count(file: Path, line: str, comp
     assert reading.settings == Settings(size="tiny")
     assert len(reading.problems) == 1
     assert complaint in reading.problems[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a = " + "[" * 5_000, "a = " + "9" * 5_000, "a = 1e999999999", "\x00", 'a = "\\uD800"', "[" * 100_000],
+    ids=lambda text: ascii(text)[:20],
+)
+def test_a_file_that_no_person_wrote_is_named_and_left_alone(file: Path, text: str) -> None:
+    written(file, text)
+    reading = settings.load()
+    assert reading.settings == Settings()
+    assert all(len(problem) < 1000 and "\n" not in problem for problem in reading.problems)
+    with contextlib.suppress(ValueError):
+        settings.save(replace(Settings(), size="tiny"))
+    assert text[:100] in file.read_text()
+
+
+def test_what_can_be_read_but_not_written_again_is_refused(file: Path) -> None:
+    written(file, ".".join("a" * 5_000) + " = 1\n")
+    settings.load()
+    with contextlib.suppress(ValueError):
+        settings.save(replace(Settings(), size="tiny"))
+    assert file.read_text().startswith("a.a.a")
+
+
+def test_a_link_into_a_folder_of_dotfiles_stays_one(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    (tmp_path / "dotfiles" / "config.toml").write_text("# mine\n")
+    file.parent.mkdir()
+    file.symlink_to(tmp_path / "dotfiles" / "config.toml")
+    settings.save(replace(Settings(), size="tiny"))
+    assert file.is_symlink()
+    assert (tmp_path / "dotfiles" / "config.toml").read_text().startswith("# mine")
 
 
 def test_a_folder_in_its_place_is_named(file: Path) -> None:

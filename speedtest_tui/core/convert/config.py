@@ -14,6 +14,10 @@ Config = dict[str, Any]
 COUNT_LIMIT = 1_000_000
 """No width, layer or label count comes near; a larger one is damage."""
 
+LARGEST_BYTES, DEEPEST, MOST_EVENTS = 2 << 20, 100, 500_000
+"""Real configurations have some 100 kB, ten levels, and an event for each of up to 16,000 labels. YAML costs 500 times
+its size in memory, and a parser in C crashes on deep nesting."""
+
 
 def read(archive: Archive) -> Config:
     """Parse the archive's configuration. Raises UserError where it is missing or no configuration."""
@@ -26,8 +30,15 @@ def parse(data: bytes, source: str) -> Config:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(data, loader)):
-            raise UserError(f"{FILE} in {source} uses YAML aliases", "NeMo writes none; it is not read")
+        if len(data) > LARGEST_BYTES:
+            raise UserError(f"{FILE} in {source} has {len(data) / 1e6:.1f} MB", "no checkpoint of NeMo's has so much")
+        depth = 0
+        for count, event in enumerate(yaml.parse(data, loader)):
+            if isinstance(event, yaml.AliasEvent):
+                raise UserError(f"{FILE} in {source} uses YAML aliases", "NeMo writes none; it is not read")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST or count > MOST_EVENTS:
+                raise UserError(f"{FILE} in {source} is nested too deeply or too long", "it is not read")
         config = yaml.load(data, loader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         text = " ".join(str(error).split())
