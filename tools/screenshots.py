@@ -26,7 +26,7 @@ from speedtest_tui.ui.screens.caches import CachesScreen
 from speedtest_tui.ui.widgets.clip_pane import ClipPane
 from speedtest_tui.ui.workers.settings import Request
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "hub")]
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / name) for name in ("hub", ".")]
 from server import HubServer  # noqa: E402
 
 PATIENCE_S = 600.0
