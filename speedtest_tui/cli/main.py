@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from speedtest_tui import __version__
 from speedtest_tui.cli.arguments import PROGRAM, Parser, add_clip, add_race, describe
-from speedtest_tui.cli.console import EXIT_CANCELLED, EXIT_USAGE, complain
+from speedtest_tui.cli.console import EXIT_CANCELLED, EXIT_FAILED, EXIT_USAGE, complain
 from speedtest_tui.core.errors import UserError
 
 
@@ -112,3 +112,7 @@ def run(arguments: Sequence[str]) -> int:
         # The reader of our output left (`| head`): nothing is wrong, and Python must not complain while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        # What no command foresaw of a place that may not be read, or of a working folder that is gone.
+        complain(f"{error.filename or 'the working folder'}: {error.strerror or error}: check that it can be used")
+        return EXIT_FAILED

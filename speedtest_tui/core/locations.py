@@ -11,7 +11,8 @@ APP = "speedtest-tui"
 def _from_environment(*names: str) -> Path | None:
     for name in names:
         if value := os.environ.get(name):
-            return Path(value).expanduser().absolute()
+            # A home that does not exist stays a plain name: Path's own way of expanding would raise.
+            return Path(os.path.expanduser(value)).absolute()  # noqa: PTH111
     return None
 
 

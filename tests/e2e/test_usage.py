@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,3 +137,19 @@ def test_doctor(command: Command) -> None:
     assert words.returncode == 0
     assert "pocketsphinx" in words.stdout
     assert "Traceback" not in words.stdout + words.stderr
+
+
+def test_a_home_that_does_not_exist(command: Command) -> None:
+    done = command("sessions", "list", SPEEDTEST_DATA_DIR="~nobody-is-called-so/x")
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
+def test_a_working_folder_that_is_gone(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    program = str(Path(sys.executable).with_name("speedtest-tui"))
+    script = f'rmdir "{gone}"; exec "{program}" convert x.nemo out'
+    done = subprocess.run(["sh", "-c", script], cwd=gone, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("speedtest-tui: ") and done.stderr.count("\n") == 1
