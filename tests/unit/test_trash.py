@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -252,6 +253,46 @@ def test_an_undo_passes_no_link_that_a_stranger_names(root: Path, places: Path) 
     done = undo(find(folder.name, (root,)))
     assert not done.complete and "through a link" in done.left[0]
     assert (places / "Documents" / "thesis").read_text() == "mine"
+
+
+def test_a_journal_that_a_stranger_has_replaced_is_foreign(
+    root: Path, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a").write_text("old")
+    monkeypatch.setattr(trash, "candidates", lambda path, root: iter([root / trash.FALLBACK]))
+    made = Changes("a test")
+    made.write(root / "a", root, "new")
+    (entry,) = trash.entries((root,))
+    assert not entry.foreign
+    (places / "Documents").mkdir()
+    (places / "Documents" / "thesis").write_text("mine")
+    (root / "sub").symlink_to(places / "Documents")
+    folder = entry.folders[0]
+    book = json.loads((folder / "journal.json").read_text())
+    book["changes"][0] |= {"path": str(root / "sub" / "thesis"), "through": str(places / "Documents")}
+    (folder / "journal.json").write_text(json.dumps(book))
+    with pytest.raises(UserError):
+        find("", (root,))
+    assert trash.empty((root,)) == 0
+    assert not undo(find(folder.name, (root,))).complete
+    assert (places / "Documents" / "thesis").read_text() == "mine"
+
+
+def test_folders_nested_beyond_all_bounds_block_no_other_entry(root: Path) -> None:
+    (root / "a").write_text("old")
+    made = Changes("a test")
+    made.remove(root / "a", root)
+    deep = os.open(locations.trash_folder() / made.id, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=deep)
+        below = os.open("d", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = below
+    os.close(deep)
+    assert [entry.id for entry in trash.entries((root,))] == [made.id]
+    trash.empty((root,))  # raises nothing, whether or not so many can be deleted
+    for path in locations.trash_folder().iterdir():
+        subprocess.run(["rm", "-rf", str(path)], check=True)
 
 
 def test_an_undo_passes_the_link_that_the_repair_passed(root: Path, places: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from speedtest_tui.core import disk
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models import layout
-from speedtest_tui.core.repair import journal, trash
+from speedtest_tui.core.repair import trash
 from speedtest_tui.core.repair.journal import FORMAT, Change, Journal
 
 NO_SECOND_NAME = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
@@ -176,9 +176,8 @@ class Changes:
         change = Change(self._number, path, root, kept, link, is_folder, through)
         book = self._journals.get(folder) or Journal(FORMAT, self._what, self._started, self._undoes)
         book = replace(book, changes=(*book.changes, change))
-        journal.write(folder, book)
+        trash.write_journal(folder, book)
         if folder not in self._journals:
-            trash.remember(self.id)
             disk.sync_folder(folder.parent)
         self._journals[folder] = book
         return change
@@ -206,7 +205,7 @@ class Changes:
         book = self._journals[folder]
         book = replace(book, changes=tuple(one for one in book.changes if one != change))
         if book.changes:
-            journal.write(folder, book)
+            trash.write_journal(folder, book)
             self._journals[folder] = book
         else:
             del self._journals[folder]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,11 @@ class Journal:
 def write(folder: Path, journal: Journal) -> None:
     """Put the journal of a trash folder on disk, flushed, whole or not at all. Raises OSError."""
     disk.write_bytes(folder / JOURNAL, codec.encode(journal, indent=1) + b"\n")
+
+
+def digest(journal: Journal) -> str:
+    """SHA-256 of what a journal says, in hex."""
+    return hashlib.sha256(codec.encode(journal)).hexdigest()
 
 
 def read(folder: Path, roots: Collection[Path] | None = None) -> Journal | None:

@@ -67,21 +67,36 @@ def candidates(path: Path, root: Path) -> Iterator[Path]:
         yield root / FALLBACK
 
 
-def remember(entry: str) -> None:
-    """Note that an entry is ours. Where that cannot be written, one in a cache counts as foreign later on."""
+def write_journal(folder: Path, book: Journal) -> None:
+    """Write an entry's journal, and note beside our own trash that it is ours. Raises OSError.
+
+    Where that cannot be noted, one in a cache counts as foreign later on.
+    """
     known = _known()
     with contextlib.suppress(OSError):
         known.mkdir(parents=True, exist_ok=True)
         if disk.is_plain_folder(known):
-            os.close(os.open(known / entry, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+            how = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW
+            with os.fdopen(os.open(known / folder.name, how, 0o600), "w") as file:
+                file.write(f"{journal.digest(book)}\n")
+    journal.write(folder, book)
 
 
 def _known() -> Path:
     return locations.trash_folder().with_name(KNOWN)
 
 
-def _is_noted(entry: str) -> bool:
-    return disk.is_plain_folder(_known()) and os.path.lexists(_known() / entry)
+def _is_noted(entry: str, folder: Path) -> bool:
+    """Whether the journal in `folder` is one that we wrote for `entry`: a name alone could be anybody's."""
+    try:
+        if not disk.is_plain_folder(_known()):
+            return False
+        with os.fdopen(os.open(_known() / entry, os.O_RDONLY | os.O_NOFOLLOW)) as file:
+            notes = file.read().split()
+    except (OSError, ValueError):
+        return False
+    found = journal.read(folder)
+    return found is not None and journal.digest(found) in notes
 
 
 def entries(roots: Iterable[Path] | None = None) -> tuple[Entry, ...]:
@@ -90,7 +105,7 @@ def entries(roots: Iterable[Path] | None = None) -> tuple[Entry, ...]:
     for folder, only_root in _folders(roots):
         read = _read(folder, only_root)
         if read is not None:
-            foreign = only_root is not None and not _is_noted(folder.name)
+            foreign = only_root is not None and not _is_noted(folder.name, folder)
             found.setdefault((folder.name, foreign), []).append((folder, read))
     return tuple(_entry(name, found[name, foreign], foreign) for name, foreign in sorted(found, reverse=True))
 
@@ -105,7 +120,7 @@ def _read(folder: Path, only_root: Path | None, entry: str = "") -> Journal | No
 
     What we noted as ours may speak of whatever else was a cache then.
     """
-    if only_root is None and _is_noted(entry or folder.name):
+    if only_root is None and _is_noted(entry or folder.name, folder):
         return journal.read(folder)
     return journal.read(folder, cache_roots() if only_root is None else (only_root,))
 
@@ -145,15 +160,23 @@ def _entry(name: str, found: list[tuple[Path, Journal]], foreign: bool) -> Entry
 
 
 def _reclaimable(folders: Iterable[Path]) -> int:
-    """Bytes of files that have no name outside the trash."""
+    """Bytes of files that have no name outside the trash. Walks without recursion: folders may be nested as deep."""
     names: dict[tuple[int, int], tuple[int, int, int]] = {}
-    for folder in folders:
-        for path in folder.rglob("*"):
+    waiting = [str(folder) for folder in folders]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as found:
+                children = list(found)
+        except OSError:
+            continue
+        for child in children:
             try:
-                status = path.lstat()
+                status = child.stat(follow_symlinks=False)
             except OSError:
                 continue
-            if stat.S_ISREG(status.st_mode) and path.name != journal.JOURNAL:
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append(child.path)
+            elif stat.S_ISREG(status.st_mode) and child.name != journal.JOURNAL:
                 inode = (status.st_dev, status.st_ino)
                 names[inode] = (status.st_size, status.st_nlink, names.get(inode, (0, 0, 0))[2] + 1)
     return sum(size for size, links, seen in names.values() if seen >= links)
@@ -187,7 +210,8 @@ def _emptied(parent: int, folder: Path, only_root: Path | None) -> int:
     entry = folder.with_name(folder.name.removeprefix(EMPTYING))
     if entry.name.startswith(".") or not disk.is_plain_folder(folder):
         return 0
-    if only_root is not None and not _is_noted(entry.name):
+    emptied = folder == aside and not any(folder.iterdir()) and os.path.lexists(_known() / entry.name)
+    if only_root is not None and not emptied and not _is_noted(entry.name, folder):
         return 0
     # The journal goes last: what still has it is ours, and what has nothing else any more is empty.
     if _read(folder, only_root, entry.name) is None and (folder != aside or any(folder.iterdir())):
@@ -210,4 +234,4 @@ def mark_undone(entry: Entry) -> None:
     for folder in entry.folders:
         found = journal.read(folder)
         if found is not None:
-            journal.write(folder, replace(found, undone=True))
+            write_journal(folder, replace(found, undone=True))
