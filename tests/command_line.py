@@ -24,6 +24,7 @@ def command_line(
         stdin=given,
         capture_output=True,
         text=True,
+        encoding=environment.get("PYTHONIOENCODING"),
         timeout=240,
         check=False,
     )

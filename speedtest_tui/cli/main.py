@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import os
 import signal
 import sys
@@ -98,6 +100,9 @@ def _dashboard(options: argparse.Namespace) -> int:
 
 def run(arguments: Sequence[str]) -> int:
     """Parse and carry out; every error that a user can correct becomes one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may have fewer characters than our texts
     try:
         options = build_parser().parse_args(arguments)
         code: int = options.command(options)
@@ -113,6 +118,8 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
-        # What no command foresaw of a place that may not be read, or of a working folder that is gone.
-        complain(f"{error.filename or 'the working folder'}: {error.strerror or error}: check that it can be used")
+        # What no command foresaw of a place that may not be read, a working folder that is gone, or a full disk that
+        # standard output goes to; only the first has a name.
+        where = error.filename or ("the working folder" if error.errno == errno.ENOENT else "standard output")
+        complain(f"{where}: {error.strerror or error}: check that it can be used")
         return EXIT_FAILED

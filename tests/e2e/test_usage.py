@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from documents import build, clip
+
+from speedtest_tui.core.sessions import store
 
 Command = Callable[..., Any]
 
@@ -137,6 +141,31 @@ def test_doctor(command: Command) -> None:
     assert words.returncode == 0
     assert "pocketsphinx" in words.stdout
     assert "Traceback" not in words.stdout + words.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+@pytest.mark.parametrize("arguments", [("sessions", "list"), ("sessions", "show", "last"), ("doctor",), ("--help",)])
+def test_a_terminal_with_fewer_characters(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(tmp_path / "data"))
+    store.save(build(), clip("naïve 音.wav"))
+    done = command(*arguments, PYTHONIOENCODING=encoding)
+    assert "Traceback" not in done.stderr
+    assert done.stdout
+
+
+def test_standard_output_that_is_full(tmp_path: Path) -> None:
+    """A private limit on the size of files stands for a full disk."""
+    program = str(Path(sys.executable).with_name("speedtest-tui"))
+    places = {f"SPEEDTEST_{name}_DIR": str(tmp_path / name) for name in ("DATA", "MODELS", "CONFIG")}
+    script = f'ulimit -f 0; trap "" XFSZ; "{program}" doctor > "{tmp_path / "out"}"'
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, env={**os.environ, **places, "HOME": str(tmp_path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr and "working folder" not in done.stderr
 
 
 def test_a_home_that_does_not_exist(command: Command) -> None:
