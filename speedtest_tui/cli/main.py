@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, cast
 from speedtest_tui import __version__
 from speedtest_tui.cli.arguments import PROGRAM, Parser, add_clip, add_race, describe
 from speedtest_tui.cli.console import EXIT_CANCELLED, EXIT_FAILED, EXIT_USAGE, complain
+from speedtest_tui.core import locations
 from speedtest_tui.core.errors import UserError
 
 
@@ -105,6 +106,7 @@ def run(arguments: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")  # a terminal may have fewer characters than our texts
     try:
         options = build_parser().parse_args(arguments)
+        locations.check()
         code: int = options.command(options)
         return code
     except UserError as error:

@@ -5,35 +5,51 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from speedtest_tui.core.errors import UserError
+
 APP = "speedtest-tui"
 
 
-def _from_environment(*names: str) -> Path | None:
-    for name in names:
-        if value := os.environ.get(name):
-            # A home that does not exist stays a plain name: Path's own way of expanding would raise.
-            return Path(os.path.expanduser(value)).absolute()  # noqa: PTH111
-    return None
+def _expanded(text: str) -> str:
+    """`~` and then `$NAME`, as huggingface_hub expands them; what nobody knows stays as it is written."""
+    return os.path.expandvars(os.path.expanduser(text))  # noqa: PTH111
+
+
+def _own(name: str) -> Path | None:
+    """The folder that a variable of ours names. Raises UserError where it begins with the home of nobody."""
+    if not (value := os.environ.get(name)):
+        return None
+    if os.path.expanduser(value).startswith("~"):  # noqa: PTH111
+        whose = value.partition("/")[0]
+        raise UserError(f"{name} is {value!r}, and {whose} is no home on this machine", "name another folder")
+    return Path(_expanded(value)).absolute()
+
+
+def check() -> None:
+    """Raises UserError where a variable of ours names no folder: before anything begins to use it."""
+    for name in ("SPEEDTEST_MODELS_DIR", "SPEEDTEST_DATA_DIR", "SPEEDTEST_CONFIG_DIR"):
+        _own(name)
 
 
 def hf_cache() -> Path:
-    """The Hugging Face hub cache, by the same rules as huggingface_hub 2.4 `constants.py`, without importing it."""
-    if named := _from_environment("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        return named
-    if home := _from_environment("HF_HOME"):
-        return home / "hub"
-    base = _from_environment("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return base / "huggingface" / "hub"
+    """The Hugging Face hub cache, exactly as huggingface_hub 2.4 `constants.py` finds it, without importing it.
+
+    A variable that is set and empty counts there: it is the working folder.
+    """
+    get, join = os.environ.get, os.path.join
+    base = get("XDG_CACHE_HOME", join(_expanded("~"), ".cache"))
+    home = _expanded(get("HF_HOME", join(base, "huggingface")))
+    return Path(_expanded(get("HF_HUB_CACHE", get("HUGGINGFACE_HUB_CACHE", join(home, "hub"))))).absolute()
 
 
 def whisper_cache() -> Path:
     """Where OpenAI's and whisper-mps's own code puts .pt files; no environment variable moves it."""
-    return Path.home() / ".cache" / "whisper"
+    return Path(_expanded("~/.cache/whisper")).absolute()
 
 
 def local_cache() -> Path:
     """Our own cache: SPEEDTEST_MODELS_DIR, else `models/` of a checkout, else the platform's cache folder."""
-    if named := _from_environment("SPEEDTEST_MODELS_DIR"):
+    if named := _own("SPEEDTEST_MODELS_DIR"):
         return named
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / "models" / "README.md").is_file() and (checkout / "pyproject.toml").is_file():
@@ -45,7 +61,7 @@ def local_cache() -> Path:
 
 def _data_folder() -> Path:
     """What must not be lost: SPEEDTEST_DATA_DIR or the platform's folder for user data."""
-    if named := _from_environment("SPEEDTEST_DATA_DIR"):
+    if named := _own("SPEEDTEST_DATA_DIR"):
         return named
     import platformdirs
 
@@ -84,7 +100,7 @@ def converted_folder() -> Path:
 
 def config_file() -> Path:
     """The settings: below SPEEDTEST_CONFIG_DIR or the platform's folder for configuration."""
-    if named := _from_environment("SPEEDTEST_CONFIG_DIR"):
+    if named := _own("SPEEDTEST_CONFIG_DIR"):
         return named / "config.toml"
     import platformdirs
 

@@ -170,7 +170,8 @@ def test_standard_output_that_is_full(tmp_path: Path) -> None:
 
 def test_a_home_that_does_not_exist(command: Command) -> None:
     done = command("sessions", "list", SPEEDTEST_DATA_DIR="~nobody-is-called-so/x")
-    assert done.returncode == 0
+    assert done.returncode == 2
+    assert "SPEEDTEST_DATA_DIR is '~nobody-is-called-so/x'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -2,33 +2,87 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from racing import TESTS
 
 from speedtest_tui.core import locations
+from speedtest_tui.core.errors import UserError
 
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, "home/.cache/huggingface/hub"),
-        ({"XDG_CACHE_HOME": "x"}, "x/huggingface/hub"),
-        ({"XDG_CACHE_HOME": "x", "HF_HOME": "h"}, "h/hub"),
-        ({"HF_HOME": "h", "HUGGINGFACE_HUB_CACHE": "old"}, "old"),
-        ({"HF_HOME": "h", "HUGGINGFACE_HUB_CACHE": "old", "HF_HUB_CACHE": "new"}, "new"),
-        ({"HF_HUB_CACHE": "", "HF_HOME": ""}, "home/.cache/huggingface/hub"),
-    ],
+HUB_NAMES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
+WRITTEN = (
+    "",
+    "/abs",
+    "rel/x",
+    "~",
+    "~/x",
+    "~nobody-here/x",
+    "$MINE/x",
+    "${MINE}",
+    "$NONE/x",
+    "$TILDE",
+    "~/$MINE",
+    "/a b$",
 )
-def test_hf_cache(places: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str) -> None:
-    for name, value in environment.items():
-        monkeypatch.setenv(name, str(places / value) if value else "")
-    assert locations.hf_cache() == places / expected
+ENVIRONMENTS: list[dict[str, str]] = [
+    {},
+    *({name: text} for name in HUB_NAMES for text in WRITTEN),
+    *({a: "/first/$MINE", b: "~/second"} for a in HUB_NAMES for b in HUB_NAMES if a != b),
+    *({a: "", b: "$MINE/second"} for a in HUB_NAMES for b in HUB_NAMES if a != b),
+    {"HF_HOME": "$OTHER"},
+    {"HF_HOME": "/h", "HUGGINGFACE_CO_STAGING": "1"},
+    {"HF_HOME": "~/h", "HF_TOKEN_PATH": "$MINE/token"},
+]
+GIVEN = {"MINE": "/of/mine", "TILDE": "~/later", "OTHER": "$MINE/other"}
+ASK_BOTH = """
+import json, os, sys
+from speedtest_tui.core import locations
+told = []
+for given in json.loads(sys.argv[1]):
+    os.environ.clear()
+    os.environ.update(given)
+    for name in [name for name in sys.modules if name.startswith("huggingface_hub")]:
+        del sys.modules[name]
+    from huggingface_hub import constants
+    told.append([os.path.abspath(constants.HF_HUB_CACHE), str(locations.hf_cache())])
+print(json.dumps(told))
+"""
 
 
-def test_a_tilde_is_the_home(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HOME", "~/models")
-    assert locations.hf_cache() == places / "home" / "models" / "hub"
+def test_hf_cache_is_where_huggingface_hub_looks(tmp_path: Path) -> None:
+    given = [{"HOME": str(tmp_path), **GIVEN, **environment} for environment in ENVIRONMENTS]
+    command = [sys.executable, "-c", ASK_BOTH, json.dumps(given)]
+    environment = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+    child = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    told = json.loads(child.stdout)
+    assert [(one, theirs) for one, (theirs, ours) in zip(ENVIRONMENTS, told, strict=True) if ours != theirs] == []
+
+
+OURS = {
+    "SPEEDTEST_MODELS_DIR": locations.local_cache,
+    "SPEEDTEST_DATA_DIR": lambda: locations.sessions_folder().parent,
+    "SPEEDTEST_CONFIG_DIR": lambda: locations.config_file().parent,
+}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_own_variables_are_expanded_alike(name: str, places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINE", str(places / "mine"))
+    for text, meant in (
+        ("~/x", places / "home" / "x"),
+        ("$MINE/x", places / "mine" / "x"),
+        ("/a/$NONE", Path("/a/$NONE")),
+    ):
+        monkeypatch.setenv(name, text)
+        assert OURS[name]() == meant
+    monkeypatch.setenv(name, "~nobody-here/x")
+    with pytest.raises(UserError, match=f"{name} is '~nobody-here/x', and ~nobody-here is no home"):
+        locations.check()
 
 
 def test_relative_folders_become_absolute(
