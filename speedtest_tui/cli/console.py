@@ -18,7 +18,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.format import LOOKS, UNSAFE, Mood, amount, count, neutral
+from speedtest_tui.core.format import LOOKS, Mood, amount, count, neutral
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,7 +85,7 @@ def _console(**options: Any) -> Console:
         def render(self, *arguments: Any, **named: Any) -> Iterator[Segment]:
             for segment in super().render(*arguments, **named):
                 text, style, control = segment
-                yield segment if control or not UNSAFE.search(text) else Segment(neutral(text, ""), style)
+                yield segment if control else Segment(neutral(text, ""), style)
 
     return Neutral(highlight=False, markup=False, **options)
 

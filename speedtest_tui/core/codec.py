@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any, TypeVar
 
-from speedtest_tui.core.format import UNSAFE
+from speedtest_tui.core.format import neutral
 
 T = TypeVar("T")
 
@@ -28,11 +28,13 @@ def encode(value: object, *, indent: int | None = None) -> bytes:
 def document(value: object) -> str:
     """A value as JSON for people and their programs: indented, in UTF-8, with an end of line.
 
-    What no encoding has, the lone surrogates of a path that is no UTF-8, becomes question marks; what would steer a
-    terminal is escaped.
+    What would steer a terminal, shows nothing or has no encoding, as the lone surrogates of a path that is no UTF-8, is
+    escaped, all joiners included.
     """
-    text = json.dumps(plain(value), ensure_ascii=False, indent=2).encode("utf-8", "replace").decode()
-    return UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1] if found[0] != "\n" else "\n", text) + "\n"
+    text = neutral(
+        json.dumps(plain(value), ensure_ascii=False, indent=2), lambda character: json.dumps(character)[1:-1]
+    )
+    return text.replace("\u200c", "\\u200c").replace("\u200d", "\\u200d") + "\n"
 
 
 def plain(value: object) -> Any:

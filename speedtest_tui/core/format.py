@@ -6,22 +6,58 @@ Figures always have a unit, and no more digits than matter. Bytes are in units o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, Protocol
 
 DASH = "–"
 
-UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e"
-    "\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\ue000-\uf8ff\U000e0000-\U0010ffff]"
+_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\uffa0\U000e0000-\U000e0fff"
+"""Letters, marks and symbols by category that show nothing, and all tags and variation selectors of plane 14."""
+
+_SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_PICTURES = "\u203c-\u3299\ufe0f\U0001f000-\U0001faff"
+"""Signs and emoji; those of a newer Unicode than this Python's stand in the same blocks."""
+
+_SCRIPTS = "\u0590-\u109f\u1700-\u1cff\ua800-\uabff\U00010a00-\U00011fff"
+"""From Hebrew to Tibetan, and their supplements: what words are written with that need joiners."""
+
+_HIDES = re.compile(f"[{_BLANK}]")
+_LOOKED_AT = re.compile(
+    f"(?P<joiner>(?<=[{_SCRIPTS}])[\u200c\u200d]|(?<=[{_PICTURES}])\u200d(?=[{_PICTURES}]))"
+    f"|(?P<blank>[{_BLANK}])|(?P<wide>[{_SPACES}\U0001f000-\U0001faff])|[^\t\n -~]"
 )
-"""Characters that steer a terminal, turn the direction of what follows, show nothing, or that no encoding has. Tabs and
-ends of lines stay, and the joiners U+200C and U+200D, which belong to words of some scripts and to emoji."""
 
 
-def neutral(text: str, mark: str = "�") -> str:
-    """Text of any origin as it can be shown: what is unsafe becomes a mark. Every exit to people calls it."""
-    return UNSAFE.sub(mark, text)
+def spelled(character: str) -> str:
+    """A character as it is spelled in programs: a byte that is no UTF-8 as "\\xff", others as "\\x1b", "\\u202e"."""
+    return f"\\x{ord(character) - 0xDC00:02x}" if "\udc80" <= character <= "\udcff" else repr(character)[1:-1]
+
+
+def neutral(text: str, mark: str | Callable[[str], str] = "\N{REPLACEMENT CHARACTER}") -> str:
+    """Text of any origin as it can be shown: what is unsafe becomes a mark. Every exit to people calls it.
+
+    Unsafe is what steers a terminal, turns the direction of what follows, shows nothing, or has no meaning or no
+    encoding: by Unicode's categories all of Cc, Cf, Cs, Co, Cn, Zl and Zp, and the letters and marks that are blank.
+    Tabs and ends of lines stay, and the joiners U+200C and U+200D where words of some scripts and emoji need them.
+    """
+    if text.isprintable() and not _HIDES.search(text):
+        return text
+
+    def shown(found: re.Match[str]) -> str:
+        character = found[0]
+        if found.lastgroup in ("joiner", "wide") or (character.isprintable() and not found.lastgroup):
+            return character
+        return mark if isinstance(mark, str) else mark(character)
+
+    return _LOOKED_AT.sub(shown, text)
+
+
+def one_line(text: str, mark: str | Callable[[str], str] = spelled) -> str:
+    """The same on one line, for names: ends of lines and tabs are unsafe, too."""
+    text = neutral(text, mark)
+    for end in "\t\n":
+        text = text.replace(end, mark if isinstance(mark, str) else mark(end))
+    return text
 
 
 Mood = Literal["good", "now", "needs-you", "bad", "quiet"]

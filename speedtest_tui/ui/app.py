@@ -23,7 +23,7 @@ from textual.color import Color
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from speedtest_tui.core.format import UNSAFE
+from speedtest_tui.core.format import neutral
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
 from speedtest_tui.ui.workers.messages import SessionClipWanted
 from speedtest_tui.ui.workers.settings import Request
@@ -205,16 +205,13 @@ class NeutralFilter(LineFilter):
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         return [
-            Segment(_shown(segment.text), segment.style)
-            if not segment.control and UNSAFE.search(segment.text)
-            else segment
-            for segment in segments
+            segment if segment.control else Segment(neutral(segment.text, _mark), segment.style) for segment in segments
         ]
 
 
-def _shown(text: str) -> str:
-    """The same cells without what is unsafe: what takes none goes, what takes some leaves as many marks."""
-    return UNSAFE.sub(lambda found: "?" * cell_len(found[0]), text)
+def _mark(unsafe: str) -> str:
+    """The same cells: what takes none goes, what takes some leaves as many marks."""
+    return "?" * cell_len(unsafe)
 
 
 NEUTRAL = NeutralFilter()

@@ -17,7 +17,7 @@ import soundfile
 from audio_files import tone, video
 
 from speedtest_tui.core.audio import decode
-from speedtest_tui.core.audio.conform import MAX_SECONDS, one_line
+from speedtest_tui.core.audio.conform import MAX_SECONDS
 from speedtest_tui.core.audio.decode import from_samples
 from speedtest_tui.core.errors import UserError
 
@@ -159,8 +159,3 @@ def test_names_stay_on_one_line(tmp_path: Path, name: str | bytes) -> None:
     with pytest.raises(UserError) as caught:
         load_clip(path)
     assert str(caught.value).isprintable()
-
-
-def test_one_line_leaves_ordinary_names_alone() -> None:
-    assert one_line("größe 音 'x'.wav") == "größe 音 'x'.wav"
-    assert one_line("a\nb\u202ec\x1b") == "a\\nb\\u202ec\\x1b"

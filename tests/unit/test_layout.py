@@ -48,13 +48,6 @@ def test_parts_have_no_slash() -> None:
     assert not layout.is_safe_part("..")
 
 
-def test_names_from_disk_can_be_printed() -> None:
-    assert layout.shown("Modèle 日本.json") == "Modèle 日本.json"
-    shown = layout.shown("a\x1b[2J\n\udcff")
-    assert shown.isprintable()
-    assert shown.encode() == rb"a\x1b[2J\n\xff"
-
-
 def test_digests() -> None:
     assert layout.digest_of("ab" * 32) == ("sha256", "ab" * 32)
     assert layout.digest_of("ab" * 20) == ("git-sha1", "ab" * 20)

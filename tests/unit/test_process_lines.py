@@ -18,9 +18,8 @@ from speedtest_tui.core.process.lines import (
     ProtocolError,
     encode,
     encode_message,
-    excerpt,
 )
-from speedtest_tui.core.process.parent import read_message
+from speedtest_tui.core.process.parent import excerpt, read_message
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,6 @@ CANCELLED = 1e-3
 speaker in one of 22 channels loses 27 dB."""
 
 
-def one_line(text: str) -> str:
-    """`text` with everything escaped that would break a line or steer a terminal; lone surrogates too."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def as_float(values: NDArray[Any]) -> Block:
     """Samples of any PCM type as float32 with full scale at 1; unsigned types have their zero in the middle."""
     import numpy as np

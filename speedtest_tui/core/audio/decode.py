@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from backends.base import SAMPLE_RATE
 from speedtest_tui.core.audio import decoder
 from speedtest_tui.core.audio.clip import MIN_SECONDS, Clip
-from speedtest_tui.core.audio.conform import AGAIN, RATES, Conformer, as_float, one_line
+from speedtest_tui.core.audio.conform import AGAIN, RATES, Conformer, as_float
 from speedtest_tui.core.audio.ffmpeg import QuietFile
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.format import one_line
 from speedtest_tui.core.process.parent import ask
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from io import FileIO
 from typing import TYPE_CHECKING
 
 from backends.base import SAMPLE_RATE
-from speedtest_tui.core.audio.conform import MAX_SECONDS, Conformer, one_line
+from speedtest_tui.core.audio.conform import MAX_SECONDS, Conformer
 from speedtest_tui.core.audio.ffmpeg import QuietFile, Reading, decode_with_ffmpeg
+from speedtest_tui.core.format import one_line
 from speedtest_tui.core.process.child import Parent, serve
 from speedtest_tui.core.process.lines import Message
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
 from backends.base import Advice
+from speedtest_tui.core.format import one_line
 from speedtest_tui.core.process.child import serve
 from speedtest_tui.core.process.lines import Message
 
@@ -138,7 +139,7 @@ def _query() -> tuple[InputDevice, ...]:
         found.append(
             InputDevice(
                 # Names come from drivers and USB descriptors and may hold anything.
-                name="".join(c for c in str(device["name"]) if c.isprintable()).strip(),
+                name=one_line(str(device["name"]), "").strip(),
                 channels=int(device["max_input_channels"]),
                 rate=float(device["default_samplerate"]),
                 host_api=str(api["name"]),

@@ -13,8 +13,9 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speedtest_tui.core.audio.conform import MAX_SECONDS, Conformer, as_float, one_line
+from speedtest_tui.core.audio.conform import MAX_SECONDS, Conformer, as_float
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.format import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from backends.base import SAMPLE_RATE
 from speedtest_tui.core.audio.devices import silent_stderr
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.format import one_line
 from speedtest_tui.core.process.child import Parent, serve
 from speedtest_tui.core.process.lines import Message
 
@@ -67,7 +68,7 @@ def open_output() -> tuple[Any, str, float]:
     except Exception as error:
         reason = " ".join(str(error).split())
         raise UserError(f"there is no loudspeaker to play on ({reason})", _TODO) from None
-    return stream, "".join(c for c in str(device["name"]) if c.isprintable()).strip(), rate
+    return stream, one_line(str(device["name"]), "").strip(), rate
 
 
 def read_samples(descriptor: int) -> Samples:

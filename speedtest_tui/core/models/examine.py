@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from backends.base import ModelSpec
-from speedtest_tui.core.format import of
+from speedtest_tui.core.format import of, one_line
 from speedtest_tui.core.models import builtin, reading, repository
 from speedtest_tui.core.models import folder as folders
 from speedtest_tui.core.models.folder import INCOMPLETE
 from speedtest_tui.core.models.inventory import Stored
-from speedtest_tui.core.models.layout import EMBEDDED_LIST, is_safe_name, is_safe_part, repository_id, shown
+from speedtest_tui.core.models.layout import EMBEDDED_LIST, is_safe_name, is_safe_part, repository_id
 from speedtest_tui.core.models.places import Place, places, root_around, root_of
 from speedtest_tui.core.models.reading import Root, exists, is_folder, is_link
 from speedtest_tui.core.models.required import Shelf, required_files
@@ -62,7 +62,7 @@ def _at(spec: ModelSpec, place: Place, cache: CacheName) -> CacheState:
         return _refused("damaged", Fault("escape", path, "the backend asks for a file outside the model's folder"))
     try:
         if is_link(path) and not exists(path):
-            detail = f"{shown(path.name)} is a broken link"
+            detail = f"{one_line(path.name)} is a broken link"
             return replace(_refused("broken-link", Fault("broken-link", path, detail)), path=path)
         root = root_around(path, cache)
         if place.layout == "checkpoint":
@@ -73,7 +73,7 @@ def _at(spec: ModelSpec, place: Place, cache: CacheName) -> CacheState:
         return _repository(spec, path, root) if place.layout == "hub" else _plain(spec, place, root)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        detail = f"{shown(path.name)} cannot be read: {reason.lower()}"
+        detail = f"{one_line(path.name)} cannot be read: {reason.lower()}"
         return replace(_refused("damaged", Fault("unreadable", path, detail)), path=path)
 
 
@@ -148,7 +148,7 @@ def _snapshot(spec: ModelSpec, row: Stored, root: Root, commit: str, ways: tuple
 
 
 def _remark(fault: Fault, commit: str) -> str:
-    return f"{fault.detail}; snapshot {shown(commit[:12])} is used" if fault.kind == "bad-ref" else fault.detail
+    return f"{fault.detail}; snapshot {one_line(commit[:12])} is used" if fault.kind == "bad-ref" else fault.detail
 
 
 def _plain(spec: ModelSpec, place: Place, root: Root) -> CacheState:
@@ -251,4 +251,4 @@ def _companions(spec: ModelSpec, shelf: Shelf) -> str:
     if not absent:
         return ""
     more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
-    return f"optional and not there: {shown(', '.join(absent[:3]))}{more}"
+    return f"optional and not there: {one_line(', '.join(absent[:3]))}{more}"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from speedtest_tui.core.codec import Damaged, decode
 from speedtest_tui.core.convert import report
-from speedtest_tui.core.format import amount
+from speedtest_tui.core.format import amount, one_line
 from speedtest_tui.core.models import reading
 from speedtest_tui.core.models.inventory import Layout, Partial, Stored, StoredFile
-from speedtest_tui.core.models.layout import EMBEDDED_LIST, SHARED_MARKER, digest_of, is_safe_part, is_sha256, shown
+from speedtest_tui.core.models.layout import EMBEDDED_LIST, SHARED_MARKER, digest_of, is_safe_part, is_sha256
 from speedtest_tui.core.models.reading import DEEPEST, Payload, Reading, Root
 from speedtest_tui.core.models.wanted import WEIGHTS
 
@@ -62,14 +62,16 @@ def read(folder: Path, name: str, root: Root, layout: Layout = "plain", deepest:
         try:
             listed = embedded_files(folder)
         except FileNotFoundError:
-            found.blame("missing-file", folder / EMBEDDED_LIST, f"{shown(name)} has no {EMBEDDED_LIST}", EMBEDDED_LIST)
+            found.blame(
+                "missing-file", folder / EMBEDDED_LIST, f"{one_line(name)} has no {EMBEDDED_LIST}", EMBEDDED_LIST
+            )
         except (OSError, Damaged):
             detail = f"{EMBEDDED_LIST} cannot be read as a list of files"
             found.blame("unreadable", folder / EMBEDDED_LIST, detail, EMBEDDED_LIST)
     elif layout == "converted" and report.NAME not in files:
-        found.blame("missing-file", folder / report.NAME, f"{shown(name)} has no {report.NAME}", report.NAME)
+        found.blame("missing-file", folder / report.NAME, f"{one_line(name)} has no {report.NAME}", report.NAME)
     elif layout == "plain" and not any(file.lower().endswith(WEIGHTS) for file in files) and not found.partials:
-        found.blame("missing-file", folder, f"{shown(name)} has no weights")
+        found.blame("missing-file", folder, f"{one_line(name)} has no weights")
     for file, payload in files.values():
         entry = listed.get(file.name)
         found.judge(file, payload, entry.bytes if entry else None, whole=layout == "embedded")
@@ -87,7 +89,7 @@ def _walk(found: Reading, folder: str, below: str, files: dict[str, tuple[Stored
                 hidden = entry.name == ".cache" and not below
                 _walk(found, entry.path, name + "/", {} if hidden else files, deepest)
             elif deepest == DEEPEST:
-                found.blame("unreadable", entry.path, f"{shown(name)} lies too deep to be looked into")
+                found.blame("unreadable", entry.path, f"{one_line(name)} lies too deep to be looked into")
             continue
         payload = reading.of_path(entry.path, found.root)
         if entry.name.endswith(INCOMPLETE):
@@ -158,9 +160,11 @@ def checkpoint(name: str, root: Root) -> Stored:
         partial = Partial(begun, name, reading.of_path(str(begun), root).bytes)
         found.partials.append(partial)
         if files and not found.faults:
-            detail = f"{shown(begun.name)} ({amount(partial.bytes)}) is left of a download; {shown(name)} is there"
+            detail = (
+                f"{one_line(begun.name)} ({amount(partial.bytes)}) is left of a download; {one_line(name)} is there"
+            )
             found.blame("orphaned-partial", begun, detail, bytes_=partial.bytes)
-    return found.row(shown(name), "checkpoint", files)
+    return found.row(one_line(name), "checkpoint", files)
 
 
 def made(folder: Path, root: Root, layout: Layout) -> Iterator[Stored]:
@@ -174,23 +178,23 @@ def made(folder: Path, root: Root, layout: Layout) -> Iterator[Stored]:
         model = Path(entry.path)
         if not entry.is_dir() and not entry.is_symlink():
             if not entry.name.endswith(".lock"):
-                yield foreign(entry, root, f"nothing reads files in {shown(folder.name)}")
+                yield foreign(entry, root, f"nothing reads files in {one_line(folder.name)}")
         elif not found.is_folder(entry, entry.name, "foreign"):
             pass
         elif entry.name.startswith("."):
             if time.time() - reading.modified(model) > ABANDONED_S:
                 left = Reading(root, model)
                 _measure(left, str(model), COUNTED)
-                detail = f"{shown(model.name)} was left by a process that was killed"
+                detail = f"{one_line(model.name)} was left by a process that was killed"
                 left.blame("orphaned-partial", model, detail)
-                yield left.row(shown(model.name), layout)
+                yield left.row(one_line(model.name), layout)
         elif levels == 2:
             yield from made(model, root, layout)
         else:
             name = f"{folder.name}/{model.name}" if layout == "embedded" else model.name
-            yield read(model, shown(name), root, layout)
+            yield read(model, one_line(name), root, layout)
     if found.faults:
-        yield found.row(shown(folder.name), "foreign")
+        yield found.row(one_line(folder.name), "foreign")
 
 
 def foreign(entry: os.DirEntry[str], root: Root, why: str) -> Stored:
@@ -207,11 +211,11 @@ def foreign(entry: os.DirEntry[str], root: Root, why: str) -> Stored:
         found.count(payload)
     # A broken link or one that leaves the cache is worse than being out of place, and is repaired in another way.
     if payload.kind in ("escape", "broken-link"):
-        found.blame(payload.kind, entry.path, f"{shown(entry.name)} {payload.problem}")
+        found.blame(payload.kind, entry.path, f"{one_line(entry.name)} {payload.problem}")
     size = sum(found.sizes.values())
-    detail = f"{shown(entry.name)} ({at_least}{amount(size)}) does not belong here: {why}"
+    detail = f"{one_line(entry.name)} ({at_least}{amount(size)}) does not belong here: {why}"
     found.blame("foreign", entry.path, detail, bytes_=size)
-    return found.row(shown(entry.name), "foreign")
+    return found.row(one_line(entry.name), "foreign")
 
 
 def _measure(found: Reading, folder: str, left: int) -> int:
@@ -244,7 +248,7 @@ def shared_store(folder: Path, root: Root) -> Iterator[Stored]:
         if entry.name.startswith(SHARED_MARKER):
             continue
         if not entry.is_dir(follow_symlinks=False) or not re.fullmatch("[0-9a-f]{2}", entry.name):
-            found.blame("foreign", entry.path, f"blobs/{shown(entry.name)} does not belong in the shared store")
+            found.blame("foreign", entry.path, f"blobs/{one_line(entry.name)} does not belong in the shared store")
             continue
         for child in found.children(entry.path, f"blobs/{entry.name}"):
             name = f"{entry.name}/{child.name}"
@@ -253,13 +257,13 @@ def shared_store(folder: Path, root: Root) -> Iterator[Stored]:
             if known and dot and (dot + companion in COMPANIONS or re.fullmatch(r"refs\.[0-9a-f]{8}\.tmp", companion)):
                 continue
             if not known or dot:
-                found.blame("foreign", child.path, f"blobs/{shown(name)} does not belong in the shared store")
+                found.blame("foreign", child.path, f"blobs/{one_line(name)} does not belong in the shared store")
             elif child.name not in used:
                 payload = reading.of_path(child.path, root)
                 found.count(payload)
                 files.append(StoredFile(name, child.path, payload.blob, payload.bytes, payload.inode))
                 if payload.kind is not None:
-                    detail = f"blobs/{shown(name)} {payload.problem}"
+                    detail = f"blobs/{one_line(name)} {payload.problem}"
                     found.blame(payload.kind, child.path, detail, name, payload.bytes)
     if files or found.faults:
         yield found.row(SHARED_NAME, "hub", files)

@@ -17,10 +17,10 @@ from backends.base import Advice, BackendEntry, Location, ModelSpec
 from backends.catalogue import sizes_of
 from backends.registry import create
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.format import one_line
 from speedtest_tui.core.locations import local_cache
 from speedtest_tui.core.models import builtin
 from speedtest_tui.core.models.examine import examine
-from speedtest_tui.core.models.layout import shown
 from speedtest_tui.core.models.remembered import fingerprint, libraries, recall
 from speedtest_tui.core.models.sizes import OTHER_SIZE, Candidate, Unavailable, broken, installed
 from speedtest_tui.core.models.status import (
@@ -202,7 +202,7 @@ def sentence(state: CacheState) -> str:
         return state.detail
     # The figures of an unfinished file are in those of the whole.
     faults = (
-        f"{shown(fault.name)} is unfinished" if fault.kind == "missing-file" and fault.bytes else fault.detail
+        f"{one_line(fault.name)} is unfinished" if fault.kind == "missing-file" and fault.bytes else fault.detail
         for fault in state.faults
     )
     return f"{state.detail}: {', '.join(faults)}"

@@ -105,14 +105,6 @@ def is_safe_part(name: str) -> bool:
     return "/" not in name and is_safe_name(name)
 
 
-def shown(name: str) -> str:
-    """A name from disk as it can be printed: bytes that are no UTF-8 and control characters are spelled out."""
-    if name.isprintable():
-        return name
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
-
-
 def digest_of(blob_name: str) -> tuple[Literal["sha256", "git-sha1"], str] | None:
     """What a blob's name promises of its content; None where it is not a hash."""
     if _SHA256.fullmatch(blob_name):

@@ -13,7 +13,8 @@ from typing import Any
 
 from speedtest_tui.core import disk
 from speedtest_tui.core.codec import Damaged, decode, encode, plain, typed
-from speedtest_tui.core.models.layout import LISTS, digest_of, is_safe_name, is_safe_part, is_sha256, shown
+from speedtest_tui.core.format import one_line
+from speedtest_tui.core.models.layout import LISTS, digest_of, is_safe_name, is_safe_part, is_sha256
 from speedtest_tui.core.models.status import Fault
 
 FORMAT_VERSION = 1
@@ -100,7 +101,9 @@ def read_with_faults(repository: Path, commit: str) -> tuple[Manifest | None, tu
             manifest[name] = file
             continue
         what = "names a file" if is_safe_name(name) else "names"
-        outside = f"{LISTS}/{path.name} {what} “{shown(name)}” whose place would be outside its folder; it is left out"
+        outside = (
+            f"{LISTS}/{path.name} {what} “{one_line(name)}” whose place would be outside its folder; it is left out"
+        )
         faults.append(Fault("escape", path, outside, name))
     return manifest, tuple(faults)
 
@@ -134,7 +137,7 @@ def _file(entry: Entry) -> ManifestFile:
 
 
 def _unreadable(path: Path, why: str) -> Fault:
-    detail = f"{LISTS}/{shown(path.name)}, the list of a commit's files, cannot be read: {why}"
+    detail = f"{LISTS}/{one_line(path.name)}, the list of a commit's files, cannot be read: {why}"
     return Fault("unreadable", path, detail)
 
 

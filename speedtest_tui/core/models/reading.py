@@ -14,10 +14,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from speedtest_tui.core.format import amount, of
+from speedtest_tui.core.format import amount, of, one_line
 from speedtest_tui.core.models import remembered, structure
 from speedtest_tui.core.models.inventory import Layout, Partial, Stored, StoredFile
-from speedtest_tui.core.models.layout import has_shared_store, is_shared_name, shown
+from speedtest_tui.core.models.layout import has_shared_store, is_shared_name
 from speedtest_tui.core.models.status import CacheName, Fault, FaultKind
 from speedtest_tui.core.models.wanted import WEIGHTS
 
@@ -133,7 +133,9 @@ def of_path(path: str, root: Root, *, anywhere: bool = False) -> Payload:
             return of_status(path, path, status)
         hop = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
         if not anywhere and not root.holds(path):
-            return Payload(hop, kind="escape", problem=f"is a link to {shown(hop)}, outside every cache, and not used")
+            return Payload(
+                hop, kind="escape", problem=f"is a link to {one_line(hop)}, outside every cache, and not used"
+            )
         return of_status(path, hop, os.stat(path))
     except FileNotFoundError:
         return Payload(hop, kind="broken-link", problem="is a broken link")
@@ -156,7 +158,7 @@ def of_blob(entry: os.DirEntry[str], root: Root) -> Payload:
     except FileNotFoundError:
         if not entry.is_symlink():
             return Payload(path, kind="unreadable", problem="was removed while it was read")
-        problem = f"leads to blobs/{shown(os.path.basename(hop))} of the shared store, which is not there"
+        problem = f"leads to blobs/{one_line(os.path.basename(hop))} of the shared store, which is not there"
         return Payload(path, kind="broken-link", problem=problem)
     except OSError as error:
         return Payload(path, kind="unreadable", problem=f"cannot be read ({error.strerror})")
@@ -207,13 +209,13 @@ def fault_in(file: StoredFile, root: Root, expected: int | None, *, whole: bool)
     # Other formats have no structure that is quickly read; small files may be a pointer to the file.
     if whole or there <= LARGEST_POINTER or name.endswith(STRUCTURED):
         if there:
-            problem = structure.problem(Path(file.place), shown(name)) if whole or name.endswith(WEIGHTS) else None
+            problem = structure.problem(Path(file.place), one_line(name)) if whole or name.endswith(WEIGHTS) else None
         elif (whole or name.endswith(FULL_OF)) and (expected or file.target.rpartition("/")[2] not in EMPTY_ETAGS):
-            problem = ("empty", f"{shown(name)} is empty") if expected != 0 else None
+            problem = ("empty", f"{one_line(name)} is empty") if expected != 0 else None
     if expected is not None and there != expected and (problem is None or problem[0] not in CLEARER):
-        problem = "truncated", wrong_size(shown(name), there, expected)
+        problem = "truncated", wrong_size(one_line(name), there, expected)
     if problem is None and there in root.suspects and remembered.verdict(Path(file.place)) == "corrupt":
-        problem = structure.mismatch(shown(name))
+        problem = structure.mismatch(one_line(name))
     return Fault(problem[0], file.path, problem[1], file.name, there) if problem else None
 
 
@@ -227,7 +229,7 @@ def wrong_size(name: str, there: int, expected: int) -> str:
 def unfinished(name: str, path: Path, partial: Partial, expected: int | None) -> tuple[Fault, int | None]:
     """What is said of a file whose download was interrupted, and its size in bytes when whole, where that is known."""
     whole = structure.declared_size(partial.path, name) if expected is None else expected
-    detail = f"{shown(name)} is unfinished: {of(partial.bytes, whole)}"
+    detail = f"{one_line(name)} is unfinished: {of(partial.bytes, whole)}"
     return Fault("missing-file", path, detail, name, partial.bytes), whole
 
 
@@ -255,7 +257,7 @@ class Reading:
     def judge(self, file: StoredFile, payload: Payload, expected: int | None = None, *, whole: bool = False) -> None:
         """Blame a file for what is behind it or inside it."""
         if payload.kind is not None:
-            self.blame(payload.kind, file.path, f"{shown(file.name)} {payload.problem}", file.name, file.bytes)
+            self.blame(payload.kind, file.path, f"{one_line(file.name)} {payload.problem}", file.name, file.bytes)
         elif fault := fault_in(file, self.root, expected, whole=whole):
             self.faults.append(fault)
 
@@ -269,9 +271,9 @@ class Reading:
             kept.sort(key=attrgetter("name"))
             return kept
         except NotADirectoryError:
-            self.blame("unreadable", folder, f"{shown(name)} is a file where a folder belongs")
+            self.blame("unreadable", folder, f"{one_line(name)} is a file where a folder belongs")
         except OSError as error:
-            self.blame("unreadable", folder, f"{shown(name)} cannot be listed ({error.strerror})")
+            self.blame("unreadable", folder, f"{one_line(name)} cannot be listed ({error.strerror})")
         return []
 
     def is_folder(self, entry: os.DirEntry[str], name: str, otherwise: FaultKind) -> bool:
@@ -282,18 +284,18 @@ class Reading:
         if not entry.is_symlink():
             if entry.is_dir(follow_symlinks=False):
                 return True
-            self.blame(otherwise, entry.path, f"{shown(name)} is a file where a folder belongs")
+            self.blame(otherwise, entry.path, f"{one_line(name)} is a file where a folder belongs")
             return False
         payload = of_path(entry.path, self.root)
         try:
             if payload.kind in ("escape", "broken-link"):
-                self.blame(payload.kind, entry.path, f"{shown(name)} {payload.problem}")
+                self.blame(payload.kind, entry.path, f"{one_line(name)} {payload.problem}")
             elif is_folder(entry.path):
                 return True
             else:
-                self.blame("broken-link", entry.path, f"{shown(name)} leads to no folder")
+                self.blame("broken-link", entry.path, f"{one_line(name)} leads to no folder")
         except PermissionError as error:
-            self.blame("unreadable", entry.path, f"{shown(name)} cannot be read ({error.strerror})")
+            self.blame("unreadable", entry.path, f"{one_line(name)} cannot be read ({error.strerror})")
         return False
 
     def row(self, name: str, layout: Layout, files: Sequence[StoredFile] = (), **more: Any) -> Stored:

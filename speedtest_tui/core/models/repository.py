@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from speedtest_tui.core.format import amount
+from speedtest_tui.core.format import amount, one_line
 from speedtest_tui.core.models import layout, manifest, reading
 from speedtest_tui.core.models.inventory import Partial, Snapshot, Stored, StoredFile
-from speedtest_tui.core.models.layout import COMMIT_LENGTH, shown
+from speedtest_tui.core.models.layout import COMMIT_LENGTH
 from speedtest_tui.core.models.manifest import Manifest
 from speedtest_tui.core.models.reading import DEEPEST, Payload, Reading, Root
 from speedtest_tui.core.models.status import Fault
@@ -38,7 +38,7 @@ def read(folder: Path, kind: str, name: str, root: Root, locks: Iterable[Path] =
     found = Reading(root, folder)
     parts: Parts = {entry.name: entry for entry in found.children(folder, folder.name)}
     for other in parts.keys() - set(KNOWN):
-        found.blame("foreign", parts[other].path, f"{shown(other)} does not belong in a repository of the hub")
+        found.blame("foreign", parts[other].path, f"{one_line(other)} does not belong in a repository of the hub")
     manifests = _manifests(found, parts)
     payloads = _blobs(found, parts)
     blobs = {etag: payload.bytes for etag, payload in payloads.items() if payload.inode is not None}
@@ -78,7 +78,7 @@ def _blobs(found: Reading, parts: Parts) -> dict[str, Payload]:
         payload = reading.of_blob(entry, found.root)
         if name.endswith(".incomplete") and (etag := layout.etag_of_partial(name)) is not None:
             if payload.kind is not None:
-                found.blame(payload.kind, entry.path, f"{shown(name)} {payload.problem}")
+                found.blame(payload.kind, entry.path, f"{one_line(name)} {payload.problem}")
             found.partials.append(Partial(Path(entry.path), etag, payload.bytes))
             continue
         # Names with a dot are huggingface_hub's temporary links; nothing refers to them by name.
@@ -102,11 +102,11 @@ def _snapshots(
         files = _Files(found, blobs, manifests.get(entry.name, {}))
         files.read(entry.path)
         if not files.read_so_far and len(found.faults) == blamed:
-            found.blame("missing-file", entry.path, f"{shown(name)} is empty")
+            found.blame("missing-file", entry.path, f"{one_line(name)} is empty")
         read.append(Snapshot(entry.name, Path(entry.path), tuple(files.read_so_far)))
     # A download that has begun has neither snapshot nor ref, or a ref of a snapshot to come.
     if not read and len(found.faults) == before and not found.partials:
-        detail = f"{shown(found.folder.name)} has no snapshots: none of its files can be used"
+        detail = f"{one_line(found.folder.name)} has no snapshots: none of its files can be used"
         found.blame("missing-file", found.folder, detail)
     return {entry.name for entry in entries}, tuple(read)
 
@@ -141,7 +141,7 @@ class _Files:
                 payload = reading.of_path(entry.path, root)
                 self.found.count(payload)
             elif name.count("/") == DEEPEST:
-                self.found.blame("unreadable", entry.path, f"{shown(name)} lies too deep to be looked into")
+                self.found.blame("unreadable", entry.path, f"{one_line(name)} lies too deep to be looked into")
                 continue
             else:
                 self.read(entry.path, name + "/", "../" + to_blobs)
@@ -188,7 +188,7 @@ def _refs(found: Reading, parts: Parts, commits: Collection[str]) -> tuple[tuple
             if commit:
                 refs.append((name, commit))
             if problem:
-                found.blame("bad-ref", entry.path, f"refs/{shown(name)} {problem}")
+                found.blame("bad-ref", entry.path, f"refs/{one_line(name)} {problem}")
 
     look(_listed(found, parts, "refs"), "")
     if commits and not refs and len(found.faults) == before:
@@ -239,7 +239,7 @@ def _orphans(partials: Iterable[Partial], there: Mapping[str, int], wanted: Mapp
             why = "more of the same file is in another partial download"
         else:
             continue
-        detail = f"{shown(partial.path.name)} ({amount(partial.bytes)}) is left of a download; {why}"
+        detail = f"{one_line(partial.path.name)} ({amount(partial.bytes)}) is left of a download; {why}"
         yield Fault("orphaned-partial", partial.path, detail, bytes=partial.bytes)
 
 
@@ -265,7 +265,7 @@ def stale_locks(paths: Iterable[Path], blobs: Collection[str] | None) -> Iterato
             why = "no file of the repository has this name"
         else:
             continue
-        yield Fault("stale-lock", path, f"lock {shown(path.name)} is left over: {why}")
+        yield Fault("stale-lock", path, f"lock {one_line(path.name)} is left over: {why}")
 
 
 def _owner(path: Path) -> int | None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from backends.base import RequiredFile
+from speedtest_tui.core.format import one_line
 from speedtest_tui.core.models import reading, structure
 from speedtest_tui.core.models.inventory import Partial, StoredFile
-from speedtest_tui.core.models.layout import digest_of, shown
+from speedtest_tui.core.models.layout import digest_of
 from speedtest_tui.core.models.manifest import Manifest
 from speedtest_tui.core.models.reading import Root
 from speedtest_tui.core.models.status import Fault, FileState
@@ -97,7 +98,7 @@ def _absent(file: RequiredFile, state: FileState, shelf: Shelf) -> FileState:
     if fault := shelf.faults.get(state.path):
         return replace(state, fault=fault)
     # A folder in its place, or one that does not let us ask.
-    problem = structure.problem(state.path, shown(state.name))
+    problem = structure.problem(state.path, one_line(state.name))
     if problem and problem[0] == "unreadable":
         return replace(state, fault=Fault("unreadable", state.path, problem[1], state.name))
     known = shelf.manifest is not None and state.name in shelf.manifest
@@ -140,5 +141,5 @@ def _layout_checked(state: FileState, file: RequiredFile, shelf: Shelf) -> FileS
     if not there:
         return state
     others = ", ".join(there[:2]) + (f" and {len(there) - 2} more" if len(there) > 2 else "")
-    detail = f"{' or '.join(file.names)} is missing; {where} {shown(others)}, which the backend does not read"
+    detail = f"{' or '.join(file.names)} is missing; {where} {one_line(others)}, which the backend does not read"
     return replace(state, fault=replace(state.fault, kind="wrong-layout", detail=detail))

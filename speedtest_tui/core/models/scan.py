@@ -14,11 +14,12 @@ from functools import partial
 from pathlib import Path
 
 from speedtest_tui.core import disk, locations
+from speedtest_tui.core.format import one_line
 from speedtest_tui.core.models import folder as folders
 from speedtest_tui.core.models import reading, repository
 from speedtest_tui.core.models.folder import CHECKPOINT, INCOMPLETE
 from speedtest_tui.core.models.inventory import CacheUse, Layout, Stored
-from speedtest_tui.core.models.layout import EMBEDDED, LOCKS, SHARED_STORE, repository_id, shown
+from speedtest_tui.core.models.layout import EMBEDDED, LOCKS, SHARED_STORE, repository_id
 from speedtest_tui.core.models.places import Identity, Roots, default_roots, identity, roots_of
 from speedtest_tui.core.models.reading import SYSTEM_FILES, Cancelled, Reading, Root
 from speedtest_tui.core.models.sizes import CONVERTED
@@ -120,14 +121,14 @@ def _guarded(rows: Callable[[], Iterator[Stored]], entry: os.DirEntry[str], root
     except (OSError, ValueError, RecursionError) as error:
         found = Reading(root, Path(entry.path))
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        found.blame("unreadable", entry.path, f"{shown(entry.name)} changed while it was read ({reason})")
+        found.blame("unreadable", entry.path, f"{one_line(entry.name)} changed while it was read ({reason})")
         yield found.row(*_named(entry.name))
 
 
 def _named(folder_name: str) -> tuple[str, Layout]:
     """The name and layout of the row of a folder about which no more is known."""
     known = repository_id(folder_name)
-    return (known[1], "hub") if known else (shown(folder_name), "foreign")
+    return (known[1], "hub") if known else (one_line(folder_name), "foreign")
 
 
 def _rows_of(entry: os.DirEntry[str], root: Root, locks: Locks) -> Iterator[Stored]:
@@ -145,7 +146,7 @@ def _rows_of(entry: os.DirEntry[str], root: Root, locks: Locks) -> Iterator[Stor
     elif name + "/" == CONVERTED:
         yield from folders.made(path, root, "converted")
     elif "--" in name or folders.is_model_folder(entry.path):
-        yield folders.read(path, shown(name), root)
+        yield folders.read(path, one_line(name), root)
     else:
         yield from _models_of_an_owner(entry, root)
 
@@ -159,7 +160,7 @@ def _models_of_an_owner(entry: os.DirEntry[str], root: Root) -> Iterator[Stored]
     listing = Reading(root, Path(entry.path))
     below = listing.children(entry.path, entry.name)
     if listing.faults:
-        yield listing.row(shown(entry.name), "plain")
+        yield listing.row(one_line(entry.name), "plain")
         return
     models = [one.name for one in below if one.is_dir(follow_symlinks=False) and folders.is_model_folder(one.path)]
     if not models:
@@ -167,7 +168,7 @@ def _models_of_an_owner(entry: os.DirEntry[str], root: Root) -> Iterator[Stored]
         return
     for one in below:
         if one.name in models:
-            yield folders.read(Path(one.path), shown(f"{entry.name}/{one.name}"), root)
+            yield folders.read(Path(one.path), one_line(f"{entry.name}/{one.name}"), root)
         else:
             yield from _foreign(one, root)
 

@@ -66,13 +66,6 @@ def _plain(value: Any) -> int | float | str:
     return str(value)
 
 
-def excerpt(data: bytes, limit: int = 60) -> str:
-    """The beginning of some bytes, printable on one line."""
-    text = data[: limit * 4].decode("utf-8", "backslashreplace").strip()
-    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-    return repr(shown[:limit] + ("…" if len(shown) > limit else ""))
-
-
 class LineSplitter:
     """Cuts a stream of bytes into lines, refusing to hold more than MAX_LINE_BYTES of an unfinished one."""
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from speedtest_tui.core import codec
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.format import one_line
 from speedtest_tui.core.process.launch import describe_exit, end, launch
-from speedtest_tui.core.process.lines import Failed, LineSplitter, Message, ProtocolError, encode, excerpt
+from speedtest_tui.core.process.lines import Failed, LineSplitter, Message, ProtocolError, encode
 
 if TYPE_CHECKING:
     import psutil
@@ -71,6 +72,12 @@ def read_message(line: bytes, kinds: Sequence[type[Message]]) -> Message:
         return codec.typed(kind, fields)
     except (codec.Damaged, OverflowError) as error:
         raise ProtocolError(f"sent an unreadable message ({kind.__name__}: {str(error)[:200]})") from None
+
+
+def excerpt(data: bytes, limit: int = 60) -> str:
+    """The beginning of some bytes, printable on one line."""
+    text = one_line(data[: limit * 4].decode("utf-8", "replace").strip(), "\N{REPLACEMENT CHARACTER}")
+    return repr(text[:limit] + ("…" if len(text) > limit else ""))
 
 
 class Child:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.codec import plain
@@ -14,6 +15,12 @@ CSV_COLUMNS = (
     "first_s", "runs_s", "peak_rss_mb", "peak_device_mb", "wer", "device", "source", "revision", "dtype", "bits",
     "parameters", "text", "error", "warnings",
 )  # fmt: skip
+
+
+FORMULA = tuple("=+-@＝＋－＠﹦﹢﹣﹫")
+"""What begins a formula, behind any white space; some spreadsheets take the wide forms for the same."""
+
+MARKUP = re.compile(r"[|<>`*_\[\]\\~$&]|:(?=//)|(?<=www)\.|^[#+=-]|(?:(?<=^\d)|(?<=^\d\d))[.)](?= )")
 
 
 def to_csv(document: Document) -> str:
@@ -48,7 +55,7 @@ def to_markdown(document: Document) -> str:
         "",
         f"{_cell(clip.name)}, {figures.seconds(clip.seconds)} · size {_cell(plan.size)} · "
         f"{figures.count(plan.runs, 'run')}, "
-        f"{plan.order} · {_cell(host.chip)}, {host.cores} cores, {host.memory_bytes / 2**30:.0f} GB, "
+        f"{_cell(plan.order)} · {_cell(host.chip)}, {host.cores} cores, {host.memory_bytes / 2**30:.0f} GB, "
         f"{_cell(host.system)} · {_cell(document.program)}",
         "",
         "| # | backend | median (95 %) | RTFx | relative | load | first | memory | WER | weights |",
@@ -105,11 +112,11 @@ def _plain_cell(value: object) -> object:
     """A cell of CSV that no spreadsheet computes (OWASP, "CSV injection"); numbers stay numbers."""
     if not isinstance(value, str):
         return value
-    text = figures.neutral(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    bare = figures.neutral(value, "")
+    begins = bare.startswith("\t") or value.startswith("\r") or bare.lstrip().startswith(FORMULA)
+    return f"'{figures.neutral(value)}" if begins else figures.neutral(value)
 
 
 def _cell(text: object) -> str:
-    """Text that cannot break a Markdown table or smuggle in markup of its own."""
-    flat = " ".join(figures.neutral(str(text)).split())
-    return "".join("\\" + character if character in "|<>`*_[]\\" else character for character in flat)
+    """Text that cannot break a Markdown table or bring in markup of its own: link, HTML, heading."""
+    return MARKUP.sub(r"\\\g<0>", " ".join(figures.neutral(str(text)).split()))

@@ -15,7 +15,7 @@ from textual.events import DescendantFocus
 from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
-from speedtest_tui.core.format import amount
+from speedtest_tui.core.format import amount, one_line
 from speedtest_tui.core.jobs.job import JobRow, JobView
 from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.locations import short
@@ -34,7 +34,7 @@ from speedtest_tui.ui.widgets.cache_table import (
 )
 from speedtest_tui.ui.widgets.job_pane import JobPane
 from speedtest_tui.ui.widgets.key_line import KeyLine
-from speedtest_tui.ui.widgets.line_text import column, fit, fit_path, printable
+from speedtest_tui.ui.widgets.line_text import column, fit, fit_path
 from speedtest_tui.ui.workers.messages import CachesInspected, JobChanged, TaskFailed
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class CachesScreen(Once, Screen[None]):
         lines = use_lines(self._overview.uses, self._trash_bytes)
         width = self.size.width
         shown = [
-            f"{column(name, 8)} {column(size, 9, right=True)}  {column(free, 13)} {printable(place)}"
+            f"{column(name, 8)} {column(size, 9, right=True)}  {column(free, 13)} {one_line(place)}"
             if width >= 60
             else f"{column(name, 8)} {column(size, 9, right=True)}"
             for name, size, free, place in lines
@@ -204,7 +204,7 @@ class CachesScreen(Once, Screen[None]):
 
     def _fitted(self, lines: Iterable[str]) -> str:
         width = max(1, self.size.width - 6)
-        return "\n".join((fit_path if line[:1] in "/~" else fit)(printable(line), width) for line in lines)
+        return "\n".join((fit_path if line[:1] in "/~" else fit)(one_line(line), width) for line in lines)
 
     # What the keys do.
 

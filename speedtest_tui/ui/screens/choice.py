@@ -16,9 +16,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from speedtest_tui.core.format import one_line
 from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_NEEDS_YOU
-from speedtest_tui.ui.widgets.line_text import column, printable, wrap
+from speedtest_tui.ui.widgets.line_text import column, wrap
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
 
 FILTER_FROM = 13
@@ -154,9 +155,9 @@ class ChoiceScreen(Once, ModalScreen[tuple[str, ...] | None]):
         if choice.disabled:
             mark, style = column("○", len(mark)), STYLE_NEEDS_YOU
             words.insert(0, "not available")
-        detail = printable(" · ".join(filter(None, words)))
+        detail = one_line(" · ".join(filter(None, words)))
         indent = len(mark) + label + 2
-        name = printable(choice.label)
+        name = one_line(choice.label)
         head: Sequence[str]
         if cell_len(name) <= label:
             head, rest = [], wrap(detail, width - indent)

@@ -15,6 +15,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 
+from speedtest_tui.core.format import one_line
 from speedtest_tui.core.locations import short
 from speedtest_tui.ui.screens.confirm import Once, complain
 from speedtest_tui.ui.screens.model_control import ModelControl
@@ -22,7 +23,7 @@ from speedtest_tui.ui.widgets import convert_text
 from speedtest_tui.ui.widgets.convert_text import FormsPane
 from speedtest_tui.ui.widgets.job_pane import JobPane
 from speedtest_tui.ui.widgets.key_line import KeyLine
-from speedtest_tui.ui.widgets.line_text import printable, wrap
+from speedtest_tui.ui.widgets.line_text import wrap
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
 from speedtest_tui.ui.workers.messages import CheckpointRead, JobChanged, TargetRead, TaskFailed
 
@@ -145,7 +146,7 @@ class ConvertScreen(Once, Screen[Chosen | None]):
     def _target_read(self, message: TargetRead) -> None:
         field = self.query_one(Input)
         if message.text is None and not self._typed:
-            self._suggested = field.value = printable(short(message.target.path))
+            self._suggested = field.value = one_line(short(message.target.path))
         elif message.text != field.value:
             return  # typed on since
         self._target = message.target
@@ -224,9 +225,9 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         if self._preview is not None:
             lines = convert_text.source_lines(self._preview, width)
         elif self._problem:
-            lines = wrap(f"✗ {printable(self._problem)}", width)
+            lines = wrap(f"✗ {one_line(self._problem)}", width)
         elif self._path is not None:
-            lines = [f"reading {printable(self._path.name)} …"]
+            lines = [f"reading {one_line(self._path.name)} …"]
         else:
             lines = ["Press o to open a checkpoint: a file that ends in .nemo."]
         source.update(Content("\n".join(lines)))
@@ -249,7 +250,7 @@ class ConvertScreen(Once, Screen[Chosen | None]):
         problem = self._note or (self._target.problem if self._target else "")
         if not problem and form is not None and self._target is not None:
             problem = convert_text.too_large(form, self._target.free)
-        note.update(Content("\n".join(wrap(f"✗ {printable(problem)}", max(1, self.size.width - 6))) if problem else ""))
+        note.update(Content("\n".join(wrap(f"✗ {one_line(problem)}", max(1, self.size.width - 6))) if problem else ""))
         note.display = bool(problem)
 
     # What the keys do.

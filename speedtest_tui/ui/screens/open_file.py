@@ -23,10 +23,11 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from speedtest_tui.core import format as figures
+from speedtest_tui.core.format import one_line
 from speedtest_tui.core.locations import short
 from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.widgets.bar_layout import STYLE_NEEDS_YOU, STYLE_NOW
-from speedtest_tui.ui.widgets.line_text import fit, fit_path, printable, spread
+from speedtest_tui.ui.widgets.line_text import fit, fit_path, spread
 from speedtest_tui.ui.widgets.pick_list import MOVES, PickList, key_hint
 from speedtest_tui.ui.workers.folder import MEDIA, Entry, Listing, complete, locate, matching, measured, read
 
@@ -68,7 +69,7 @@ class Offer:
     usable: bool = True
 
     def prompt(self, width: int) -> Content:
-        label = printable(self.label)
+        label = one_line(self.label)
         if self.path is None:
             return Content.styled(fit(label, width), f"bold {STYLE_NOW}")
         room = width - len(self.about) - 2
@@ -219,7 +220,7 @@ class OpenFileScreen(Once, ModalScreen[Path | None]):
             note = self.query_one("#open-note", Static)
             note.update(Content(fit(self._note(partial, ready), width + 1)))
             note.set_class(ready and bool(self._listing.problem), "-problem")
-            title = f"{self._heading} · {fit_path(printable(short(folder)), width - 4 - len(self._heading))}"
+            title = f"{self._heading} · {fit_path(one_line(short(folder)), width - 4 - len(self._heading))}"
             self.query_one("#open-file").border_title = Content(title).markup
 
     def _recent_offers(self, folder: Path) -> Iterator[Offer]:
@@ -246,9 +247,9 @@ class OpenFileScreen(Once, ModalScreen[Path | None]):
         if not ready:
             return "reading the folder …"
         if self._listing.problem:
-            return f"✗ {printable(self._listing.problem)}"
+            return f"✗ {one_line(self._listing.problem)}"
         if not self._found:
-            return f"nothing here matches “{printable(partial)}”" if partial else f"no {self._kind} here"
+            return f"nothing here matches “{one_line(partial)}”" if partial else f"no {self._kind} here"
         if len(self._found) > SHOWN:
             return f"{len(self._found):,} entries, {SHOWN} shown: type to find the others"
         folders = sum(entry.is_folder for entry in self._found)
@@ -280,9 +281,9 @@ class OpenFileScreen(Once, ModalScreen[Path | None]):
         if offer is None or offer.path is None or not offer.usable:
             return
         if offer.text:
-            if printable(offer.text) != offer.text:
-                self._spelled[printable(offer.text)] = offer.path
-            self._type(printable(offer.text))
+            if one_line(offer.text) != offer.text:
+                self._spelled[one_line(offer.text)] = offer.path
+            self._type(one_line(offer.text))
         else:
             self.dismiss(offer.path)
 

@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
+from speedtest_tui.core.format import neutral
 from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.widgets.pick_list import key_hint
 
@@ -68,8 +69,7 @@ class ReferenceScreen(Once, ModalScreen[str | None]):
         """Return the text."""
         text = self.query_one(TextArea).text
         # A paste may bring what would steer the terminal wherever the text is shown.
-        lines = ("".join(c for c in line if c.isprintable() or c == "\t").rstrip() for line in text.splitlines())
-        self.dismiss("\n".join(lines).strip())
+        self.dismiss("\n".join(neutral(line, "").rstrip() for line in text.splitlines()).strip())
 
     def action_cancel(self) -> None:
         """Return nothing."""

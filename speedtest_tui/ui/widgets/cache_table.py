@@ -13,14 +13,14 @@ from textual.events import Resize
 from textual.message import Message
 from textual.widgets import DataTable
 
-from speedtest_tui.core.format import LOOKS, Look, Mood, amount
+from speedtest_tui.core.format import LOOKS, Look, Mood, amount, one_line
 from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.locations import short
 from speedtest_tui.core.models.inventory import CacheUse, Stored
 from speedtest_tui.core.models.status import CACHE_NAMES, CacheName, CacheState
 from speedtest_tui.core.repair.step import Note, Step
 from speedtest_tui.ui.widgets.bar_layout import STYLES
-from speedtest_tui.ui.widgets.line_text import fit, printable
+from speedtest_tui.ui.widgets.line_text import fit
 
 Cells = tuple[str, ...]
 
@@ -133,7 +133,7 @@ class CacheTable(DataTable[Text]):
         for at, (text, width) in enumerate(zip(cells, self._widths.values(), strict=True)):
             if width:
                 style = self._style(self._moods.get(key, "quiet")) if at == self._coloured else ""
-                yield Text(fit(printable(text), width), style, no_wrap=True)
+                yield Text(fit(one_line(text), width), style, no_wrap=True)
 
     def _style(self, mood: Mood) -> Style | str:
         # DataTable draws Rich's text, which does not know the theme's colours by name.

@@ -13,10 +13,10 @@ from textual.widgets import Static
 from textual.widgets.option_list import Option
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.format import amount, parameters
+from speedtest_tui.core.format import amount, one_line, parameters
 from speedtest_tui.core.locations import short
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU
-from speedtest_tui.ui.widgets.line_text import column, fit, fit_path, printable, spread
+from speedtest_tui.ui.widgets.line_text import column, fit, fit_path, spread
 from speedtest_tui.ui.widgets.pick_list import PickList
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def source_lines(seen: Preview, width: int) -> list[str]:
         ("parameters", f"{parameters(seen.parameters)}, in a file of {amount(seen.bytes)}"),
         ("memory", memory),
     ]
-    found = [(label, fit(printable(text), width - LABEL)) for label, text in lines]
-    path = fit_path(printable(short(seen.path)), width - LABEL)
+    found = [(label, fit(one_line(text), width - LABEL)) for label, text in lines]
+    path = fit_path(one_line(short(seen.path)), width - LABEL)
     return [f"{column(label, LABEL)}{text}" for label, text in [("file", path), *found]]
 
 
@@ -79,7 +79,7 @@ def too_large(form: Form, free: int | None) -> str:
 def status(name: str, free: int | None, width: int) -> str:
     """The first line: what is being converted, and the room for it."""
     right = f"{amount(free)} free " if free is not None else ""
-    return spread(f" Convert   {printable(name)}", right, width)
+    return spread(f" Convert   {one_line(name)}", right, width)
 
 
 def parity(report: Report, width: int) -> Content:

@@ -11,10 +11,10 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
-from speedtest_tui.core.format import LOOKS
+from speedtest_tui.core.format import LOOKS, one_line
 from speedtest_tui.core.jobs.job import JobRow, JobView, words
 from speedtest_tui.ui.widgets.bar_layout import FILL_NOW, STYLE_FAILED, STYLE_NEEDS_YOU, STYLES, Span, bar
-from speedtest_tui.ui.widgets.line_text import column, fit, printable, wrap
+from speedtest_tui.ui.widgets.line_text import column, fit, wrap
 
 if TYPE_CHECKING:
     from speedtest_tui.core.jobs.repair import Repaired
@@ -42,7 +42,7 @@ def job_lines(row: JobRow, width: int) -> list[Content]:
     if row.state != "failed" or cell_len(row.title) + cell_len(note) + 4 <= width:
         return [Content.assemble(*job_line(row, note, width))]
     first = Content.assemble(*job_line(row, " ", width))
-    return [first, *(Content.styled(f"    {line}", STYLE_FAILED) for line in wrap(printable(note), width - 4))]
+    return [first, *(Content.styled(f"    {line}", STYLE_FAILED) for line in wrap(one_line(note), width - 4))]
 
 
 def summary(view: JobView) -> str:
@@ -79,7 +79,7 @@ class JobLines(Widget):
         lines = [line for row in self._view.rows for line in job_lines(row, width)]
         if self._view.over and self._view.summary:
             style = STYLE_NEEDS_YOU if self._view.needs_you else "bold"
-            lines += [Content.styled(line, style) for line in wrap(printable(summary(self._view)), width)]
+            lines += [Content.styled(line, style) for line in wrap(one_line(summary(self._view)), width)]
         return lines
 
 

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 
 from rich.cells import cell_len, set_cell_size
 
 CUT = "…"
-UNSEEN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Marks that turn the direction of what follows: a name could show another one with them."""
-
-
-def printable(text: str) -> str:
-    """`text` with � for whatever would steer the terminal, break the line or cannot be encoded."""
-    return "".join(
-        "�" if character in UNSEEN or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} else character
-        for character in text
-    )
 
 
 def fit(text: str, width: int) -> str:

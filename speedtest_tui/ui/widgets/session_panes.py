@@ -20,14 +20,14 @@ from textual.message import Message
 from textual.widgets import DataTable, Static
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.format import LOOKS
+from speedtest_tui.core.format import LOOKS, one_line
 from speedtest_tui.core.locations import short
 from speedtest_tui.core.sessions.compare import BackendChange, Comparison, factor_words
 from speedtest_tui.core.sessions.document import Document, Result
 from speedtest_tui.core.sessions.export import median, relative, weights
 from speedtest_tui.core.sessions.store import DamagedSession, Session
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU, STYLES
-from speedtest_tui.ui.widgets.line_text import column, fit, printable, wrap
+from speedtest_tui.ui.widgets.line_text import column, fit, wrap
 
 
 class DetailsScroll(VerticalScroll):
@@ -97,7 +97,7 @@ def line_of(session: Session | DamagedSession) -> SessionLine:
     return SessionLine(
         replace(session, document=light),
         when(document),
-        printable(document.clip.name),
+        one_line(document.clip.name),
         document.plan.size,
         _result(document),
         clip if clip.is_file() else None,
@@ -114,7 +114,7 @@ def _named(name: str) -> str:
     try:
         return _local(datetime.datetime.strptime(name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=datetime.UTC))
     except ValueError:
-        return printable(name)
+        return one_line(name)
 
 
 def _local(moment: datetime.datetime) -> str:
@@ -138,7 +138,7 @@ def damage(session: DamagedSession, width: int) -> Content:
 
 def _broken(text: str, width: int) -> Iterator[str]:
     """Paths have no spaces to break at."""
-    text = printable(text)
+    text = one_line(text)
     for start in range(0, len(text), max(1, width)):
         yield text[start : start + max(1, width)]
 
@@ -153,7 +153,7 @@ def details(session: Session, width: int, *, whole: bool = False) -> Content:
     for result in document.ordered:
         parts += _transcript(result, width, whole)
     if remarks := [*clip.warnings, *document.notes]:
-        parts += ["\n", *((f"! {printable(remark)}\n", STYLE_NEEDS_YOU) for remark in remarks)]
+        parts += ["\n", *((f"! {one_line(remark)}\n", STYLE_NEEDS_YOU) for remark in remarks)]
     language = plan.language or "auto"
     facts = (
         ("clip", f"{clip.name} · {figures.seconds(clip.seconds)}"),
@@ -167,7 +167,7 @@ def details(session: Session, width: int, *, whole: bool = False) -> Content:
     parts.append("\n")
     for title, text in facts:
         if text:
-            lines = [line for paragraph in text.splitlines() for line in wrap(printable(paragraph), width - 11)]
+            lines = [line for paragraph in text.splitlines() for line in wrap(one_line(paragraph), width - 11)]
             parts += [(column(title, 11), "bold"), ("\n" + " " * 11).join(lines), "\n"]
     return Content.assemble(*parts)
 
@@ -208,15 +208,15 @@ def _transcript(result: Result, width: int, whole: bool) -> Iterator[Part]:
     yield f"\n{shown.glyph} ", STYLES[shown.mood]
     yield result.backend, "bold"
     yield f"   WER {figures.percent(result.wer)}\n" if result.wer is not None else "\n"
-    text = printable(" ".join((result.text or "").split()))
+    text = one_line(" ".join((result.text or "").split()))
     if len(text) > LONG_TEXT and not whole:
         text = f"{text[:LONG_TEXT]} … ({len(text):,} characters)"
     if result.status == "ok":
         text = text or "(no text)"
     lines = wrap(text, width - 2) if text else []
     if result.status != "ok":
-        lines += wrap(printable(result.reason), width - 2)
-    lines += [line for warning in result.warnings for line in wrap(f"! {printable(warning)}", width - 2)]
+        lines += wrap(one_line(result.reason), width - 2)
+    lines += [line for warning in result.warnings for line in wrap(f"! {one_line(warning)}", width - 2)]
     yield "".join(f"  {line}\n" for line in lines)
 
 
@@ -224,7 +224,7 @@ def comparison(found: Comparison, before: Session, width: int) -> Content:
     """What changed since an earlier session."""
     parts: list[Part] = [
         (f"{found.headline}\n\n", "bold"),
-        f"compared with {when(before.document)}, {printable(before.document.clip.name)}\n\n",
+        f"compared with {when(before.document)}, {one_line(before.document.clip.name)}\n\n",
     ]
     name = min(17, max((cell_len(change.backend) for change in found.backends), default=8))
     if width >= 40:
@@ -238,12 +238,12 @@ def comparison(found: Comparison, before: Session, width: int) -> Content:
         parts += [(f"{glyph} ", style), f"{column(change.backend, name)}  {times}", (word, style)]
         parts.append(f"  {factor}" if factor and beside else "")
         texts = [*([] if beside else [factor]), *_changed(change)]
-        lines = [line for text in texts if text for line in wrap(printable(text), width - 4)]
+        lines = [line for text in texts if text for line in wrap(one_line(text), width - 4)]
         parts += ["\n", *(f"    {line}\n" for line in lines)]
     notes = [*(difference.sentence for difference in found.differences), *found.remarks]
     if notes:
         parts.append(("\nDifferences and notes\n", "bold"))
-        parts += [f"  {line}\n" for note in notes for line in wrap(printable(note), width - 2)]
+        parts += [f"  {line}\n" for note in notes for line in wrap(one_line(note), width - 2)]
     return Content.assemble(*parts)
 
 

@@ -9,10 +9,11 @@ from textual.content import Content
 from textual.widget import Widget
 
 from speedtest_tui.core import format as figures
+from speedtest_tui.core.format import one_line
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_NEEDS_YOU, STYLE_NOW, Span
-from speedtest_tui.ui.widgets.line_text import fit_path, printable
+from speedtest_tui.ui.widgets.line_text import fit_path
 
 if TYPE_CHECKING:
     from speedtest_tui.core.jobs.job import JobView
@@ -94,7 +95,7 @@ class StatusLine(Widget):
     def render(self) -> Content:
         width = self.size.width - 2
         state, style = self._state()
-        size = fit_path(printable(self._plan.size), SIZE_MAX)
+        size = fit_path(one_line(self._plan.size), SIZE_MAX)
         plan = f"size {size}   runs {self._plan.runs}   language {self._plan.language or 'auto'}   "
         if cell_len(TITLE + plan + state) + 8 > width:
             plan = f"{size} · {self._plan.runs} runs   "
