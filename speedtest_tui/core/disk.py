@@ -20,8 +20,41 @@ LOCK_SECONDS = 10.0
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 """How a folder is opened, and never what a link of its name leads to."""
 
+LEFT_BY_SYSTEMS = frozenset((
+    # macOS and what shares files with it
+    ".ds_store", ".spotlight-v100", ".trashes", ".trash", ".fseventsd", ".temporaryitems", "temporary items", ".vol",
+    ".documentrevisions-v100", ".localized", "icon\r", "icon\uf00d", ".volumeicon.icns", ".apdisk", ".appledouble",
+    ".appledb", ".appledesktop", ".lsoverride", ".metadata_never_index", ".metadata_never_index_unless_rootfs",
+    ".mobilebackups", "network trash folder", "__macosx", ".hotfiles.btree", ".hfs+ private directory data\r",
+    # Windows
+    "thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin", "recycler",
+    "recycled", "system volume information", "pagefile.sys", "swapfile.sys", "hiberfil.sys", "wpsettings.dat",
+    # Linux, its desktops and file systems
+    "lost+found", ".directory", ".hidden", ".xdg-volume-info", ".autorelabel", ".zfs", ".snapshot", ".snapshots",
+    ".glusterfs", "aquota.user", "aquota.group",
+    # Network storage and what keeps folders alike
+    "@eadir", "@tmp", "@recycle", "@recently-snapshot", "@sharebin", "#recycle", "#snapshot", ".@__thumb",
+    ".@upload_cache", ".synologyworkingdirectory", ".stfolder", ".stversions", ".stignore", ".sync", ".debris",
+    ".megaignore", ".owncloudsync.log", ".nextcloudsync.log", ".849c9593-d756-4e56-8d6e-42412f2a707b",
+))  # fmt: skip
+"""What systems leave in folders without being asked, in lower case."""
+
+SYSTEMS_BEGIN = (
+    "._", ".com.apple.", ".pkinstallsandboxmanager", ".trash-", ".nfs0", ".fuse_hidden", ".goutputstream-", ".__afs",
+    ".smbdelete", ".~lock.", "~$", "found.00", ".dropbox", ".syncthing.", "~syncthing~", ".stfolder", ".sync_",
+    ".csync_journal.db", ".tmp.drivedownload", ".tmp.driveupload",
+)  # fmt: skip
+SYSTEMS_END = ("@synoeastream", "@synoresource", ".icloud")
+"""How the names of others of this kind begin and end: macOS's `._name` beside each file on foreign disks, first."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def is_left_by_a_system(name: str) -> bool:
+    """Whether a file or folder of this name is a system's own business: it is overlooked wherever folders are read."""
+    name = name.lower()
+    return name in LEFT_BY_SYSTEMS or name.startswith(SYSTEMS_BEGIN) or name.endswith(SYSTEMS_END)
 
 
 def free(place: Path) -> int | None:

@@ -167,6 +167,8 @@ def abandoned(folder: Path) -> tuple[Path, ...]:
     """Files of frames in `folder` that no living program holds, the newest first."""
     found = []
     for path in sorted(folder.glob(f"*{FRAMES}"), reverse=True):
+        if disk.is_left_by_a_system(path.name):
+            continue
         try:
             with path.open("rb") as file:
                 # Asked for alone and given back at once: the file is not ours.

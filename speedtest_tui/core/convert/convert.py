@@ -107,8 +107,7 @@ def convert(
             if done is None:
                 raise ConversionCancelledError
             on_progress(Progress("saving"))
-            with contextlib.suppress(FileNotFoundError):
-                target.rmdir()  # empty, as was seen; what came into it meanwhile keeps it and is an error
+            _give_way(target, building)
     except OSError as error:
         if error.errno == errno.ENOTEMPTY or isinstance(error, FileExistsError):
             raise UserError(f"{target} is no longer empty", "choose another folder") from error
@@ -124,11 +123,33 @@ def _refuse_unusable(source: Path, target: Path) -> None:
     if not os.access(source, os.R_OK):
         raise UserError(f"{source} cannot be read", "check its permissions")
     try:
-        used = target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir())))
+        used = target.is_symlink() or (target.exists() and (not target.is_dir() or _holds_something(target)))
     except OSError as error:
         raise UserError(f"{target}: {error.strerror or error}", "choose another folder") from error
     if used:
         raise UserError(f"{target} exists and is not an empty folder", "choose another one or remove it first")
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether there is more in a folder than systems leave. Raises OSError."""
+    return not all(disk.is_left_by_a_system(path.name) for path in folder.iterdir())
+
+
+def _give_way(target: Path, building: Path) -> None:
+    """Remove an empty folder; what systems have left in it goes into the new one. Raises OSError where more came."""
+    moved = []
+    try:
+        for path in [path for path in target.iterdir() if disk.is_left_by_a_system(path.name)]:
+            moved.append(path)
+            path.rename(building / path.name)
+        target.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError:
+        for path in moved:
+            with contextlib.suppress(OSError):
+                (building / path.name).rename(path)
+        raise
 
 
 @contextlib.contextmanager
@@ -198,7 +219,7 @@ def look_at(path: Path) -> Target:
     try:
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             return Target(path, "that is no folder: choose another one")
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and _holds_something(path):
             return Target(path, "that folder is not empty: choose another one, or remove it first")
         return Target(path, free=disk.free(path) or 0)
     except (OSError, ValueError) as error:

@@ -61,7 +61,11 @@ def is_whole(folder: Path, layout: str) -> bool:
         return False
     names = layouts.files(layout)
     # A name too many counts as damage: libraries prefer some names to others, and would read what nobody checked.
-    present = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    present = {
+        name
+        for path in folder.iterdir()
+        if not (name := path.name).startswith(".") and not disk.is_left_by_a_system(name)
+    }
     if present != {*names, EMBEDDED_LIST}:
         return False
     return bool(manifest == describe(folder, layout, names))

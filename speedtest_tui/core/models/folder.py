@@ -43,8 +43,7 @@ GRACE_S = 1.0
 def is_model_folder(path: str) -> bool:
     """Whether a folder directly holds a file that models are made of. Folders that cannot be listed hold none."""
     try:
-        with os.scandir(path) as found:
-            return any(entry.name.lower().endswith((*WEIGHTS, "config.json", INCOMPLETE)) for entry in found)
+        return any(name.lower().endswith((*WEIGHTS, "config.json", INCOMPLETE)) for name in reading.names_in(path))
     except OSError:
         return False
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from backends.base import Advice, BackendEntry, Location, ModelSpec
 from backends.catalogue import sizes_of
 from backends.registry import create
+from speedtest_tui.core.disk import is_left_by_a_system
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import one_line
 from speedtest_tui.core.locations import local_cache
@@ -266,7 +267,8 @@ def find_other_layout(spec: ModelSpec, state: CacheState) -> OtherLayout:
         return OtherLayout()
     faulty = [file.fault.path for file in state.files if file.fault and file.fault.kind == "wrong-layout"]
     for path in (*faulty, state.path / "model.safetensors", *sorted(state.path.glob("*.safetensors"))):
-        if path.suffix == ".safetensors" and path.name not in wanted and path.is_file():
+        ours = path.suffix == ".safetensors" and not is_left_by_a_system(path.name)
+        if ours and path.name not in wanted and path.is_file():
             return OtherLayout(path, _unfit(path))
     return OtherLayout()
 

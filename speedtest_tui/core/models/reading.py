@@ -14,6 +14,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from speedtest_tui.core.disk import is_left_by_a_system
 from speedtest_tui.core.format import amount, of, one_line
 from speedtest_tui.core.models import remembered, structure
 from speedtest_tui.core.models.inventory import Layout, Partial, Stored, StoredFile
@@ -23,9 +24,6 @@ from speedtest_tui.core.models.wanted import WEIGHTS
 
 # Called for every file of every cache: paths are strings here, as making a Path costs more than asking the system.
 # ruff: noqa: PTH115, PTH116, PTH118, PTH119, PTH120
-
-SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
-"""What file managers leave; huggingface_hub overlooks the same."""
 
 DEEPEST = 24
 """Folders below each other in one repository: no model has 5, and what has more may have no end."""
@@ -189,11 +187,11 @@ def _is(path: str | Path, test: Callable[[int], bool], *, follow: bool) -> bool:
         return False
 
 
-def names_in(folder: Path) -> list[str]:
+def names_in(folder: str | Path) -> list[str]:
     """The names directly inside a folder; none where it is not there. Raises OSError where it cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries)
+            return sorted(entry.name for entry in entries if not is_left_by_a_system(entry.name))
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -267,7 +265,7 @@ class Reading:
             raise Cancelled
         try:
             with os.scandir(folder) as found:
-                kept = [entry for entry in found if entry.name not in SYSTEM_FILES]
+                kept = [entry for entry in found if not is_left_by_a_system(entry.name)]
             kept.sort(key=attrgetter("name"))
             return kept
         except NotADirectoryError:

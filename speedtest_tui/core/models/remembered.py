@@ -223,7 +223,8 @@ def _files(spec: ModelSpec, location: Location) -> Iterable[tuple[str, Path]]:
         return
     if spec.kind == "embedded":
         try:
-            yield from ((path.name, path) for path in folder.iterdir() if not path.name.startswith("."))
+            names = [path.name for path in folder.iterdir() if not disk.is_left_by_a_system(path.name)]
+            yield from ((name, folder / name) for name in names if not name.startswith("."))
         except OSError:
             yield "", folder
     elif not folder.is_dir():

@@ -21,12 +21,11 @@ from speedtest_tui.core.models.folder import CHECKPOINT, INCOMPLETE
 from speedtest_tui.core.models.inventory import CacheUse, Layout, Stored
 from speedtest_tui.core.models.layout import EMBEDDED, LOCKS, SHARED_STORE, repository_id
 from speedtest_tui.core.models.places import Identity, Roots, default_roots, identity, roots_of
-from speedtest_tui.core.models.reading import SYSTEM_FILES, Cancelled, Reading, Root
+from speedtest_tui.core.models.reading import Cancelled, Reading, Root
 from speedtest_tui.core.models.sizes import CONVERTED
 from speedtest_tui.core.models.status import CacheName
 
 OVERLOOKED = (
-    *SYSTEM_FILES,
     LOCKS,
     "CACHEDIR.TAG",
     "version.txt",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from speedtest_tui.core import disk
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.models import layout, remembered
@@ -118,6 +119,8 @@ def _items(source: Path, root: Path, target: Path) -> Iterator[Item]:
     for part in (layout.BLOBS, layout.SNAPSHOTS, layout.LISTS, layout.REFS) if is_hub else ("",):
         for path in sorted((source / part).rglob("*")):
             name = path.relative_to(source).as_posix()
+            if any(map(disk.is_left_by_a_system, path.relative_to(source).parts)):
+                continue
             if layout.etag_of_partial(path.name) or (path.is_dir() and not path.is_symlink()):
                 continue
             if not layout.is_safe_name(name):

@@ -85,7 +85,11 @@ def _folders() -> list[Path]:
         found = sorted(sessions_folder().iterdir(), reverse=True)
     except OSError:
         return []
-    return [folder for folder in found if not folder.name.startswith(".") and folder.is_dir()]
+    return [folder for folder in found if _may_be_one(folder.name) and folder.is_dir()]
+
+
+def _may_be_one(name: str) -> bool:
+    return not name.startswith(".") and not disk.is_left_by_a_system(name)
 
 
 def find(name: str) -> Session:
