@@ -1,4 +1,4 @@
-"""What systems leave in folders changes nothing that is said or planned, wherever it lies: a table of names × places."""
+"""What systems leave in folders changes nothing that is said or planned: a table of names × places."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def filled(places: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     plain_folder(places / "home" / ".cache" / "whisper", {"odd.pt": b"x"})
     blobs = made.blob(WEIGHTS).parent
     return {
-        "hub": hub, "repository": made.folder, "blobs": blobs, "snapshots": made.snapshot.parent, "locks": hub / ".locks",
+        "hub": hub, "repository": made.folder, "blobs": blobs, "snapshots": made.snapshot.parent,
+        "locks": hub / ".locks",
         "snapshot": made.snapshot, "below a snapshot": made.snapshot / "deep", "refs": made.ref.parent,
         "lists": made.manifest.parent, "locks of one": made.lock("config.json").parent, "store": hub / "blobs",
         "local": local, "owner": local / "an", "plain": local / "an" / "owner", "converted": local / "converted",
@@ -80,8 +81,8 @@ def everything() -> object:
 @pytest.mark.parametrize("as_folders", [False, True], ids=["files", "folders"])
 @pytest.mark.parametrize(
     "place",
-    ["hub", "repository", "blobs", "snapshots", "snapshot", "below a snapshot", "refs", "lists", "locks", "locks of one",
-     "store", "local", "owner", "plain", "converted", "one converted", "whisper"],
+    ["hub", "repository", "blobs", "snapshots", "snapshot", "below a snapshot", "refs", "lists", "locks",
+     "locks of one", "store", "local", "owner", "plain", "converted", "one converted", "whisper"],
 )  # fmt: skip
 def test_nothing_changes(filled: dict[str, Path], place: str, as_folders: bool) -> None:
     before = everything()

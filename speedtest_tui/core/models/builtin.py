@@ -61,11 +61,8 @@ def is_whole(folder: Path, layout: str) -> bool:
         return False
     names = layouts.files(layout)
     # A name too many counts as damage: libraries prefer some names to others, and would read what nobody checked.
-    present = {
-        name
-        for path in folder.iterdir()
-        if not (name := path.name).startswith(".") and not disk.is_left_by_a_system(name)
-    }
+    there = {path.name for path in folder.iterdir() if not disk.is_left_by_a_system(path.name)}
+    present = {name for name in there if not name.startswith(".")}
     if present != {*names, EMBEDDED_LIST}:
         return False
     return bool(manifest == describe(folder, layout, names))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 
 from backends.base import ModelSpec, RequiredFile
+from speedtest_tui.core.disk import is_left_by_a_system
 from speedtest_tui.core.models.layout import is_safe_name
 
 WEIGHTS = (
@@ -56,6 +57,8 @@ def wanted(spec: ModelSpec, names: Iterable[str]) -> tuple[str, ...]:
 
 def _is_companion(name: str) -> bool:
     path = PurePosixPath(name)
-    if any(part.startswith(".") for part in path.parts) or FRAMEWORK_FOLDERS.intersection(path.parts[:-1]):
+    if any(part.startswith(".") or is_left_by_a_system(part) for part in path.parts):
+        return False
+    if FRAMEWORK_FOLDERS.intersection(path.parts[:-1]):
         return False
     return not is_weights(name) and path.suffix.lower() not in USELESS
