@@ -167,10 +167,15 @@ class Transcription:
 
 @dataclass(frozen=True)
 class DeviceMemory:
-    """Bytes on the accelerator as its runtime counts them; None where it keeps no such figure."""
+    """Bytes on the accelerator as its runtime counts them; None where it keeps no such figure.
+
+    cache: freed and kept for later use; limit: how much all processes together may have there without harm
+    """
 
     active: int | None = None
     peak: int | None = None
+    cache: int | None = None
+    limit: int | None = None
 
 
 class BackendError(Exception):
@@ -223,6 +228,13 @@ class Configurable(Protocol):
 
     def check_options(self, chosen: Sequence[tuple[str, str]]) -> None:
         """Raise BackendError with kind "option" for a name that it does not have or a value that it cannot use."""
+
+
+class Observant(Protocol):
+    """A backend that can say more of its device. Asked once, untimed, after the first transcription."""
+
+    def observed(self) -> tuple[tuple[str, str], ...]:
+        """Facts as names and values, for the record; they join `Loaded.options`."""
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,8 @@ class TransformersWhisper:
         if torch.cuda.is_available():
             return DeviceMemory(torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated())
         if torch.backends.mps.is_available():
-            return DeviceMemory(torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory())
+            active, held = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
+            return DeviceMemory(active, held, held - active, torch.mps.recommended_max_memory())
         return DeviceMemory()
 
     def close(self) -> None:

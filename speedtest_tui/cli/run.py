@@ -176,7 +176,7 @@ def _cells(result: Result) -> tuple[str, ...]:
         figures.rtfx(result.rtfx),
         figures.percent(result.wer),
         relative(result),
-        figures.megabytes(result.peak_rss_mb),
+        figures.megabytes(result.memory_mb),
         figures.seconds(result.load_s),
         figures.seconds(result.first_s),
         figures.seconds(result.import_s),

@@ -162,6 +162,17 @@ def megabytes(value: float | None) -> str:
     return f"{value / 1000:.1f} GB" if value >= 1000 else f"{value:.0f} MB"
 
 
+def precision(dtype: str | None, bits: float | None, options: Mapping[str, str]) -> str:
+    """What weights compute in: "4.5 bits" where quantised, "float16", "float32 (TF32)" where a device only says so.
+
+    options: as observed when it loaded, of which "fp32 matmul" counts
+    """
+    if bits and bits < 12:
+        return f"{bits:.1f} bits"
+    reduced = dtype == "float32" and options.get("fp32 matmul") not in (None, "full")
+    return f"{dtype} ({options['fp32 matmul']})" if reduced else dtype or ""
+
+
 def measured(own: Mapping[str, float]) -> str:
     """ "first word 1.02 s, lag max 0.061 s": what a backend measured itself; names that end in "_s" are seconds."""
     return ", ".join(

@@ -66,6 +66,43 @@ class Well:
         return
 
 
+class OnGpu(Well):
+    """On an accelerator that holds 10 GB; it takes 1 GB, and keeps 2 GB more from its first transcription on."""
+
+    taken, kept = 1_000_000_000, 2_000_000_000
+
+    def transcribe(self, samples: Any, options: TranscribeOptions) -> Transcription:
+        self.cache = self.kept
+        return super().transcribe(samples, options)
+
+    cache = 0
+
+    def device_memory(self) -> DeviceMemory:
+        return DeviceMemory(self.taken, self.taken, self.cache, 10_000_000_000)
+
+    def observed(self) -> tuple[tuple[str, str], ...]:
+        return (("fp32 matmul", "TF32"),)
+
+
+class LargeOnGpu(OnGpu):
+    """So large that no other has room beside it, as soon as it is loaded."""
+
+    taken = 8_000_000_000
+
+
+class KeepsMuch(OnGpu):
+    """Small, but after its first transcription nobody has room beside it."""
+
+    kept = 7_500_000_000
+
+
+class Looks(OnGpu):
+    """Fails in what it need not say."""
+
+    def observed(self) -> tuple[tuple[str, str], ...]:
+        raise RuntimeError("no such kernel")
+
+
 class WellToo(Well):
     """A second one, to be told apart by name."""
 

@@ -159,3 +159,14 @@ def test_any_field_may_be_any_json() -> None:
         except REFUSED:
             refused += 1
     assert 500 < refused < 3000
+
+
+def test_the_memory_that_is_shown_is_the_largest_that_counts() -> None:
+    def peak(rss: int, footprint: int | None, device: int | None) -> int:
+        line = loaded()
+        line.fields.update(peak_rss=rss, peak_footprint=footprint, device_memory={"peak": device})
+        return after(line).peak_memory
+
+    assert [peak(100, None, None), peak(100, None, 300), peak(100, None, 50)] == [100, 300, 100]
+    # Where the system counts a footprint, what is resident is another kind of memory: it is not shown.
+    assert [peak(900, 200, 50), peak(100, 200, 300), peak(10, 200, None)] == [200, 300, 200]

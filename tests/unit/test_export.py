@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from documents import build, clip, failed_row, good_row
+from documents import build, clip, edited, failed_row, good_row
 
 from speedtest_tui.core import codec
+from speedtest_tui.core.format import precision
 from speedtest_tui.core.sessions import export
 
 AWKWARD = 'a | b, "c"; <b>d</b> `e` *f* [g](h)\n\n- i\t\\j 音 😀'
@@ -58,6 +60,44 @@ def test_units() -> None:
     assert result.peak_rss_mb == 100.0
     assert result.peak_device_mb == 50.0
     assert (result.median_s, result.ci95_s, result.rtfx) == (0.25, (0.2, 0.3), 4.0)
+
+
+def test_memory_is_the_larger_one_and_each_keeps_its_name() -> None:
+    """On macOS the footprint counts and not what is resident; old sessions know of none."""
+    row = good_row("a", (0.2, 0.25))
+    mac = replace(row, peak_footprint=90_000_000, device_cache=10_000_000, device_limit=17_000_000_000)
+    larger = replace(mac, device_peak=300_000_000)
+    found = {
+        "Linux": (build(row), 100.0),
+        "macOS": (build(mac), 90.0),
+        "mostly on the GPU": (build(larger), 300.0),
+        "of an older version": (edited(build(row), lambda facts: facts["results"][0].pop("peak_footprint_mb")), 100.0),
+    }
+    assert {name: document.results[0].memory_mb for name, (document, _) in found.items()} == {
+        name: shown for name, (_, shown) in found.items()
+    }
+    assert "| 300 MB |" in export.to_markdown(build(larger))
+    (line,) = csv.DictReader(io.StringIO(export.to_csv(build(larger))))
+    assert [line[f"peak_{kind}_mb"] for kind in ("rss", "footprint", "device")] == ["100.0", "90.0", "300.0"]
+    assert build(mac).results[0].device_cache_mb == 10.0
+    assert build(mac).results[0].device_limit_mb == 17_000.0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits", "options", "words"),
+    [
+        ("float32", 32.0, {}, "float32"),
+        ("float32", 32.0, {"fp32 matmul": "full"}, "float32"),
+        ("float32", 32.0, {"fp32 matmul": "TF32"}, "float32 (TF32)"),
+        ("float16", 16.0, {"fp32 matmul": "TF32"}, "float16"),
+        ("float16", 4.5, {"fp32 matmul": "TF32"}, "4.5 bits"),
+        (None, None, {}, ""),
+    ],
+)
+def test_float32_that_is_none_is_called_so(
+    dtype: str | None, bits: float | None, options: dict[str, str], words: str
+) -> None:
+    assert precision(dtype, bits, options) == words
 
 
 def test_csv_has_one_line_a_backend_by_rank() -> None:

@@ -52,6 +52,31 @@ def test_too_little_memory_makes_it_sequential(toys: Path, monkeypatch: pytest.M
     assert "ran one after another: all 3 models together need about 0.6 GB, 0.1 GB are free" in snapshot.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("second", "journal", "held"),
+    [(well.Looks, "ABABBA", ""), (well.LargeOnGpu, "AAABBB", "9.0"), (well.KeepsMuch, "ABAAABBB", "11.5")],
+)
+def test_what_the_gpu_holds_makes_it_sequential(toys: Path, second: type, journal: str, held: str) -> None:
+    """Freed buffers that a child keeps count, which nobody knows before its first transcription."""
+    snapshot = run(plan(well.OnGpu, second, runs=2))
+    seen = "".join("A" if line.split()[1] == "OnGpu" else "B" for line in toys.read_text().splitlines())
+    assert seen == journal
+    assert snapshot.order == ("sequential" if held else "interleaved")
+    assert all(row.status == "ok" and len(row.runs_s) == 2 and row.warmups_done == 1 for row in snapshot.rows)
+    assert bool(held) == bool(snapshot.notes)
+    assert all(f"2 models together hold {held} GB of the GPU's memory" in note for note in snapshot.notes)
+
+
+def test_what_a_device_says_of_itself() -> None:
+    found = rows(run(plan(well.OnGpu, well.Looks, runs=1)))
+    row = found["OnGpu"]
+    assert (row.device_peak, row.device_cache, row.device_held) == (1_000_000_000, 2_000_000_000, 3_000_000_000)
+    assert (row.device_limit, row.peak_memory) == (10_000_000_000, 1_000_000_000)
+    assert row.loaded and found["Looks"].loaded
+    assert row.loaded.options == (("decoding", "greedy"), ("fp32 matmul", "TF32"))
+    assert (found["Looks"].status, found["Looks"].loaded.options) == ("ok", (("decoding", "greedy"),))
+
+
 def test_nobody_computes_while_another_is_timed(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # With longer windows and a lower limit a spinning process is seen even where a busy machine gives it little.
     monkeypatch.setattr(quiet, "WINDOW_S", 0.2)

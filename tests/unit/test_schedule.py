@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from speedtest_tui.core.race.plan import expected_bytes, interleaved, order_for
+from speedtest_tui.core.race.plan import crowded, expected_bytes, interleaved, order_for
 
 GB = 1 << 30
 
@@ -55,3 +55,10 @@ def test_what_was_asked_for_needs_no_remark() -> None:
 def test_expected_memory_grows_with_the_model() -> None:
     assert expected_bytes("torch", 0) > expected_bytes("mlx", 0) > expected_bytes("cpu", 0) > 0
     assert expected_bytes("mlx", GB) - expected_bytes("mlx", 0) == 2 * GB
+
+
+def test_what_the_gpu_holds_decides_once_it_is_known() -> None:
+    assert crowded([]) == crowded([(9 * GB, GB)]) == crowded([(4 * GB, 10 * GB), (4 * GB, 10 * GB)]) == ""
+    assert crowded([(5 * GB, 10 * GB), (4 * GB, 11 * GB)]) == (
+        "ran one after another: 2 models together hold 9.7 GB of the GPU's memory, which works well up to 10.7 GB"
+    )

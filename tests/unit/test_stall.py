@@ -49,6 +49,13 @@ def test_growing_memory_is_progress() -> None:
     assert watch_for(StallWatch(5.0, 0.0), 0.0, 500, rss=MEMORY_STEP / 50)[1] != ""
 
 
+def test_a_footprint_that_grows_is_progress_while_the_system_compresses_what_is_resident() -> None:
+    watch = StallWatch(5.0, 0.0)
+    for tick in range(200):
+        watch.observe(tick / 10, Vitals(0.0, 0, (500 - 2 * tick) * MB, footprint=(500 + 2 * tick) * MB))
+        assert watch.verdict(tick / 10) == ""
+
+
 def test_memory_that_comes_and_goes_is_not() -> None:
     watch = StallWatch(5.0, 0.0)
     reasons = []

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from speedtest_tui.core import codec
+from speedtest_tui.core import codec, darwin
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import one_line
 from speedtest_tui.core.process.launch import describe_exit, end, launch
@@ -34,11 +34,20 @@ M = TypeVar("M", bound=Message)
 
 @dataclass(frozen=True)
 class Vitals:
-    """What the system says of a process: processor seconds so far, bytes read from disk so far, resident bytes."""
+    """What the system says of a process: processor seconds and bytes read from disk so far, bytes resident now.
+
+    footprint: bytes that macOS counts as this process's, its compressed and GPU memory among them; None elsewhere
+    """
 
     cpu_s: float
     read_bytes: int
     rss: int
+    footprint: int | None = None
+
+    @property
+    def memory(self) -> int:
+        """The footprint, else the resident bytes."""
+        return self.rss if self.footprint is None else self.footprint
 
 
 @dataclass(frozen=True)
@@ -139,11 +148,12 @@ class Child:
             process = self._system = self._system or psutil.Process(self.pid or -1)
             with process.oneshot():
                 times, memory = process.cpu_times(), process.memory_info()
-                # macOS keeps no per-process count of bytes read; memory that grows stands in for it.
                 read = process.io_counters().read_bytes if hasattr(process, "io_counters") else 0
         except (psutil.Error, OSError, ValueError):
             return None
-        return Vitals(times.user + times.system, read, memory.rss)
+        # psutil has neither of the two on macOS.
+        mac = darwin.usage(process.pid)
+        return Vitals(times.user + times.system, mac.read_bytes if mac else read, memory.rss, mac and mac.footprint)
 
     def end(self, wait_s: float = 2.0) -> None:
         """End the child and everything it started, and wait for its threads, unless called by one of them."""

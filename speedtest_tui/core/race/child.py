@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends.base import Backend, LoadOptions, Location, ModelSpec, RequiredFile, TranscribeOptions
+from speedtest_tui.core import darwin
 from speedtest_tui.core.process.child import Parent, serve
 from speedtest_tui.core.race.events import Entered, Imported, ModelLoaded, Transcribed
 
@@ -33,6 +35,19 @@ def peak_rss() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def peak_footprint() -> int | None:
+    """The same as macOS counts it, GPU memory and what is compressed among it; None elsewhere."""
+    found = darwin.usage(os.getpid())
+    return found.peak_footprint if found else None
+
+
+def observed(backend: Backend) -> tuple[tuple[str, str], ...]:
+    """What an Observant backend says of its device. It is a look beside, which never costs the row."""
+    with suppress(Exception):
+        return tuple((str(name), str(value)) for name, value in getattr(backend, "observed", tuple)())
+    return ()
 
 
 def read_spec(fields: dict[str, Any]) -> ModelSpec:
@@ -75,7 +90,7 @@ def load(parent: Parent, backend: Backend) -> None:
     seconds, facts = timed(backend.load, spec, location, LoadOptions(**parent.order["load_options"]))
     # For the record only, and so whatever a backend had at hand.
     facts = replace(facts, options=tuple((str(name), str(value)) for name, value in facts.options))
-    parent.send(ModelLoaded(seconds, facts, peak_rss(), backend.device_memory()))
+    parent.send(ModelLoaded(seconds, facts, peak_rss(), backend.device_memory(), peak_footprint()))
 
 
 def run(parent: Parent, backend: Backend, samples: Samples, options: TranscribeOptions, command: Any) -> None:
@@ -89,13 +104,16 @@ def run(parent: Parent, backend: Backend, samples: Samples, options: TranscribeO
     kind, index = command["kind"], command["index"]
     parent.send(Entered("warming" if kind == "warm-up" else "running"))
     seconds, transcription = timed(transcribe)
-    parent.send(Transcribed(kind, index, seconds, transcription, peak_rss(), backend.device_memory()))
+    memory = peak_rss(), backend.device_memory(), peak_footprint()
+    facts = observed(backend) if (kind, index) == ("warm-up", 0) else ()
+    parent.send(Transcribed(kind, index, seconds, transcription, *memory, facts))
 
 
 def work(parent: Parent) -> None:
     """Carry out the assignment, then commands until one that asks for nothing."""
     from backends.registry import create
 
+    darwin.ask_for_fast_cores()
     commands = parent.commands()
     samples = read_samples(parent.order["clip_descriptor"])
     backend = create(parent.order["reference"])

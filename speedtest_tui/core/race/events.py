@@ -66,17 +66,24 @@ class Imported(Message):
 
 @dataclass(frozen=True)
 class ModelLoaded(Message):
-    """The model is loaded. peak_rss: the process's largest resident size so far, in bytes."""
+    """The model is loaded.
+
+    peak_rss: the process's largest resident size so far, in bytes; peak_footprint: as macOS counts it, None elsewhere
+    """
 
     seconds: float
     facts: Loaded
     peak_rss: int
     device_memory: DeviceMemory
+    peak_footprint: int | None = None
 
 
 @dataclass(frozen=True)
 class Transcribed(Message):
-    """One transcription is done."""
+    """One transcription is done.
+
+    facts: what the backend observed of its device after its first transcription, as names and values
+    """
 
     kind: TurnKind
     index: int
@@ -84,6 +91,8 @@ class Transcribed(Message):
     transcription: Transcription
     peak_rss: int
     device_memory: DeviceMemory
+    peak_footprint: int | None = None
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 MESSAGES = (Entered, Imported, ModelLoaded, Transcribed)
@@ -117,6 +126,8 @@ def _ran(row: Row, message: Transcribed) -> Row:
         # One invalid output is enough to discredit the row, whichever run it came from.
         transcription = replace(transcription, invalid=before.invalid)
     row = replace(row, transcription=transcription, warnings=(*row.warnings, *new))
+    if row.loaded and message.facts:
+        row = replace(row, loaded=replace(row.loaded, options=(*row.loaded.options, *message.facts)))
     if message.kind == "run":
         return replace(row, runs_s=(*row.runs_s, seconds), run_figures=(*row.run_figures, transcription.figures))
     first_s = seconds if row.first_s is None else row.first_s
@@ -124,12 +135,20 @@ def _ran(row: Row, message: Transcribed) -> Row:
 
 
 def _memory(row: Row, message: ModelLoaded | Transcribed) -> Row:
-    device = message.device_memory.peak
+    device = message.device_memory
     return replace(
         row,
         peak_rss=max(row.peak_rss, message.peak_rss),
-        device_peak=row.device_peak if device is None else max(row.device_peak or 0, device),
+        peak_footprint=_larger(row.peak_footprint, message.peak_footprint),
+        device_peak=_larger(row.device_peak, device.peak),
+        device_cache=_larger(row.device_cache, device.cache),
+        device_held=None if device.active is None else device.active + (device.cache or 0),
+        device_limit=device.limit or row.device_limit,
     )
+
+
+def _larger(known: int | None, new: int | None) -> int | None:
+    return known if new is None else max(known or 0, new)
 
 
 def _seconds(message: Imported | ModelLoaded | Transcribed) -> float:

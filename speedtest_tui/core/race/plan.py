@@ -108,3 +108,18 @@ def order_for(wanted: Order, expected: Sequence[int], available_bytes: int) -> t
         f"ran one after another: all {len(expected)} models together need about {needed / 1e9:.1f} GB, "
         f"{available_bytes / 1e9:.1f} GB are free"
     )
+
+
+def crowded(seen: Sequence[tuple[int, int]]) -> str:
+    """Why loaded models cannot stay on the accelerator together, in words, or empty where they can.
+
+    seen: of each model the bytes that it holds there, freed buffers that it keeps included, and how many the device
+        says that all processes may have there together
+    """
+    held, limit = sum(one for one, _ in seen), min((limit for _, limit in seen), default=0)
+    if len(seen) < 2 or held <= AVAILABLE_SHARE * limit:
+        return ""
+    return (
+        f"ran one after another: {len(seen)} models together hold {held / 1e9:.1f} GB of the GPU's memory, "
+        f"which works well up to {limit / 1e9:.1f} GB"
+    )

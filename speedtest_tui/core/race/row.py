@@ -43,8 +43,10 @@ class Row:
 
     runs_s: steady runs only; first_s is the first transcription in the process and never among them
     run_figures: what the backend measured beside, for each of these runs
-    peak_rss, rss, device_peak: bytes
-    memory_trace: resident bytes over time, one value every 0.1 s at most, the newest last
+    peak_rss, rss: resident bytes; peak_footprint: bytes as macOS counts them, None elsewhere
+    device_peak, device_cache: largest bytes in use on the accelerator, and kept there for later use
+    device_held, device_limit: bytes in use and kept now, and how many all processes may have there together
+    memory_trace: bytes over time, of the footprint or else resident, one value every 0.1 s at most, the newest last
     """
 
     backend: str
@@ -65,7 +67,11 @@ class Row:
     run_figures: tuple[tuple[tuple[str, float], ...], ...] = ()
     rss: int = 0
     peak_rss: int = 0
+    peak_footprint: int | None = None
     device_peak: int | None = None
+    device_cache: int | None = None
+    device_held: int | None = None
+    device_limit: int | None = None
     memory_trace: tuple[int, ...] = ()
     transcription: Transcription | None = None
     warnings: tuple[str, ...] = ()
@@ -75,6 +81,11 @@ class Row:
     rank: int | None = None
     slower: Interval | None = None
     """How many times slower than the fastest: 1 for that one itself, None where no interval can be given."""
+
+    @property
+    def peak_memory(self) -> int:
+        """Bytes for the memory column: the process's own peak or the accelerator's, whichever is larger."""
+        return max(self.peak_footprint or self.peak_rss, self.device_peak or 0)
 
     @property
     def median_s(self) -> float | None:

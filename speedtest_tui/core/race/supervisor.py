@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from backends.base import Advice
@@ -17,7 +17,7 @@ from speedtest_tui.core import host
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.background import Background
 from speedtest_tui.core.process.lines import Failed, Message
-from speedtest_tui.core.process.parent import Child, Ended
+from speedtest_tui.core.process.parent import Child, Ended, Vitals
 from speedtest_tui.core.race.events import (
     CHILD,
     CLOSE,
@@ -28,7 +28,7 @@ from speedtest_tui.core.race.events import (
     Transcribed,
     apply,
 )
-from speedtest_tui.core.race.plan import Plan, Turn, expected_bytes, interleaved, order_for
+from speedtest_tui.core.race.plan import Plan, Turn, crowded, expected_bytes, interleaved, order_for
 from speedtest_tui.core.race.prepare import Ready, assign, fallback, prepare, shared_samples
 from speedtest_tui.core.race.row import Failure, Phase, RaceSnapshot, RaceState, Row, RowError, Status, Verdict
 from speedtest_tui.core.race.verdict import judge, rank, verdict
@@ -112,12 +112,35 @@ class Race(Background):
         if note:
             board.note(note)
         board.state = "racing"
-        groups = [[index] for index in ready] if board.order == "sequential" else [list(ready)]
-        for group in groups:
-            for index in group:
-                self._start(index, ready[index], descriptor)
-            self._take(interleaved(self._children.rows(), plan.warmup, plan.runs))
-            self._close()
+        if board.order != "sequential":
+            if not (note := self._race_together(ready, descriptor)):
+                return
+            board.order = "sequential"
+            board.note(note)
+        for index, candidate in ready.items():
+            if not board.rows[index].status:
+                self._race_together({index: candidate}, descriptor)
+
+    def _race_together(self, ready: Mapping[int, Ready], descriptor: int) -> str:
+        """Load candidates, let them transcribe in turns. Where they prove too large for that, end them and say why."""
+        for index, candidate in ready.items():
+            self._start(index, candidate, descriptor)
+            if note := self._crowded():
+                return note
+        turns = interleaved(self._children.rows(), self.plan.warmup, self.plan.runs)
+        self._take(turn for turn in turns if turn.kind == "warm-up")
+        if note := self._crowded():
+            return note
+        self._take(turn for turn in turns if turn.kind == "run")
+        self._close()
+        return ""
+
+    def _crowded(self) -> str:
+        rows = [self._board.rows[index] for index in self._children.rows()]
+        note = crowded([(row.device_held or 0, row.device_limit) for row in rows if row.device_limit])
+        for index in self._children.rows() if note else ():
+            self._children.drop(index)
+        return note
 
     # The steps of a race.
 
@@ -156,7 +179,7 @@ class Race(Background):
         self._children.start(index, assignment)
         return self._await(index, ModelLoaded)
 
-    def _take(self, turns: tuple[Turn, ...]) -> None:
+    def _take(self, turns: Iterable[Turn]) -> None:
         """Let children transcribe, one at a time, each when all others are quiet."""
         for turn in turns:
             child = self._children.get(turn.row)
@@ -249,7 +272,7 @@ class Race(Background):
         rows = self._children.rows()
         for index in rows:
             if vitals := self._children[index].vitals():
-                self._board.memory(index, vitals.rss)
+                self._board.memory(index, vitals)
         return bool(rows)
 
     def _check_cancelled(self) -> None:
@@ -327,11 +350,14 @@ class Scoreboard:
         if warning not in row.warnings:
             self.rows[index] = replace(row, warnings=(*row.warnings, warning))
 
-    def memory(self, index: int, rss: int) -> None:
-        """Take note of a child's resident size, in bytes."""
-        row = self.rows[index]
-        trace = (*row.memory_trace[-TRACE_KEPT + 1 :], rss)
-        self.rows[index] = replace(row, rss=rss, peak_rss=max(row.peak_rss, rss), memory_trace=trace)
+    def memory(self, index: int, vitals: Vitals) -> None:
+        """Take note of how much memory a child has."""
+        row, rss, footprint = self.rows[index], vitals.rss, vitals.footprint
+        trace = (*row.memory_trace[-TRACE_KEPT + 1 :], vitals.memory)
+        peak = row.peak_footprint if footprint is None else max(row.peak_footprint or 0, footprint)
+        self.rows[index] = replace(
+            row, rss=rss, peak_rss=max(row.peak_rss, rss), peak_footprint=peak, memory_trace=trace
+        )
 
 
 class Children:

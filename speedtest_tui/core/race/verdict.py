@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from backends.base import Advice
 from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.format import precision
 from speedtest_tui.core.race.row import Row, RowError, Verdict
 from speedtest_tui.core.race.statistics import Interval, median_interval, ratio_interval, rtfx
 
@@ -91,6 +92,4 @@ def weights_of(row: Row) -> str:
     built_in = row.spec is not None and row.spec.kind in ("embedded", "bundled")
     first, _, last = row.loaded.source.rstrip("/").rpartition("/")
     source = first if built_in else last
-    quantised = row.loaded.bits is not None and row.loaded.bits < 12
-    precision = f"{row.loaded.bits:.1f} bits" if quantised else row.loaded.dtype
-    return f"{source} {precision}".strip()
+    return f"{source} {precision(row.loaded.dtype, row.loaded.bits, dict(row.loaded.options))}".strip()

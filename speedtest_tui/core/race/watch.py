@@ -15,7 +15,7 @@ BUSY_FACTOR = 10
 """A child that only burns processor time may compile kernels, or loop for ever: it gets this many times the limit."""
 
 MEMORY_STEP = 1 << 20
-"""Resident memory must exceed its former maximum by this many bytes to count as progress."""
+"""Memory must exceed its former maximum by this many bytes to count as progress."""
 
 BUSY_WINDOW_S, BUSY_SHARE = 1.0, 0.05
 """A process counts as busy when it used this share of one core over a window."""
@@ -33,7 +33,7 @@ class StallWatch:
         self._progress_at = self._active_at = self._window_at = now
         self._window_cpu_s = 0.0
         self._read_bytes = 0
-        self._max_rss = 0
+        self._max_memory = 0
 
     def progressed(self, now: float) -> None:
         """A step begins, or an event came."""
@@ -44,9 +44,9 @@ class StallWatch:
         if vitals.read_bytes > self._read_bytes:
             self._read_bytes = vitals.read_bytes
             self.progressed(now)
-        if vitals.rss >= self._max_rss + MEMORY_STEP:
+        if vitals.memory >= self._max_memory + MEMORY_STEP:
             # Raised by whole steps only: memory that grows a little between two looks grows all the same.
-            self._max_rss = vitals.rss
+            self._max_memory = vitals.memory
             self.progressed(now)
         window = now - self._window_at
         if window >= BUSY_WINDOW_S:

@@ -106,7 +106,10 @@ class Result:
     first_s: float | None = None
     slower: Interval | None = None
     peak_rss_mb: float | None = None
+    peak_footprint_mb: float | None = None
     peak_device_mb: float | None = None
+    device_cache_mb: float | None = None
+    device_limit_mb: float | None = None
     segments: tuple[Segment, ...] = ()
     words: tuple[Segment, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -123,6 +126,12 @@ class Result:
         if self.status == "ok":
             return ""
         return outcome(self.status, self.error.sentence if self.error else "")
+
+    @property
+    def memory_mb(self) -> float | None:
+        """As `Row.peak_memory`: the process's own peak or the accelerator's, whichever is larger."""
+        own = self.peak_rss_mb if self.peak_footprint_mb is None else self.peak_footprint_mb
+        return max((value for value in (own, self.peak_device_mb) if value is not None), default=None)
 
 
 @dataclass(frozen=True)
@@ -205,7 +214,10 @@ def result_of(row: Row) -> Result:
         rank=row.rank,
         slower=row.slower,
         peak_rss_mb=_megabytes(row.peak_rss or None),
+        peak_footprint_mb=_megabytes(row.peak_footprint),
         peak_device_mb=_megabytes(row.device_peak),
+        device_cache_mb=_megabytes(row.device_cache),
+        device_limit_mb=_megabytes(row.device_limit),
         text=transcription.text if transcription else None,
         segments=tuple(transcription.segments) if transcription else (),
         words=_words(transcription) if transcription else (),

@@ -12,8 +12,8 @@ from speedtest_tui.core.sessions.document import Document, Result
 
 CSV_COLUMNS = (
     "backend", "size", "status", "rank", "median_s", "ci95_low_s", "ci95_high_s", "rtfx", "import_s", "load_s",
-    "first_s", "runs_s", "peak_rss_mb", "peak_device_mb", "wer", "device", "source", "revision", "dtype", "bits",
-    "parameters", "text", "error", "warnings",
+    "first_s", "runs_s", "peak_rss_mb", "peak_footprint_mb", "peak_device_mb", "wer", "device", "source", "revision",
+    "dtype", "bits", "parameters", "text", "error", "warnings",
 )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def _cells(result: Result) -> tuple[str, ...]:
         relative(result),
         figures.seconds(result.load_s),
         figures.seconds(result.first_s),
-        figures.megabytes(result.peak_rss_mb),
+        figures.megabytes(result.memory_mb),
         figures.percent(result.wer),
         weights(result),
     )
@@ -104,8 +104,7 @@ def weights(result: Result) -> str:
     """What ran: source, dtype, bits per weight where quantised."""
     if (model := result.model) is None:
         return ""
-    precision = f"{model.bits:.1f} bits" if model.bits and model.bits < 12 else model.dtype or ""
-    return f"{model.source} {precision}".strip()
+    return f"{model.source} {figures.precision(model.dtype, model.bits, result.options)}".strip()
 
 
 def _plain_cell(value: object) -> object:

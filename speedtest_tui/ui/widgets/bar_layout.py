@@ -143,7 +143,7 @@ def line(row: Row, width: int, runs: int, now: float, scale: Scale) -> list[Span
     if c.rtfx:
         add(right(figures.rtfx(row.rtfx), c.rtfx))
     if c.memory:
-        add(right(figures.megabytes(row.peak_rss / 1e6 if row.peak_rss else None), c.memory))
+        add(right(figures.megabytes(row.peak_memory / 1e6 if row.peak_memory else None), c.memory))
     if c.relative:
         add(set_cell_size(_relative(row), c.relative), STYLE_BEST if row.rank == 1 else "")
     return spans

@@ -154,7 +154,7 @@ def details(row: Row) -> Content:
     parts: list[Content | tuple[str, str] | str] = [(row.backend, "bold")]
     if row.loaded:
         parts += ["\n  ", " · ".join(filter(None, (row.loaded.source, row.loaded.revision[:12])))]
-        facts = [row.loaded.device, row.loaded.dtype]
+        facts = [row.loaded.device, figures.precision(row.loaded.dtype, None, dict(row.loaded.options))]
         if row.loaded.bits:
             facts.append(f"{row.loaded.bits:.1f} bits")
         if row.loaded.parameters:
@@ -169,9 +169,13 @@ def details(row: Row) -> Content:
         parts += ["\n  ", figures.measured(row.figures)]
     if row.memory_trace:
         parts += ["\n  memory ", (sparkline(row.memory_trace), FILL_QUIET)]
-        parts.append(f" peak {figures.megabytes(row.peak_rss / 1e6)}")
-        if row.device_peak:
-            parts.append(f", device {figures.megabytes(row.device_peak / 1e6)}")
+        measured = (
+            ("peak", row.peak_footprint or row.peak_rss),
+            ("device", row.device_peak),
+            ("kept by the device", row.device_cache),
+            ("of at most", row.device_limit),
+        )
+        parts.append(" " + ", ".join(f"{name} {figures.megabytes(count / 1e6)}" for name, count in measured if count))
     for warning in row.warnings:
         parts += ["\n  ", (f"! {warning}", STYLE_NEEDS_YOU)]
     return Content.assemble(*parts)

@@ -181,7 +181,7 @@ def _table(document: Document, width: int) -> Iterator[Part]:
     optional = [
         ("relative", 13, relative),
         ("WER", 6, lambda r: figures.percent(r.wer)),
-        ("memory", 8, lambda r: figures.megabytes(r.peak_rss_mb)),
+        ("memory", 8, lambda r: figures.megabytes(r.memory_mb)),
         ("load", 8, lambda r: figures.seconds(r.load_s)),
         ("first", 8, lambda r: figures.seconds(r.first_s)),
     ]

@@ -1,0 +1,84 @@
+"""What only macOS has, asked of its own library: a process's physical footprint, and a thread's quality of service.
+
+Written from Apple's headers and never run on a Mac. Elsewhere, and wherever the library lacks something, every function
+says so by its answer; nothing is raised. `library` is for tests: what `ctypes.CDLL` returns for libSystem.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from functools import cache
+from typing import Any, NamedTuple
+
+RUSAGE_INFO_V4 = 4
+
+FIELDS = (
+    "user_time", "system_time", "pkg_idle_wkups", "interrupt_wkups", "pageins", "wired_size", "resident_size",
+    "phys_footprint", "proc_start_abstime", "proc_exit_abstime", "child_user_time", "child_system_time",
+    "child_pkg_idle_wkups", "child_interrupt_wkups", "child_pageins", "child_elapsed_abstime", "diskio_bytesread",
+    "diskio_byteswritten", "cpu_time_qos_default", "cpu_time_qos_maintenance", "cpu_time_qos_background",
+    "cpu_time_qos_utility", "cpu_time_qos_legacy", "cpu_time_qos_user_initiated", "cpu_time_qos_user_interactive",
+    "billed_system_time", "serviced_system_time", "logical_writes", "lifetime_max_phys_footprint", "instructions",
+    "cycles", "billed_energy", "serviced_energy", "interval_max_phys_footprint", "runnable_time",
+)  # fmt: skip
+"""Of `struct rusage_info_v4` in xnu's bsd/sys/resource.h, behind `uint8_t ri_uuid[16]` and without their prefix `ri_`;
+each a uint64_t."""
+
+LAYOUT = struct.Struct(f"=16x{len(FIELDS)}Q")
+
+QOS_CLASS_USER_INITIATED = 0x19
+"""xnu's libkern sys/qos.h: work that somebody waits for, which the scheduler keeps on performance cores."""
+
+
+class Usage(NamedTuple):
+    """Bytes: the physical footprint now and at its largest, as Activity Monitor counts it, and read from disk so far.
+
+    The footprint holds what the kernel has compressed and what the process has on the GPU, as a resident size does not.
+    """
+
+    footprint: int
+    peak_footprint: int
+    read_bytes: int
+
+
+@cache
+def system_library() -> Any:
+    """libSystem, which holds libproc and pthread; None where this is no Mac."""
+    if sys.platform != "darwin":
+        return None
+    import ctypes
+
+    return ctypes.CDLL(None)
+
+
+def usage(pid: int, library: Any = None) -> Usage | None:
+    """What a process of the same user has taken; None where nobody says.
+
+    `int proc_pid_rusage(int pid, int flavor, rusage_info_t *buffer)` of libproc.h: 0 is success.
+    """
+    if (library := library or system_library()) is None:
+        return None
+    from ctypes import create_string_buffer
+
+    buffer = create_string_buffer(LAYOUT.size)
+    try:
+        if library.proc_pid_rusage(pid, RUSAGE_INFO_V4, buffer) != 0:
+            return None
+    except AttributeError:
+        return None
+    found = dict(zip(FIELDS, LAYOUT.unpack(buffer.raw), strict=True))
+    return Usage(found["phys_footprint"], found["lifetime_max_phys_footprint"], found["diskio_bytesread"])
+
+
+def ask_for_fast_cores(library: Any = None) -> bool:
+    """Have this thread treated as one whose end somebody waits for; whether the system took it.
+
+    `int pthread_set_qos_class_self_np(qos_class_t, int relative_priority)` of pthread/qos.h: 0 is success. Without a
+    class a long computation may drift to the efficiency cores.
+    """
+    library = library or system_library()
+    try:
+        return library is not None and library.pthread_set_qos_class_self_np(QOS_CLASS_USER_INITIATED, 0) == 0
+    except AttributeError:
+        return False
