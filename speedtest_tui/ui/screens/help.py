@@ -27,7 +27,7 @@ MEANINGS = (
     ("run", "bars on one scale; the shortest is the fastest"),
     ("median ±95 %", "of the timed runs, with half of its 95 % interval"),
     ("RTFx", "seconds of audio per second of work: more is faster"),
-    ("memory", "peak of that backend's own process, or of what it has on the GPU, whichever is larger"),
+    ("memory", "peak of its own process or of its GPU memory, whichever is larger"),
     ("WER", "word error rate against the reference text"),
 )
 
