@@ -119,7 +119,8 @@ def print_check(check: Check) -> None:
     for cache in check.uses:
         free = f"{amount(cache.free)} free" if cache.free is not None else "free space unknown"
         holds = f"{figures.count(cache.rows, 'model')}, {amount(cache.bytes)}" if cache.exists else "not made yet"
-        console.say(f"{CACHE_NAMES[cache.cache]} cache: {cache.root}: {holds}, {free}")
+        found = cache.problem.what if cache.problem and not cache.rows else f"{cache.root}: {holds}, {free}"
+        console.say(f"{CACHE_NAMES[cache.cache]} cache: {found}")
     if check.sums is not None:
         console.say(_sums(check.sums))
     usable = sum(1 for report, _ in check.models if can_run(report))
@@ -169,11 +170,15 @@ def _folded(check: Check) -> Iterable[Problem]:
     for report, found in check.models:
         if any(problem.kind == "missing" and problem.counts for problem in found):
             absent.setdefault(report.backend, []).append(report)
-    named: set[str] = set()
+    named: set[object] = set()
     for report, found in check.models:
         several = absent.get(report.backend, [])
         for problem in found:
-            if problem.kind != "missing" or not problem.counts or len(several) == 1:
+            if problem.kind == "cache":
+                if problem.path not in named:
+                    named.add(problem.path)
+                    yield problem
+            elif problem.kind != "missing" or not problem.counts or len(several) == 1:
                 yield problem
             elif report.backend not in named:
                 named.add(report.backend)
@@ -270,7 +275,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
 def _use(use: CacheUse) -> dict[str, Any]:
     return {
         "cache": use.cache, "path": _text(use.root), "exists": use.exists, "bytes": use.bytes, "free_bytes": use.free,
-        "rows": use.rows, "problem": use.problem or None,
+        "rows": use.rows, "problem": use.problem and use.problem.what,
     }  # fmt: skip
 
 

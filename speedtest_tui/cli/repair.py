@@ -213,8 +213,8 @@ def _space(steps: Sequence[Step], uses: Sequence[CacheUse]) -> list[str]:
             continue
         needed = bytes_to_download(here)[0]
         short = f": {amount(needed - cache.free)} too little" if needed > cache.free else ""
-        problem = f" ({cache.problem})" if cache.problem else ""
-        lines.append(f"{cache.root}{problem}: {amount(cache.free)} free{short}")
+        where = cache.problem.what if cache.problem else cache.root
+        lines.append(f"{where}: {amount(cache.free)} free{short}")
     return lines
 
 
@@ -247,7 +247,8 @@ def document(found: Findings, repaired: Repaired | None) -> dict[str, Any]:
         ],
         "download_bytes": known if is_all else None,
         "caches": [
-            {"cache": use.cache, "path": use.root, "free": use.free, "problem": use.problem} for use in found.uses
+            {"cache": use.cache, "path": use.root, "free": use.free, "problem": use.problem and use.problem.what}
+            for use in found.uses
         ],
         "trash_free": disk.free(locations.trash_folder()),
         "applied": None if repaired is None else _applied(repaired),

@@ -219,7 +219,10 @@ def test_a_repository_on_a_disk_that_is_unplugged(places: Path, hub: Path) -> No
     hub.mkdir()
     (hub / "models--org--name").symlink_to(places / "unplugged")
     state = examine(SPEC, "hf")
-    assert (state.state, state.detail) == ("broken-link", "models--org--name is a broken link")
+    assert (state.state, state.detail) == (
+        "broken-link",
+        f"{hub}/models--org--name is a link to a disk that is not there ({places}/unplugged)",
+    )
 
 
 def test_payloads_in_the_shared_store(hub: Path) -> None:

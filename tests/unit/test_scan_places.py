@@ -244,10 +244,10 @@ def test_use(places: Path, local: Path) -> None:
         plain / "weights.safetensors", write(local / "twin" / "config.json", b"{}").with_name("weights.safetensors")
     )
     hf, ours, whisper = use(list(scan()))
-    assert (hf.cache, hf.root, hf.exists, hf.bytes, hf.rows, hf.problem) == ("hf", hub, True, whole, 1, "")
+    assert (hf.cache, hf.root, hf.exists, hf.bytes, hf.rows, hf.problem) == ("hf", hub, True, whole, 1, None)
     assert hf.free
     assert (ours.cache, ours.root, ours.bytes, ours.rows) == ("local", local, whole + 2, 2)
-    assert (whisper.exists, whisper.bytes, whisper.rows, whisper.problem) == (False, 0, 0, "")
+    assert (whisper.exists, whisper.bytes, whisper.rows, whisper.problem) == (False, 0, 0, None)
 
 
 def test_caches_that_cannot_be_used(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,15 +263,16 @@ def test_caches_that_cannot_be_used(places: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(os, "scandir", scandir)
     for name, problem in (
-        ("file", "not a folder"),
-        ("gone", "a link to nothing"),
-        ("file/below", f"cannot be made: {places / 'file'} is not a folder"),
-        ("closed", "cannot be read (Permission denied)"),
+        ("file", f"{places / 'file'} is a file where a folder belongs"),
+        ("gone", f"{places / 'gone'} is a broken link"),
+        ("file/below", f"{places / 'file'} is a file where a folder belongs"),
+        ("closed", f"{places / 'closed'} cannot be read (Permission denied)"),
     ):
         roots = (("hf", places / name),)
         found = list(scan(roots))  # type: ignore[arg-type]
         assert found == []
-        assert [cache.problem for cache in use(found, roots)] == [problem]  # type: ignore[arg-type]
+        assert [cache.problem and cache.problem.what for cache in use(found, roots)] == [problem]  # type: ignore[arg-type]
     monkeypatch.setattr(os, "access", lambda *_: False)  # as on a read-only file system
-    assert [cache.problem for cache in use([], [("hf", places)])] == ["read-only"]
-    assert [cache.problem for cache in use([], [("hf", places / "new")])] == [f"cannot be made: {places} is read-only"]
+    for folder, problem in ((places, "is read-only"), (places / "new", f"cannot be made: {places} is read-only")):
+        (cache,) = use([], [("hf", folder)])
+        assert cache.problem and cache.problem.what == f"{folder} {problem}"

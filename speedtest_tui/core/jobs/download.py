@@ -112,6 +112,8 @@ def _wanted(report: ModelReport, to: To | None, patience: Patience) -> Wanted:
         if state.state == "complete":
             where = f"already complete in the {CACHE_NAMES[cache]} cache ({amount(state.bytes)})"
             return Wanted(report, backends, None, where)
+    if blocked := report.state(request.cache).obstacle:
+        return Wanted(report, backends, None, f"{blocked.detail}: {blocked.todo}", ok=False)
     return Wanted(report, backends, request)
 
 

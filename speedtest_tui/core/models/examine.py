@@ -11,13 +11,12 @@ from pathlib import Path
 
 from backends.base import ModelSpec
 from speedtest_tui.core.format import of, one_line
-from speedtest_tui.core.models import builtin, reading, repository
+from speedtest_tui.core.models import builtin, layout, reading, repository
 from speedtest_tui.core.models import folder as folders
-from speedtest_tui.core.models.folder import INCOMPLETE
 from speedtest_tui.core.models.inventory import Stored
 from speedtest_tui.core.models.layout import EMBEDDED_LIST, is_safe_name, is_safe_part, repository_id
 from speedtest_tui.core.models.places import Place, places, root_around, root_of
-from speedtest_tui.core.models.reading import Root, exists, is_folder, is_link
+from speedtest_tui.core.models.reading import Root
 from speedtest_tui.core.models.required import Shelf, required_files
 from speedtest_tui.core.models.status import CacheName, CacheState, Fault, FaultKind, FileState, StateName
 from speedtest_tui.core.models.wanted import accepted, is_weights, wanted
@@ -60,15 +59,15 @@ def _at(spec: ModelSpec, place: Place, cache: CacheName) -> CacheState:
     path = place.path
     if not all(is_safe_name(name) for file in spec.files for name in file.names):
         return _refused("damaged", Fault("escape", path, "the backend asks for a file outside the model's folder"))
+    if blocked := reading.obstacle(path.parent if place.layout == "checkpoint" else path):
+        if blocked.path == path and not place.certain:
+            return MISSING
+        return replace(_refused(STATE_OF[blocked.kind], blocked), path=None if blocked.todo else path)
     try:
-        if is_link(path) and not exists(path):
-            detail = f"{one_line(path.name)} is a broken link"
-            return replace(_refused("broken-link", Fault("broken-link", path, detail)), path=path)
         root = root_around(path, cache)
         if place.layout == "checkpoint":
-            begun = path.with_name(path.name + INCOMPLETE)
-            return _checkpoint(spec, path, root) if exists(path) or exists(begun) else MISSING
-        if not is_folder(path):
+            return _checkpoint(spec, path, root)
+        if not path.is_dir():
             return MISSING
         return _repository(spec, path, root) if place.layout == "hub" else _plain(spec, place, root)
     except (OSError, ValueError) as error:
@@ -88,11 +87,15 @@ def _repository(spec: ModelSpec, path: Path, root: Root) -> CacheState:
     found = [_snapshot(spec, row, root, commit, faults) for commit, faults in _revisions(row, spec.revision)]
     if whole := next((state for state in found if state.state == "complete"), None):
         return whole
+    hiding = [fault for fault in row.faults if fault.kind in HIDING and not fault.name]
+    for hidden in hiding:
+        # Whatever is said of the files, they may be where nobody can look now.
+        if hidden.todo and hidden.path.name in (layout.BLOBS, layout.SNAPSHOTS):
+            return _refused(STATE_OF[hidden.kind], hidden)
     if found:
         return found[0]
-    hidden = next((fault for fault in row.faults if fault.kind in HIDING and not fault.name), None)
-    if hidden is not None:
-        return replace(_refused("damaged", hidden), path=path)
+    if hiding:
+        return replace(_refused(STATE_OF[hiding[0].kind], hiding[0]), path=path)
     ref = _ref_fault(row)
     return _snapshot(spec, row, root, "", (ref,) if ref else ()) if row.partials or ref else MISSING
 
@@ -128,7 +131,7 @@ def _snapshot(spec: ModelSpec, row: Stored, root: Root, commit: str, ways: tuple
     partials = repository.largest_of(one for one in row.partials if one.etag not in row.blobs)
     files = {file.name: file for file in snapshot.files} if snapshot else {}
     faults = {fault.path: fault for fault in row.faults}
-    if snapshot is None and folder in faults:
+    if folder in faults and (snapshot is None or faults[folder].todo):
         hidden = replace(_refused(STATE_OF.get(faults[folder].kind, "damaged"), faults[folder]), revision=commit)
         return replace(hidden, repository=row.path.absolute())
     shelf = Shelf(root, folder, files, faults, row.manifests.get(commit), partials, blobs=row.blobs)
@@ -185,7 +188,9 @@ def _embedded(spec: ModelSpec) -> CacheState:
     except (ValueError, OSError):
         return CacheState("not-applicable", detail="this version has no such model")
     try:
-        if not is_folder(path):
+        if blocked := reading.obstacle(path):
+            return _refused(STATE_OF[blocked.kind], blocked)
+        if not path.is_dir():
             return CacheState("missing", detail=ON_FIRST_USE)
         row = folders.read(path, path.name, root_around(path, "local"), "embedded")
         listed = folders.embedded_files(path)

@@ -7,7 +7,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from speedtest_tui.core.codec import Damaged, decode
@@ -80,7 +80,7 @@ def read(folder: Path, name: str, root: Root, layout: Layout = "plain", deepest:
 
 
 def _walk(found: Reading, folder: str, below: str, files: dict[str, tuple[StoredFile, Payload]], deepest: int) -> None:
-    for entry in found.children(folder, below or Path(folder).name):
+    for entry in found.children(folder):
         name = below + entry.name
         if entry.is_dir(follow_symlinks=False):
             if name.count("/") < deepest:
@@ -153,7 +153,10 @@ def checkpoint(name: str, root: Root) -> Stored:
         payload = reading.of_path(str(path), root, anywhere=True)
         found.count(payload)
         files.append(StoredFile(name, str(path), payload.blob, payload.bytes, payload.inode))
-        found.judge(files[0], payload, whole=True)
+        if payload.kind == "broken-link":
+            found.faults.append(replace(reading.dangling(path), name=name))
+        else:
+            found.judge(files[0], payload, whole=True)
     begun = path.with_name(name + INCOMPLETE)
     if begun.is_file() and not begun.is_symlink():
         partial = Partial(begun, name, reading.of_path(str(begun), root).bytes)
@@ -173,7 +176,7 @@ def made(folder: Path, root: Root, layout: Layout) -> Iterator[Stored]:
     """
     levels = 2 if layout == "embedded" and folder.parent == root.path else 1
     found = Reading(root, folder)
-    for entry in found.children(folder, folder.name):
+    for entry in found.children(folder):
         model = Path(entry.path)
         if not entry.is_dir() and not entry.is_symlink():
             if not entry.name.endswith(".lock"):
@@ -219,7 +222,7 @@ def foreign(entry: os.DirEntry[str], root: Root, why: str) -> Stored:
 
 def _measure(found: Reading, folder: str, left: int) -> int:
     """Count the bytes below a folder; returns how many more entries may be looked at, 0 where there were too many."""
-    for entry in found.children(folder, Path(folder).name):
+    for entry in found.children(folder):
         left -= 1
         if left <= 0:
             return 0
@@ -243,13 +246,13 @@ def shared_store(folder: Path, root: Root) -> Iterator[Stored]:
     found = Reading(root, folder)
     files: list[StoredFile] = []
     used = _referenced(root)
-    for entry in found.children(folder, folder.name):
+    for entry in found.children(folder):
         if entry.name.startswith(SHARED_MARKER):
             continue
         if not entry.is_dir(follow_symlinks=False) or not re.fullmatch("[0-9a-f]{2}", entry.name):
             found.blame("foreign", entry.path, f"blobs/{one_line(entry.name)} does not belong in the shared store")
             continue
-        for child in found.children(entry.path, f"blobs/{entry.name}"):
+        for child in found.children(entry.path):
             name = f"{entry.name}/{child.name}"
             payload_name, dot, companion = child.name.partition(".")
             known = is_sha256(payload_name) and payload_name.startswith(entry.name)
@@ -272,8 +275,8 @@ def _referenced(root: Root) -> set[str]:
     """The names of the payloads that blobs of this cache's repositories link to. Raises Cancelled."""
     names = set()
     listing = Reading(root, root.path)
-    for repository in listing.children(root.path, root.path.name):
+    for repository in listing.children(root.path):
         if "--" in repository.name:
-            links = [entry for entry in listing.children(Path(repository.path, "blobs"), "blobs") if entry.is_symlink()]
+            links = [entry for entry in listing.children(Path(repository.path, "blobs")) if entry.is_symlink()]
             names |= {Path(entry.path).readlink().name for entry in links}
     return names

@@ -22,6 +22,7 @@ from speedtest_tui.core.format import one_line
 from speedtest_tui.core.locations import local_cache
 from speedtest_tui.core.models import builtin
 from speedtest_tui.core.models.examine import examine
+from speedtest_tui.core.models.reading import obstacle
 from speedtest_tui.core.models.remembered import fingerprint, libraries, recall
 from speedtest_tui.core.models.sizes import OTHER_SIZE, Candidate, Unavailable, broken, installed
 from speedtest_tui.core.models.status import (
@@ -110,7 +111,7 @@ def _states(spec: ModelSpec) -> States:
 
 def _unpacked_on_use(spec: ModelSpec, local: CacheState) -> Location | None:
     """An embedded model can always be raced: what is missing or damaged of it is unpacked again. No path until then."""
-    if spec.kind != "embedded" or spec.missing_reason or local.state == "not-applicable":
+    if spec.kind != "embedded" or spec.missing_reason or local.state == "not-applicable" or local.obstacle:
         return None
     return Location(None, cache="embedded")
 
@@ -143,6 +144,8 @@ def _unpacked(spec: ModelSpec, cancelled: threading.Event) -> Location | Advice:
     """The folder of an embedded model, from the local cache or freshly made."""
     folder = builtin.find(spec.source, local_cache())
     if folder is None:
+        if blocked := obstacle(local_cache()):
+            return Advice(blocked.detail, blocked.todo)
         try:
             folder = builtin.unpack_apart(spec.source, local_cache(), cancelled)
         except UserError as error:
@@ -175,12 +178,16 @@ def explained(spec: ModelSpec, states: States, options: str = "") -> Advice:
         return Advice(spec.missing_reason, OTHER_SIZE)
     if spec.kind == "folder":
         detail = "; ".join(sentence(state) for _, state in states if state.state in WORDS)
+        if blocked := next(filter(None, (state.obstacle for _, state in states)), None):
+            return Advice(blocked.detail, blocked.todo)
         return Advice(f"{spec.source} {detail or 'is not there'}", "convert it again, or choose another size")
     options = options or options_for(spec)
     name = name_of(spec)
     begun = [(cache, state) for cache, state in states if state.state in WORDS]
     if not begun:
         return Advice(f"{name} is not downloaded", f"run {command('download', options)}")
+    if (blocked := begun[0][1].obstacle) and all(state.obstacle for _, state in begun):
+        return Advice(blocked.detail, blocked.todo)
     others = [other_layout(spec, state, options) for _, state in begun]
     if others[0] is not None and None not in others:
         return others[0]

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from backends.base import Advice
 from speedtest_tui.core.models.manifest import Manifest
 from speedtest_tui.core.models.status import CacheName, Fault
 
@@ -94,7 +95,7 @@ class Stored:
 class CacheUse:
     """One cache as a whole. `free` are bytes left on its file system, None where the system does not say.
 
-    problem: why it cannot be read or written ("read-only", "not a folder"), or ""
+    problem: why it cannot be read or written, and what to do; its sentence names the folder
     """
 
     cache: CacheName
@@ -103,7 +104,7 @@ class CacheUse:
     bytes: int
     free: int | None
     rows: int
-    problem: str = ""
+    problem: Advice | None = None
 
 
 @dataclass(frozen=True)

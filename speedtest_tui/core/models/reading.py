@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -18,7 +18,7 @@ from speedtest_tui.core.disk import is_left_by_a_system
 from speedtest_tui.core.format import amount, of, one_line
 from speedtest_tui.core.models import remembered, structure
 from speedtest_tui.core.models.inventory import Layout, Partial, Stored, StoredFile
-from speedtest_tui.core.models.layout import has_shared_store, is_shared_name
+from speedtest_tui.core.models.layout import first_hop, has_shared_store, is_shared_name, is_within
 from speedtest_tui.core.models.status import CacheName, Fault, FaultKind
 from speedtest_tui.core.models.wanted import WEIGHTS
 
@@ -27,6 +27,8 @@ from speedtest_tui.core.models.wanted import WEIGHTS
 
 DEEPEST = 24
 """Folders below each other in one repository: no model has 5, and what has more may have no end."""
+
+CHECK_DISK = "check the disk, or choose another folder"
 
 LARGEST_POINTER = 1_024
 """Bytes; a git-lfs pointer has about 130."""
@@ -165,26 +167,58 @@ def of_blob(entry: os.DirEntry[str], root: Root) -> Payload:
 
 def is_folder(path: str | Path) -> bool:
     """Whether a path leads to a folder. Raises PermissionError where that may not be known: hidden is not missing."""
-    return _is(path, stat.S_ISDIR, follow=True)
-
-
-def exists(path: Path) -> bool:
-    """Whether something is there, behind all links. Raises PermissionError where that may not be known."""
-    return _is(path, lambda _mode: True, follow=True)
-
-
-def is_link(path: Path) -> bool:
-    """Whether a path is a symlink itself. Raises PermissionError where that may not be known."""
-    return _is(path, stat.S_ISLNK, follow=False)
-
-
-def _is(path: str | Path, test: Callable[[int], bool], *, follow: bool) -> bool:
     try:
-        return test(os.stat(path, follow_symlinks=follow).st_mode)
+        return stat.S_ISDIR(os.stat(path).st_mode)
     except PermissionError:
         raise
     except (OSError, ValueError):
         return False
+
+
+def obstacle(folder: Path) -> Fault | None:
+    """What keeps a folder from being looked into; None also where there is none. Never raises.
+
+    It may be the folder itself or one on the way to it: a link to a disk that is not there, a file, or one that may not
+    be read. The fault names it by its whole path, as nobody could guess which it is.
+    """
+    part = folder
+    try:
+        for part in (*reversed(folder.parents), folder):
+            mode = os.lstat(part).st_mode
+            if stat.S_ISLNK(mode):
+                mode = os.stat(part).st_mode
+            if not stat.S_ISDIR(mode):
+                return not_a_folder(part)
+        with os.scandir(folder):
+            return None
+    except FileNotFoundError:
+        return dangling(part) if part.is_symlink() else None
+    except (OSError, ValueError) as error:
+        # What is in a folder that may not be entered cannot even be asked for.
+        closed = part if not isinstance(error, PermissionError) or os.path.lexists(part) else part.parent
+        return refused(closed, error)
+
+
+def dangling(link: Path) -> Fault:
+    """The fault of a link to nothing in the place of a folder. Most that lead elsewhere lead to a disk."""
+    target = first_hop(link)
+    if is_within(target, link.parent):
+        return Fault("broken-link", link, f"{one_line(str(link))} is a broken link")
+    detail = f"{one_line(str(link))} is a link to a disk that is not there ({one_line(str(target))})"
+    return Fault("broken-link", link, detail, todo="plug the disk in, or remove the link")
+
+
+def not_a_folder(path: Path) -> Fault:
+    """The fault of a file in the place of a folder."""
+    detail = f"{one_line(str(path))} is a file where a folder belongs"
+    return Fault("unreadable", path, detail, todo="move it away, or choose another folder")
+
+
+def refused(path: Path, error: Exception) -> Fault:
+    """The fault of a folder that the system does not let anybody look into."""
+    name, reason = one_line(str(path)), getattr(error, "strerror", None) or str(error)
+    todo = f"make it readable: chmod u+rwX '{name}'" if isinstance(error, PermissionError) else CHECK_DISK
+    return Fault("unreadable", path, f"{name} cannot be read ({reason})", todo=todo)
 
 
 def names_in(folder: str | Path) -> list[str]:
@@ -255,11 +289,14 @@ class Reading:
     def judge(self, file: StoredFile, payload: Payload, expected: int | None = None, *, whole: bool = False) -> None:
         """Blame a file for what is behind it or inside it."""
         if payload.kind is not None:
-            self.blame(payload.kind, file.path, f"{one_line(file.name)} {payload.problem}", file.name, file.bytes)
+            detail = f"{one_line(file.name)} {payload.problem}"
+            closed = payload.kind == "unreadable" and payload.inode is not None
+            todo = f"make it readable: chmod u+r '{one_line(os.path.realpath(file.place))}'" if closed else ""
+            self.faults.append(Fault(payload.kind, file.path, detail, file.name, file.bytes, todo))
         elif fault := fault_in(file, self.root, expected, whole=whole):
             self.faults.append(fault)
 
-    def children(self, folder: str | Path, name: str) -> list[os.DirEntry[str]]:
+    def children(self, folder: str | Path) -> list[os.DirEntry[str]]:
         """The entries of a folder by name; what cannot be listed becomes a fault. Raises Cancelled."""
         if self.root.cancelled.is_set():
             raise Cancelled
@@ -269,9 +306,9 @@ class Reading:
             kept.sort(key=attrgetter("name"))
             return kept
         except NotADirectoryError:
-            self.blame("unreadable", folder, f"{one_line(name)} is a file where a folder belongs")
+            self.faults.append(not_a_folder(Path(folder)))
         except OSError as error:
-            self.blame("unreadable", folder, f"{one_line(name)} cannot be listed ({error.strerror})")
+            self.faults.append(refused(Path(folder), error))
         return []
 
     def is_folder(self, entry: os.DirEntry[str], name: str, otherwise: FaultKind) -> bool:
@@ -286,14 +323,18 @@ class Reading:
             return False
         payload = of_path(entry.path, self.root)
         try:
-            if payload.kind in ("escape", "broken-link"):
-                self.blame(payload.kind, entry.path, f"{one_line(name)} {payload.problem}")
-            elif is_folder(entry.path):
+            mode = os.stat(entry.path).st_mode
+        except FileNotFoundError:
+            self.faults.append(dangling(Path(entry.path)))
+        except OSError as error:
+            self.faults.append(refused(Path(entry.path), error))
+        else:
+            if payload.kind == "escape":
+                self.blame("escape", entry.path, f"{one_line(name)} {payload.problem}")
+            elif stat.S_ISDIR(mode):
                 return True
             else:
                 self.blame("broken-link", entry.path, f"{one_line(name)} leads to no folder")
-        except PermissionError as error:
-            self.blame("unreadable", entry.path, f"{one_line(name)} cannot be read ({error.strerror})")
         return False
 
     def row(self, name: str, layout: Layout, files: Sequence[StoredFile] = (), **more: Any) -> Stored:

@@ -36,7 +36,7 @@ def read(folder: Path, kind: str, name: str, root: Root, locks: Iterable[Path] =
     Raises Cancelled, and nothing else: whatever cannot be read is a fault of the row.
     """
     found = Reading(root, folder)
-    parts: Parts = {entry.name: entry for entry in found.children(folder, folder.name)}
+    parts: Parts = {entry.name: entry for entry in found.children(folder)}
     for other in parts.keys() - set(KNOWN):
         found.blame("foreign", parts[other].path, f"{one_line(other)} does not belong in a repository of the hub")
     manifests = _manifests(found, parts)
@@ -47,13 +47,16 @@ def read(folder: Path, kind: str, name: str, root: Root, locks: Iterable[Path] =
     wanted = manifest.etags(manifests) if found.partials or locks else {}
     found.faults += _orphans(found.partials, blobs, wanted)
     found.faults += stale_locks(locks, {*blobs, *wanted, *(partial.etag for partial in found.partials)})
+    whole = (folder, folder / layout.BLOBS, folder / layout.SNAPSHOTS)
+    if blocked := [fault for fault in found.faults if fault.todo and fault.path in whole]:
+        found.faults = blocked  # whatever else is missing may be where nobody can look now
     return found.row(name, "hub", kind=kind, snapshots=snapshots, refs=refs, manifests=manifests, blobs=blobs)
 
 
 def _listed(found: Reading, parts: Parts, name: str) -> list[os.DirEntry[str]]:
     """The entries of one of a repository's own folders; none where it is absent, or is no folder of a cache."""
     if name in parts and found.is_folder(parts[name], name, "unreadable"):
-        return found.children(parts[name].path, name)
+        return found.children(parts[name].path)
     return []
 
 
@@ -131,7 +134,7 @@ class _Files:
         to_blobs: how a link in this folder begins that huggingface_hub made
         """
         skipped, blobs, root = len(to_blobs), self.blobs, self.found.root
-        for entry in self.found.children(folder, below or "snapshot"):
+        for entry in self.found.children(folder):
             name = below + entry.name
             if entry.is_symlink():
                 target = os.readlink(entry.path)
@@ -182,7 +185,7 @@ def _refs(found: Reading, parts: Parts, commits: Collection[str]) -> tuple[tuple
                 continue  # huggingface_hub renames it when it is whole
             if entry.is_dir(follow_symlinks=False) and name.count("/") < DEEPEST:
                 # Branches have slashes in their names: refs/refs/pr/1.
-                look(found.children(entry.path, f"refs/{name}"), name + "/")
+                look(found.children(entry.path), name + "/")
                 continue
             commit, problem = _commit_in(entry.path, found, commits)
             if commit:

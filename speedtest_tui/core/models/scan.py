@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from backends.base import Advice
 from speedtest_tui.core import disk, locations
 from speedtest_tui.core.format import one_line
 from speedtest_tui.core.models import folder as folders
@@ -20,7 +21,7 @@ from speedtest_tui.core.models import reading, repository
 from speedtest_tui.core.models.folder import CHECKPOINT, INCOMPLETE
 from speedtest_tui.core.models.inventory import CacheUse, Layout, Stored
 from speedtest_tui.core.models.layout import EMBEDDED, LOCKS, SHARED_STORE, repository_id
-from speedtest_tui.core.models.places import Identity, Roots, default_roots, identity, roots_of
+from speedtest_tui.core.models.places import BELOW_LOCAL, Identity, Roots, default_roots, identity, roots_of
 from speedtest_tui.core.models.reading import Cancelled, Reading, Root
 from speedtest_tui.core.models.sizes import CONVERTED
 from speedtest_tui.core.models.status import CacheName
@@ -83,7 +84,7 @@ class _Scan:
         listing = Reading(root, root.path)
         locks = _locks(root)
         checkpoints = set()
-        for entry in listing.children(root.path, root.path.name):
+        for entry in listing.children(root.path):
             name = entry.name
             if name in OVERLOOKED or (name == "README.md" and "local" in root.caches):
                 continue
@@ -157,7 +158,7 @@ def _foreign(entry: os.DirEntry[str], root: Root) -> Iterator[Stored]:
 def _models_of_an_owner(entry: os.DirEntry[str], root: Root) -> Iterator[Stored]:
     """The plain folders of `org/name`; a folder without any is foreign, and so is whatever lies beside some."""
     listing = Reading(root, Path(entry.path))
-    below = listing.children(entry.path, entry.name)
+    below = listing.children(entry.path)
     if listing.faults:
         yield listing.row(one_line(entry.name), "plain")
         return
@@ -179,8 +180,7 @@ def _misled(entry: os.DirEntry[str], root: Root) -> Iterator[Stored]:
         yield from _foreign(entry, root)
         return
     found = Reading(root, Path(entry.path))
-    payload = reading.of_path(entry.path, root, anywhere=True)
-    found.blame(payload.kind or "unreadable", entry.path, f"{entry.name} {payload.problem}")
+    found.faults += filter(None, [reading.obstacle(Path(entry.path))])
     yield found.row(known[1], "hub", kind=known[0])
 
 
@@ -199,11 +199,11 @@ def _locks(root: Root) -> Locks:
     found: dict[str, tuple[Path, ...]] = {}
     listing = Reading(root, root.path)
     folder = root.path / LOCKS
-    if folder.is_symlink() or not folder.is_dir():
+    if not disk.is_plain_folder(folder):
         return found
-    for entry in listing.children(folder, LOCKS):
+    for entry in listing.children(folder):
         if entry.is_dir(follow_symlinks=False):
-            files = listing.children(entry.path, entry.name)
+            files = listing.children(entry.path)
             found[entry.name] = tuple(Path(file.path) for file in files if file.is_file(follow_symlinks=False))
     return found
 
@@ -225,9 +225,9 @@ def use(stored: Sequence[Stored], roots: Roots | None = None) -> tuple[CacheUse,
 
 
 def _use(name: CacheName, root: Path, rows: Sequence[Stored]) -> CacheUse:
-    problem = _problem(root)
-    exists = os.path.lexists(root)
-    return CacheUse(name, root, exists, total(rows), disk.free(root), len(rows), problem)
+    folders = (root, root / BELOW_LOCAL) if name == "local" else (root,)
+    problem = next(filter(None, map(_problem, folders)), None)
+    return CacheUse(name, root, os.path.lexists(root), total(rows), disk.free(root), len(rows), problem)
 
 
 def total(rows: Iterable[Stored]) -> int:
@@ -243,20 +243,12 @@ def total(rows: Iterable[Stored]) -> int:
     return whole
 
 
-def _problem(root: Path) -> str:
-    """Why a cache cannot be read or written, or nothing. One that is not there yet has no problem if it can be made."""
-    try:
-        if root.is_symlink() and not root.exists():
-            return "a link to nothing"
-        if not root.exists():
-            parent = locations.existing_parent(root)
-            if not parent.is_dir():
-                return f"cannot be made: {parent} is not a folder"
-            return "" if os.access(parent, os.W_OK | os.X_OK) else f"cannot be made: {parent} is read-only"
-        if not root.is_dir():
-            return "not a folder"
-        with os.scandir(root):
-            pass
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return "" if os.access(root, os.W_OK | os.X_OK) else "read-only"
+def _problem(root: Path) -> Advice | None:
+    """Why a cache cannot be read or written, and what to do. One that is not there yet has none if it can be made."""
+    if blocked := reading.obstacle(root):
+        return Advice(blocked.detail, blocked.todo or "remove the link")
+    folder = locations.existing_parent(root)
+    if os.access(folder, os.W_OK | os.X_OK):
+        return None
+    what = f"{root} is read-only" if folder == root else f"{root} cannot be made: {folder} is read-only"
+    return Advice(what, "change its permissions, or choose another folder")

@@ -43,6 +43,7 @@ class Fault:
     detail: a sentence without a full stop that names the file
     name: the file's name inside its repository, where it is one of a model's files
     bytes: its size on disk now
+    todo: what a person can do, where neither a repair nor a download can help; else ""
     """
 
     kind: FaultKind
@@ -50,6 +51,7 @@ class Fault:
     detail: str
     name: str = ""
     bytes: int = 0
+    todo: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ class CacheState:
     detail: str = ""
     files: tuple[FileState, ...] = ()
     faults: tuple[Fault, ...] = ()
+
+    @property
+    def obstacle(self) -> Fault | None:
+        """What only a person can put out of the way: a disk that is not there, a folder that may not be read."""
+        return next((fault for fault in self.faults if fault.todo), None)
 
 
 Outcome = Literal["ok", "failed", "gave-up"]

@@ -141,7 +141,7 @@ def _of_files(report: ModelReport, model: str) -> Iterator[Problem]:
     spec = report.spec
     assert spec is not None
     options = f"--size {quote(report.size)} --backends {report.backend}"
-    if location_of(spec, report.states) is None and spec.kind != "embedded":
+    if location_of(spec, report.states) is None and not (spec.kind == "embedded" and report.location):
         yield _unusable(report, explained(spec, report.states, options), model)
     else:
         yield from _copies(report, model, options)
@@ -166,6 +166,9 @@ def _unusable(report: ModelReport, why: Advice, model: str) -> Problem:
     if not begun:
         return Problem("missing", model, advice, counts)
     cache, state = begun[0]
+    if (blocked := state.obstacle) and blocked.detail == why.what:
+        # The same for all models that may lie behind it.
+        return Problem("cache", model, why, counts, cache, blocked.path)
     if not state.faults:
         return Problem("missing-file", model, advice, counts, cache, state.path or state.repository)
     first = state.faults[0]
@@ -179,6 +182,9 @@ def _copies(report: ModelReport, model: str, options: str) -> Iterator[Problem]:
     for cache, state in report.states:
         other = other_layout(report.spec, state, options)
         todo = other.todo if other else repair
+        if blocked := state.obstacle:
+            yield Problem("cache", model, Advice(blocked.detail, blocked.todo), False, cache, blocked.path)
+            continue
         for fault in state.faults:
             what = f"{model}: {name_of(report.spec)} in the {CACHE_NAMES[cache]} cache: {fault.detail}"
             yield Problem(fault.kind, model, Advice(what, todo), False, cache, fault.path, fault.name)
@@ -197,17 +203,17 @@ def of_caches(
     stored: Sequence[Stored], uses: Sequence[CacheUse], reports: Sequence[ModelReport]
 ) -> tuple[Problem, ...]:
     """What is wrong in the caches beyond what has been said of models."""
-    known = {fault.path for report in reports for _, fault in faults_of(report)}
-    permissions = "change its permissions or choose another"
+    faults = [fault for report in reports for _, fault in faults_of(report)]
+    known, said = {fault.path for fault in faults}, {fault.detail for fault in faults}
     found = [
-        Problem("cache", str(use.root), Advice(f"{use.root}: {use.problem}", permissions), False, use.cache, use.root)
+        Problem("cache", str(use.root), use.problem, False, use.cache, use.root)
         for use in uses
-        if use.problem
+        if use.problem and use.problem.what not in said
     ]
     for row in stored:
         for fault in row.faults:
             if fault.path not in known:
                 what = f"{row.name} in the {CACHE_NAMES[row.cache]} cache: {fault.detail}"
-                advice = Advice(what, command("repair", "--all"))
+                advice = Advice(what, fault.todo or command("repair", "--all"))
                 found.append(Problem(fault.kind, row.name, advice, False, row.cache, fault.path, fault.name))
     return tuple(found)

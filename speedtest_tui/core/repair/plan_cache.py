@@ -57,6 +57,8 @@ def plan_row(row: Row) -> Plan:
 
 def _fix(row: Row, fault: Fault) -> Step | Note | None:
     stored = row.stored
+    if fault.todo:
+        return Note(str(fault.path), stored.cache, Advice(fault.detail, fault.todo))
     if fault.kind == "bad-ref":
         return _write_ref(row, fault)
     if fault.kind == "orphaned-partial":

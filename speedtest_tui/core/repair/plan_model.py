@@ -6,7 +6,6 @@ name than the backend reads get that name where their header says that they are 
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,6 +64,10 @@ def plan_fix(model: BrokenModel, stored: Sequence[Stored]) -> Plan:
     state, spec = model.state, model.spec
     if state.state in ("complete", "missing", "not-applicable"):
         return Plan()
+    blocked = [fault for fault in state.faults if fault.todo]
+    notes = [Note(str(fault.path), model.cache, Advice(fault.detail, fault.todo)) for fault in blocked]
+    if blocked and len(blocked) == len(state.faults):
+        return Plan((), tuple(notes))
     if spec.kind == "embedded":
         return Plan((_unpack(model),))
     if spec.kind == "folder" and state.path is not None:
@@ -74,18 +77,14 @@ def plan_fix(model: BrokenModel, stored: Sequence[Stored]) -> Plan:
     if not state.files and state.faults:
         return _whole(model)
     steps: list[Step] = []
-    notes: list[Note] = []
     to_download: list[FileState] = []
     for file in state.files:
-        if file.fault is None:
+        if file.fault is None or file.fault.todo:
             continue
         if file.fault.kind == "wrong-layout":
             found = _adopt(model)
             steps += found.steps
             notes += found.notes
-        elif file.fault.kind == "unreadable" and _may_not_be_read(file.path):
-            todo = f"make it readable: chmod u+r '{layout.payload_of(file.path, model.root)}'"
-            notes += model.note(f"no permission to read {file.name} of {model.name}", todo).notes
         elif (source := elsewhere(file, state.repository, model.root, stored)) is not None:
             steps.append(_relink(model, file, source))
         else:
@@ -198,14 +197,6 @@ def _replaced(path: Path, root: Path) -> tuple[Path, ...]:
     payload = layout.payload_of(path, root)
     blob = layout.first_hop(path) if path.is_symlink() else path
     return tuple(dict.fromkeys(one for one in (path, blob, payload) if layout.is_within(one, root)))
-
-
-def _may_not_be_read(path: Path) -> bool:
-    """Whether it is a file with content, only not for us."""
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return False
 
 
 def blob_of(file: FileState, repository: Path) -> Path | None:

@@ -242,7 +242,7 @@ def use_lines(uses: tuple[CacheUse, ...], trash_bytes: int) -> list[tuple[str, s
         size = amount(use.bytes) if use.exists else "not there"
         free = f"{amount(use.free)} free" if use.free is not None else ""
         place = short(use.root)
-        lines.append((CACHE_NAMES[use.cache], size, free, f"{place}  ✗ {use.problem}" if use.problem else place))
+        lines.append((CACHE_NAMES[use.cache], size, free, f"{place}  ✗ {use.problem.what}" if use.problem else place))
     if trash_bytes:
         lines.append(("trash", amount(trash_bytes), "", "t empties it"))
     return lines
