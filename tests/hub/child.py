@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
 from speedtest_tui.core.download.queue import CHILD
@@ -12,7 +11,7 @@ from speedtest_tui.core.process import launch as launcher
 from speedtest_tui.core.process.lines import encode
 
 
-def start(wanted: Request) -> subprocess.Popen[bytes]:
+def start(wanted: Request) -> launcher.Started:
     """Start one and give it its request."""
     process = launcher.launch(CHILD, online=True)
     assert process.stdin
@@ -20,7 +19,7 @@ def start(wanted: Request) -> subprocess.Popen[bytes]:
     return process
 
 
-def finish(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+def finish(process: launcher.Started) -> dict[str, Any]:
     """Wait for its end; the last thing that it said, {} where that is nothing."""
     assert process.stdout
     said = process.stdout.read().splitlines()

@@ -29,6 +29,7 @@ from server import HubServer
 
 from speedtest_tui.core.download.incoming import HELD_BYTES
 from speedtest_tui.core.download.request import Patience
+from speedtest_tui.core.process import launch
 
 DATA = weights(8_000_000)
 CHUNK = HELD_BYTES
@@ -157,15 +158,19 @@ def test_what_the_real_client_leaves_when_it_is_killed_is_continued(
     assert_complete(root, data, commit)
 
 
-def test_a_child_ends_with_its_parent(hub: HubServer, online: dict[str, str], tmp_path: Path) -> None:
+def test_a_child_ends_with_its_parent(
+    hub: HubServer, online: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifeline: list[int] = []
+    monkeypatch.setattr(launch, "_lifeline", lifeline)
     add_model(hub, DATA)
     hub.misbehave("/lfs/*", Stall(after=1_000_000))
     process = start(request(tmp_path / "cache", patience=PATIENT))
     assert hub.wait(lambda hub: hub.stalled)
-    assert process.stdin
-    process.stdin.close()
+    for descriptor in lifeline:
+        os.close(descriptor)
     assert process.wait(10) < 0
-    for stream in (process.stdout, process.stderr):
+    for stream in (process.stdin, process.stdout, process.stderr):
         assert stream
         stream.close()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import subprocess
 import threading
+import time
 from typing import Any
 
 from toys.well import Well, journal
@@ -91,3 +93,47 @@ class HangsWithAGrandchild(LeavesAGrandchild):
     def transcribe(self, samples: Any, options: TranscribeOptions) -> Transcription:
         hang()
         return super().transcribe(samples, options)
+
+
+def leave_daemons() -> None:
+    """Start processes in sessions of their own, in every way there is, and tell the test their numbers."""
+    apart: Any = {"start_new_session": True, "stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    for environment in (None, {}):
+        once = subprocess.Popen(["/bin/sleep", "3600"], env=environment, stdout=subprocess.DEVNULL, **apart)
+        twice = subprocess.run(
+            ["/bin/sh", "-c", "/bin/sleep 3600 >/dev/null & echo $!"],
+            env=environment, stdout=subprocess.PIPE, check=True, **apart,
+        )  # fmt: skip
+        journal("daemons", once.pid, int(twice.stdout))
+    if not (forked := os.fork()):
+        os.setsid()
+        time.sleep(3600)
+    journal("daemons", forked)
+
+
+class LeavesDaemons(Well):
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        leave_daemons()
+        return super().load(spec, location, options)
+
+
+class HangsWithDaemons(LeavesDaemons):
+    def transcribe(self, samples: Any, options: TranscribeOptions) -> Transcription:
+        hang()
+        return super().transcribe(samples, options)
+
+
+class HoldsTheLockWithDaemons(LeavesDaemons):
+    def transcribe(self, samples: Any, options: TranscribeOptions) -> Transcription:
+        hold_the_lock()
+        return super().transcribe(samples, options)
+
+
+class CrashesWithADaemon(Well):
+    """What it started is known by its mark alone: a crash leaves no time to look for it."""
+
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        daemon = subprocess.Popen(["/bin/sleep", "3600"], start_new_session=True, stdin=subprocess.DEVNULL)
+        journal("daemons", daemon.pid)
+        os.kill(os.getpid(), signal.SIGKILL)
+        return super().load(spec, location, options)

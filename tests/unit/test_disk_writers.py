@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -117,3 +119,23 @@ def test_sessions_are_nobody_else_s_business(places: Path, mask: int) -> None:
     folder = store.save(build(), clip())
     assert mode(folder) == mode(folder.parent) == 0o700
     assert {mode(path) for path in folder.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_the_disk_s_own_cache_is_flushed_before_others_see_it(
+    tmp_path: Path, knows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As macOS would be asked to (F_FULLFSYNC is 51 there), where the file system knows it and where it does not."""
+    before: list[bool] = []
+
+    def control(descriptor: int, command: int) -> None:
+        assert command == 51
+        before.append((tmp_path / "file").exists())
+        if not knows:
+            raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", control)
+    disk.write_bytes(tmp_path / "file", b"new")
+    assert before == [False, True]
+    assert (tmp_path / "file").read_bytes() == b"new"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,9 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
-from racing import TESTS, entry, eventually, marked, python_path, survivors
+from racing import TESTS, entry, eventually, marked, plan, python_path, run, survivors
 from toys import hanging, well
 
 from speedtest_tui.core.process.launch import launch
@@ -22,17 +25,19 @@ SOON_S = 2.0
 """How long after the end of its parent a child may still be seen."""
 
 
-@pytest.fixture
-def registered(toys: Path, places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(params=["this system's poll", "xnu's poll"])
+def registered(request: Any, toys: Path, places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The hanging toys, as an installed distribution would register them. Returns the toys' journal."""
     information = places / "site" / "hanging_toys-1.0.dist-info"
     information.mkdir(parents=True)
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: hanging-toys\nVersion: 1.0\n")
     classes = (well.Well, hanging.HangsInLoad, hanging.HoldsTheLockInRun, hanging.HangsInRun)
     classes += (hanging.HangsWithAGrandchild, hanging.IgnoresSigterm)
+    classes += (hanging.HangsWithDaemons, hanging.HoldsTheLockWithDaemons)
     lines = [f"{toy.name} = {toy.reference}" for toy in map(entry, classes)]
     (information / "entry_points.txt").write_text("\n".join(["[speedtest_tui.backends]", *lines]))
-    monkeypatch.setenv("PYTHONPATH", python_path(TESTS, places / "site"))
+    simulation = (TESTS / "systems/xnu_poll",) if "xnu" in request.param else ()
+    monkeypatch.setenv("PYTHONPATH", python_path(*simulation, TESTS, places / "site"))
     return toys
 
 
@@ -68,6 +73,8 @@ def start(program: list[subprocess.Popen[bytes]], journal: Path, *backends: type
         hanging.IgnoresSigterm,
         hanging.HoldsTheLockInRun,
         hanging.HangsWithAGrandchild,
+        hanging.HangsWithDaemons,
+        hanging.HoldsTheLockWithDaemons,
     ],
 )
 def test_parent_killed(program: list[subprocess.Popen[bytes]], registered: Path, mark: str, toy: type) -> None:
@@ -75,7 +82,38 @@ def test_parent_killed(program: list[subprocess.Popen[bytes]], registered: Path,
     assert len(marked(mark, [process.pid])) >= 2
     process.kill()
     process.wait()
-    assert eventually(lambda: not marked(mark), SOON_S), marked(mark)
+    assert eventually(lambda: not marked(mark) and not daemons(registered), SOON_S), marked(mark)
+
+
+def daemons(journal: Path) -> list[int]:
+    """Those of the processes that a toy has started in sessions of their own which live."""
+    lines = [line.split() for line in journal.read_text().splitlines() if "daemons" in line]
+    alive = []
+    for number in map(int, (word for line in lines for word in line[2:])):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if psutil.Process(number).status() != psutil.STATUS_ZOMBIE:
+                alive.append(number)
+    return alive
+
+
+@pytest.mark.parametrize(
+    ("toy", "status"),
+    [
+        (hanging.LeavesDaemons, "ok"),
+        (hanging.HangsWithDaemons, "timeout"),
+        (hanging.HoldsTheLockWithDaemons, "timeout"),
+        (hanging.CrashesWithADaemon, "failed"),
+    ],
+)
+def test_nothing_of_a_backend_outlives_it_whatever_its_session(toys: Path, toy: type, status: str) -> None:
+    bystander = subprocess.Popen(["/bin/sleep", "60"], start_new_session=True)
+    raced = run(plan(toy, runs=1, stall_s=1.0 if status == "timeout" else 30.0))
+    assert raced.rows[0].status == status, raced.rows[0].error
+    assert "daemons" in toys.read_text()
+    assert eventually(lambda: not daemons(toys), SOON_S)
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

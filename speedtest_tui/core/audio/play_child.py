@@ -13,7 +13,7 @@ from backends.base import SAMPLE_RATE
 from speedtest_tui.core.audio.devices import silent_stderr
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import one_line
-from speedtest_tui.core.process.child import Parent, serve
+from speedtest_tui.core.process.child import Parent, read_samples, serve
 from speedtest_tui.core.process.lines import Message
 
 if TYPE_CHECKING:
@@ -69,15 +69,6 @@ def open_output() -> tuple[Any, str, float]:
         reason = " ".join(str(error).split())
         raise UserError(f"there is no loudspeaker to play on ({reason})", _TODO) from None
     return stream, one_line(str(device["name"]), "").strip(), rate
-
-
-def read_samples(descriptor: int) -> Samples:
-    """A view of the clip's file, shape (n,), float32."""
-    import mmap
-
-    import numpy as np
-
-    return np.frombuffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), dtype="<f4")
 
 
 def blocks(samples: Samples, rate: float) -> Iterator[tuple[Samples, int]]:

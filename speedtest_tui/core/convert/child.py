@@ -1,7 +1,7 @@
 """The process that converts: `python -m speedtest_tui.core.convert.child`, a Job on stdin; Progress and Done come back.
 
 It can be ended at any moment: the folder that it fills becomes the result only when its parent has read `Done`. Should
-the parent be killed too, a guard removes that folder.
+the parent be killed too, the watchdog removes that folder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from speedtest_tui.core.convert import steps
 from speedtest_tui.core.convert.convert import Done, Job, Progress, Stage
 from speedtest_tui.core.convert.report import Report
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.process.child import FolderGuard, Parent, serve
+from speedtest_tui.core.process.child import Parent, serve
 
 REPORT_EVERY_S = 0.1
 
@@ -23,9 +23,9 @@ REPORT_EVERY_S = 0.1
 def work(parent: Parent) -> None:
     """Carry out what was ordered. Raises UserError."""
     job = typed(Job, parent.order)
-    guard = FolderGuard(job.folder)
+    parent.unfinished(job.folder)
     report = convert(job, parent.send)
-    guard.finished()
+    parent.unfinished(None)
     parent.send(Done(report))
 
 

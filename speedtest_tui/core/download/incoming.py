@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from speedtest_tui.core import disk
 from speedtest_tui.core.models.hashes import Algorithm, hasher
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Content:
         """Have it all on the disk itself. Raises OSError."""
         self.settle()
         self._await_flush()
-        os.fsync(self._file)
+        disk.sync(self._file)
 
     def _work(self) -> None:
         while (piece := self._todo.get()) is not None:

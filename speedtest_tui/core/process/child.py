@@ -2,7 +2,7 @@
 
 The order and the commands come as JSON lines on stdin, messages go out as JSON lines. The library's own prints must not
 mix with them: descriptor 1 is duplicated for the messages alone and then made to point where stderr goes. The end of
-stdin means that the parent is gone, and ends the process with everything that it has started.
+stdin, or of the lifeline, means that the parent is gone, and ends the process with everything that it has started.
 """
 
 from __future__ import annotations
@@ -11,34 +11,46 @@ import contextlib
 import json
 import os
 import queue
-import select
-import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from backends.base import Advice, BackendError
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.process.lines import Failed, LineSplitter, Message, encode_message
+from speedtest_tui.core.process.lines import LIFELINE, MARK, Failed, LineSplitter, Message, encode_message
 
-POLL_MS = 1000
-"""How often the watchdog looks whether its own process is still there; the end of stdin it notices at once."""
+if TYPE_CHECKING:
+    from backends.base import Samples
 
-_FINISHED = b"."
-_GUARD_WAIT_S = 0.1
-"""Until the last of what was killed has let go of the folder."""
+LINGER_S = 1.0
+"""How long a watchdog waits after the end of its process for that of the program, in which both may have ended."""
+
+LET_GO_S = 0.1
+"""Until the last of what was killed has let go of a folder."""
+
+_NOW = b"!"
+"""Tells a watchdog to do its work. What else it is told are folders, absolute or none; a zero byte ends each word."""
+
+_READ_BYTES = 1 << 20
+
+_SUBREAPER = 36
+"""PR_SET_CHILD_SUBREAPER of linux/prctl.h."""
 
 Commands = queue.SimpleQueue[dict[str, Any]]
 
 
 class Parent:
-    """The child's view of its parent. `order` is the first line that came down, and was read without any thread."""
+    """The child's view of its parent. `order` is the first line that came down, and was read without any thread.
 
-    def __init__(self) -> None:
+    watchdog: where to tell the watchdog something, None without one
+    """
+
+    def __init__(self, watchdog: int | None = None) -> None:
+        self._watchdog = watchdog
         self._descriptor = os.dup(1)
         os.dup2(2, 1)
         self._lock = threading.Lock()
@@ -61,6 +73,11 @@ class Parent:
         threading.Thread(target=self._pass_on, args=(commands,), name="commands", daemon=True).start()
         return commands
 
+    def unfinished(self, folder: Path | None) -> None:
+        """Should parent and child be killed together, this folder is to be removed; None: nothing any more."""
+        if self._watchdog is not None:
+            os.write(self._watchdog, (os.fsencode(folder) if folder else b"") + b"\0")
+
     def _pass_on(self, commands: Commands) -> None:
         try:
             lines = self._early
@@ -69,13 +86,24 @@ class Parent:
                     commands.put(json.loads(line))
                 lines = self._read()
         finally:
-            end_own_group()
+            self._end_all()
 
     def _read(self) -> list[bytes]:
         # Without a buffer object: one that a daemon thread holds at exit is a fatal error.
         if not (data := os.read(0, 65536)):
-            end_own_group()
+            self._end_all()
         return list(self._lines.feed(data))
+
+    def _end_all(self) -> NoReturn:
+        """End this process at once, and with it everything that it started, if it leads a group of its own."""
+        if os.getpgrp() == os.getpid():
+            if self._watchdog is not None:
+                # It finds what is in other groups, as long as this process is there to be their parent.
+                with contextlib.suppress(OSError):
+                    os.write(self._watchdog, _NOW + b"\0")
+                    time.sleep(LINGER_S)
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
 
 
 def serve(work: Callable[[Parent], object]) -> NoReturn:
@@ -84,8 +112,7 @@ def serve(work: Callable[[Parent], object]) -> NoReturn:
     The process does not end through the interpreter: there PortAudio closes its streams, which hangs where a device is
     gone, and threads of MLX and torch may abort.
     """
-    die_with_parent()
-    parent = Parent()
+    parent = Parent(die_with_parent())
     code = 1
     try:
         work(parent)
@@ -97,7 +124,28 @@ def serve(work: Callable[[Parent], object]) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
+        if mark := os.environ.get(MARK):
+            from speedtest_tui.core.process.launch import end_kin
+
+            end_kin(os.getpid(), mark)
         os._exit(code)
+
+
+def read_samples(descriptor: int) -> Samples:
+    """A private, writable copy of an inherited file of little-endian float32, shape (n,); closes it.
+
+    It is read and not mapped: for a map macOS first flushes the whole disk (F_FULLFSYNC in CPython's mmapmodule.c).
+    And it is read by place: all children have one position in it.
+    """
+    import numpy as np
+
+    samples = np.empty(os.fstat(descriptor).st_size // 4, "<f4")
+    content, done = samples.view(np.uint8), 0
+    while done < len(content) and (data := os.pread(descriptor, _READ_BYTES, done)):
+        content[done : done + len(data)] = np.frombuffer(data, np.uint8)[: len(content) - done]
+        done += len(data)
+    os.close(descriptor)
+    return samples
 
 
 def _failed(error: BaseException) -> Failed:
@@ -114,64 +162,73 @@ def _failed(error: BaseException) -> Failed:
     return Failed(Advice(f"{type(error).__name__}: {first_line}".rstrip(": ")), "exception")
 
 
-def die_with_parent() -> None:
-    """Leave a watchdog beside this process that kills its whole group once stdin, a pipe from the parent, has ended.
+def die_with_parent() -> int | None:
+    """Leave a watchdog beside this process that kills all that belongs to it once the lifeline has ended.
 
-    A thread cannot do that while a library holds the interpreter lock, and Linux's own signal on a parent's death ends
-    one process only, and already when the thread that started it returns. Call this first of all: the fork must
-    happen before there are threads. A process that leads no group of its own was started by hand and is left alone.
+    Returns the descriptor that tells it of a folder. A thread cannot do that while a library holds the interpreter
+    lock, and Linux's own signal on a parent's death ends one process only, and already when the thread that started it
+    returns. Call this first of all: the fork must happen before there are threads. A process that leads no group of its
+    own was started by hand and is left alone.
     """
-    guarded = os.getpid()
-    if os.getpgrp() != guarded or os.fork() != 0:
-        return
+    guarded, line = os.getpid(), os.environ.pop(LIFELINE, "")
+    if not line or os.getpgrp() != guarded:
+        return None
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)  # what daemons leave behind stays below this process
+    reading, writing = os.pipe()
+    if os.fork():
+        os.close(int(line))
+        os.close(reading)
+        return writing
     try:
-        # The watchdog must hold no pipe open whose end somebody waits for.
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        os.closerange(3, 64)
-        waiting = select.poll()
-        waiting.register(0, 0)  # no event but the end, which is always reported: commands are not its business
-        while os.getppid() == guarded:
-            if waiting.poll(POLL_MS):
-                os.killpg(0, signal.SIGKILL)
+        _watch(guarded, int(line), reading)
     finally:
         os._exit(0)
 
 
-class FolderGuard:
-    """A process of its own group that removes a folder, unless it is told that the work was finished.
+def _watch(guarded: int, line: int, told: int) -> None:
+    """The watchdog's life, in a session of its own: what ends the group must not end it half-way.
 
-    Nothing else could: a process that is killed together with its parent leaves what it has written.
+    It waits until something can be read, which the end of a pipe is on every system; macOS tells nobody of an end who
+    asks for nothing else.
     """
+    import select
 
-    def __init__(self, folder: Path) -> None:
-        """Fork; call it before there are threads."""
-        reading, self._writing = os.pipe()
-        if os.fork():
-            os.close(reading)
-            return
-        try:
-            os.setsid()
-            os.dup2(reading, 3)
-            # Pipes that it held open would keep others waiting for their end.
-            os.closerange(4, 64)
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            for descriptor in (0, 1, 2):
-                os.dup2(nowhere, descriptor)
-            if os.read(3, 1) != _FINISHED:
-                time.sleep(_GUARD_WAIT_S)
-                shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os._exit(0)
+    os.setsid()
+    # It must hold no pipe open whose end somebody waits for.
+    line, told = os.dup(line), os.dup(told)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    low, high = sorted((line, told))
+    for begin, end in ((3, low), (low + 1, high), (high + 1, 4096)):
+        os.closerange(begin, end)
+    said = b""
+    while _NOW not in _words(said) and line not in select.select([line, told], [], [])[0]:
+        if not (data := os.read(told, 65536)):
+            if not select.select([line], [], [], LINGER_S)[0]:
+                return
+            break
+        said += data
+    while select.select([told], [], [], 0)[0] and (data := os.read(told, 65536)):
+        said += data
+    from speedtest_tui.core.process.launch import end_kin, kin
 
-    def finished(self) -> None:
-        """Let the folder stay: its parent takes it over."""
-        os.write(self._writing, _FINISHED)
+    mark = os.environ[MARK]
+    related = kin(guarded, mark)
+    if os.getppid() == guarded:
+        os.killpg(guarded, signal.SIGKILL)
+    end_kin(guarded, mark, related)
+    folder = ([b""] + [word for word in _words(said) if word != _NOW])[-1]
+    if folder:
+        import shutil
+
+        time.sleep(LET_GO_S)
+        shutil.rmtree(os.fsdecode(folder), ignore_errors=True)
 
 
-def end_own_group() -> NoReturn:
-    """End this process at once, and with it everything that it started, if it leads a group of its own."""
-    if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
+def _words(said: bytes) -> list[bytes]:
+    """What a watchdog was told; a word that has not yet ended is none."""
+    return said.split(b"\0")[:-1]

@@ -1,4 +1,7 @@
-"""The one place that starts child processes: own group, all stdio piped, offline, nothing inherited by accident."""
+"""The one place that starts child processes: own group, all stdio piped, offline, nothing inherited by accident.
+
+And the one that ends them, with what they have started in whatever group or session.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from speedtest_tui.core.process.lines import LIFELINE, MARK
+
+if TYPE_CHECKING:
+    import psutil
 
 CHILD_ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -17,6 +27,9 @@ CHILD_ENVIRONMENT = {
     "PYTHONIOENCODING": "utf-8",
 }
 OFFLINE_ENVIRONMENT = {**CHILD_ENVIRONMENT, "HF_HUB_OFFLINE": "1"}  # a benchmark can never start a download
+
+KIN_ROUNDS = 10
+"""How often to look for what has been started while others were killed."""
 
 KILL_AFTER_S = 0.5
 """How long a child may take to end after SIGTERM; ours has no handler, so this only matters to what it started."""
@@ -30,7 +43,28 @@ MEANINGS = {
 }
 
 
-def launch(module: str, *, pass_fds: Sequence[int] = (), online: bool = False) -> subprocess.Popen[bytes]:
+_lifeline: list[int] = []
+_lifeline_lock = threading.Lock()
+
+
+def lifeline() -> int:
+    """The reading end of a pipe into which nobody ever writes: it ends when this process does, however that comes.
+
+    One for all children, and for nothing else: what commands come down meanwhile does not concern whoever waits here.
+    """
+    with _lifeline_lock:
+        if not _lifeline:
+            _lifeline.extend(os.pipe())
+    return _lifeline[0]
+
+
+class Started(subprocess.Popen[bytes]):
+    """A child process; `mark` is in its environment and in that of all that it starts."""
+
+    mark: str
+
+
+def launch(module: str, *, pass_fds: Sequence[int] = (), online: bool = False) -> Started:
     """Start `python -m module`, unbuffered pipes on all three standard streams.
 
     online: whether the child may use the network; what the user's own HF_HUB_OFFLINE forbids stays forbidden
@@ -38,26 +72,64 @@ def launch(module: str, *, pass_fds: Sequence[int] = (), online: bool = False) -
     The child leads a process group of its own, so that a Ctrl-C at the terminal does not reach it and that what it
     starts can be ended with it. `-P` keeps the working folder off its import path. Raises OSError.
     """
-    return subprocess.Popen(
+    mark, line = os.urandom(16).hex(), lifeline()
+    process = Started(
         [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
         start_new_session=True,
-        pass_fds=pass_fds,
-        env={**os.environ, **(CHILD_ENVIRONMENT if online else OFFLINE_ENVIRONMENT)},
+        pass_fds=(*pass_fds, line),
+        env={**os.environ, **(CHILD_ENVIRONMENT if online else OFFLINE_ENVIRONMENT), MARK: mark, LIFELINE: str(line)},
     )
+    process.mark = mark
+    return process
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a child and its whole group: ask, wait KILL_AFTER_S, kill. Returns when the child is reaped."""
+def end(process: Started) -> None:
+    """End a child and all that it has started: ask, wait KILL_AFTER_S, kill. Returns when the child is reaped."""
+    related = kin(process.pid, process.mark)  # its end cuts the tree
     for number in (signal.SIGTERM, signal.SIGKILL):
         # The group is signalled even where its leader has ended: what that started may live on.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(KILL_AFTER_S if number == signal.SIGTERM else None)
+    end_kin(process.pid, process.mark, related)
+
+
+def kin(pid: int, mark: str) -> list[psutil.Process]:
+    """What a child has started, whatever group, session and parent it is in by now: its descendants, and who carries
+    its mark. Empty where the system shows no processes.
+    """
+    try:
+        import psutil
+
+        found: set[psutil.Process] = set()
+        with contextlib.suppress(psutil.Error):
+            found |= set(psutil.Process(pid).children(recursive=True))
+        for number in psutil.pids():
+            with contextlib.suppress(psutil.Error, OSError):
+                if (process := psutil.Process(number)).environ().get(MARK) == mark:
+                    found.add(process)
+    except (ImportError, OSError):
+        return []
+    return [process for process in found if process.pid not in (pid, os.getpid())]
+
+
+def end_kin(pid: int, mark: str, found: Sequence[psutil.Process] | None = None) -> None:
+    """Kill a child's kin: those `found` before, and then whoever is there until nobody new comes."""
+    killed: set[psutil.Process] = set()
+    for _ in range(KIN_ROUNDS):
+        new = set(found or ()) | set(kin(pid, mark)) - killed
+        for process in new:
+            # Nobody else's: psutil compares the time of its start first.
+            with contextlib.suppress(Exception):
+                process.kill()
+        if not new:
+            return
+        found, killed = None, killed | new
 
 
 def describe_exit(code: int) -> str:

@@ -16,6 +16,12 @@ from typing import Any
 
 from backends.base import Advice
 
+LIFELINE = "SPEEDTEST_LIFELINE"
+"""Environment variable with the number of the pipe whose end tells a child that the program is gone."""
+
+MARK = "SPEEDTEST_CHILD"
+"""Environment variable with a child's own random mark, which all that it starts inherit."""
+
 MAX_LINE_BYTES = 16 * 2**20
 """An hour of speech is some 60 KB of text, ten times that with segments; more than this is no message."""
 

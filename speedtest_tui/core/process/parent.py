@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from speedtest_tui.core import codec, darwin
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import one_line
-from speedtest_tui.core.process.launch import describe_exit, end, launch
+from speedtest_tui.core.process.launch import Started, describe_exit, end, launch
 from speedtest_tui.core.process.lines import Failed, LineSplitter, Message, ProtocolError, encode
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Child:
         self._closing = self._killed = False
         self._lock = threading.Lock()
         self._stderr = bytearray()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Started | None = None
         self._system: psutil.Process | None = None
         problem = ""
         try:
@@ -178,7 +178,7 @@ class Child:
             self._kill()
             self._report(Ended("closed") if self._closing else ended)
 
-    def _follow(self, process: subprocess.Popen[bytes]) -> Ended:
+    def _follow(self, process: Started) -> Ended:
         assert process.stdin and process.stdout and process.stderr
         splitter, wild, code = LineSplitter(), "", None
         try:

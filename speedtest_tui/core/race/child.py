@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.base import Backend, LoadOptions, Location, ModelSpec, RequiredFile, TranscribeOptions
 from speedtest_tui.core import darwin
-from speedtest_tui.core.process.child import Parent, serve
+from speedtest_tui.core.process.child import Parent, read_samples, serve
 from speedtest_tui.core.race.events import Entered, Imported, ModelLoaded, Transcribed
 
 if TYPE_CHECKING:
@@ -59,18 +59,6 @@ def read_spec(fields: dict[str, Any]) -> ModelSpec:
 def read_location(fields: dict[str, Any]) -> Location:
     """Rebuild a Location from JSON."""
     return Location(**{**fields, "path": Path(fields["path"]) if fields["path"] else None})
-
-
-def read_samples(descriptor: int) -> Samples:
-    """A private, writable copy of the clip, shape (n,), float32."""
-    import mmap
-
-    import numpy as np
-
-    with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as shared:
-        samples = np.frombuffer(shared, dtype="<f4").astype(np.float32)
-    os.close(descriptor)
-    return samples
 
 
 def timed(action: Any, *arguments: Any) -> tuple[float, Any]:
