@@ -18,7 +18,7 @@ from backends.catalogue import SIZES
 from speedtest_tui.cli.arguments import DEMO_RUNS, backend_names
 from speedtest_tui.core.errors import UserError, unknown
 from speedtest_tui.core.models.sizes import Candidate, Option, candidates, choose, resolve
-from speedtest_tui.core.race.plan import DEFAULT_WARMUP, Plan
+from speedtest_tui.core.race.plan import DEFAULT_WARMUP, PULSE, Plan
 from speedtest_tui.core.race.watch import DEFAULT_STALL_S
 from speedtest_tui.core.settings import Reading, Settings
 
@@ -66,6 +66,7 @@ def plan_from(options: argparse.Namespace, settings: Settings | None = None, *, 
         runs=given("runs", DEMO_RUNS if options.demo else settings.runs),
         warmup=given("warmup", DEFAULT_WARMUP),
         order=given("order", "interleaved"),
+        pulse=given("pulse", PULSE),
         language=_language(given("language", settings.language or None)),
         stall_s=given("timeout", DEFAULT_STALL_S),
     )

@@ -39,6 +39,10 @@ def add_arguments(parser: Parser) -> None:
         "--order", choices=("interleaved", "sequential"), default="interleaved",
         help="interleaved: one run of each in turn; sequential: one backend after another (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--pulse", action=argparse.BooleanOptionalAction, default=None,
+        help="an untimed transcription right before each timed run (default: on macOS only)",
+    )  # fmt: skip
     parser.add_argument("--language", metavar="CODE", help="language of the clip, e.g. en (default: detect it)")
     parser.add_argument("--reference", metavar="TEXT|@FILE", help="the correct text, for the word error rate")
     parser.add_argument("--track", type=int, metavar="N", help="audio track (default: the first with sound)")
@@ -148,7 +152,7 @@ def print_results(document: Document) -> None:
         clip.name,
         figures.seconds(clip.seconds),
         f"size {plan.size}",
-        f"{figures.count(plan.runs, 'run')}, {plan.order}",
+        f"{figures.count(plan.runs, 'run')}, {plan.order_words}",
     )
     out.print(Text(" · ".join(facts)))
     left_out = console.print_table(COLUMNS, [_cells(result) for result in document.ordered if result.runs_s])

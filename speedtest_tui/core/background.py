@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 
+from speedtest_tui.core.process.awake import awake
+
 
 class Background(threading.Thread):
-    """A daemon thread. Give it `work`, which looks at `_cancelled`; start it, join it."""
+    """A daemon thread that keeps the machine awake. Give it `work`, which looks at `_cancelled`; start it, join it."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, daemon=True)
@@ -23,7 +25,8 @@ class Background(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.work()
+            with awake():
+                self.work()
         finally:
             self._over.set()
 

@@ -96,6 +96,17 @@ class KeepsMuch(OnGpu):
     kept = 7_500_000_000
 
 
+class Hears(Well):
+    """Tells the test how many seconds it was given, and says how often it has transcribed."""
+
+    count = 0
+
+    def transcribe(self, samples: Any, options: TranscribeOptions) -> Transcription:
+        journal("Hears", f"{len(samples) / 16_000:g}")
+        self.count += 1
+        return Transcription(f"number {self.count}")
+
+
 class Looks(OnGpu):
     """Fails in what it need not say."""
 

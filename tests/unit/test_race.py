@@ -52,6 +52,20 @@ def test_too_little_memory_makes_it_sequential(toys: Path, monkeypatch: pytest.M
     assert "ran one after another: all 3 models together need about 0.6 GB, 0.1 GB are free" in snapshot.notes[0]
 
 
+def test_each_timed_run_comes_after_a_pulse(toys: Path) -> None:
+    """Of all candidates alike, and never before a warm-up, whose first one is reported as `first`."""
+    snapshot = run(plan(*THREE, runs=2, warmup=2, pulse=True))
+    assert order_of(toys) == "ABC" + "ABC" + "AABBCC" + "CCAABB"
+    assert all((len(row.runs_s), row.warmups_done) == (2, 2) for row in snapshot.rows)
+
+
+def test_a_pulse_is_short_and_leaves_no_trace_in_the_row(toys: Path) -> None:
+    row = run(plan(well.Hears, runs=1, pulse=True), noise(40)).rows[0]
+    assert [line.split()[2] for line in toys.read_text().splitlines()] == ["40", "30", "40"]
+    assert row.transcription and row.transcription.text == "number 3"
+    assert (len(row.runs_s), row.warmups_done, row.first_s is not None) == (1, 1, True)
+
+
 @pytest.mark.parametrize(
     ("second", "journal", "held"),
     [(well.Looks, "ABABBA", ""), (well.LargeOnGpu, "AAABBB", "9.0"), (well.KeepsMuch, "ABAAABBB", "11.5")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from speedtest_tui.core.audio.recording import Recording, open_recording
 from speedtest_tui.core.audio.spool import Hold, How
 from speedtest_tui.core.audio.take import Opened, Order, Over, Phase, Reading, Started
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.process.awake import awake
 from speedtest_tui.core.process.lines import Failed, Message
 from speedtest_tui.core.process.parent import Child, Ended
 
@@ -100,6 +102,7 @@ class Recorder:
         self._began = False
         self._problem = Advice("nothing was recorded", "check the device and try again")
         self._over = threading.Event()
+        self._awake = ExitStack()
 
     @property
     def state(self) -> RecorderState:
@@ -126,6 +129,7 @@ class Recorder:
         if self._child and not self._began:
             self._began = True
             self._child.send({"command": "begin"})
+            self._awake.enter_context(awake())
 
     def stop(self) -> Recording:
         """End the recording, or return one that has ended by itself. Blocks for STOP_S at most.
@@ -154,6 +158,7 @@ class Recorder:
             self._child.end()
         if self._hold is not None:
             self._hold.release()
+        self._awake.close()
 
     def _on_report(self, report: Message | Ended) -> None:
         match report:
@@ -203,6 +208,7 @@ class Recorder:
         self._state = replace(self._state, phase=phase, how=how, reason=reason)
         # Before the listener, which may ask for the recording at once.
         self._over.set()
+        self._awake.close()
         self._listener(self._state)
 
     def _change(self, **changes: Any) -> None:

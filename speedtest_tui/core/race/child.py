@@ -15,13 +15,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.base import Backend, LoadOptions, Location, ModelSpec, RequiredFile, TranscribeOptions
+from backends.base import SAMPLE_RATE, Backend, LoadOptions, Location, ModelSpec, RequiredFile, TranscribeOptions
 from speedtest_tui.core import darwin
 from speedtest_tui.core.process.child import Parent, read_samples, serve
 from speedtest_tui.core.race.events import Entered, Imported, ModelLoaded, Transcribed
 
 if TYPE_CHECKING:
     from backends.base import Samples
+
+
+PULSE_S = 30
+"""A pulse is the beginning of the clip: enough to use every weight, and of an hour's clip no second hour."""
 
 
 def peak_rss() -> int:
@@ -84,14 +88,17 @@ def load(parent: Parent, backend: Backend) -> None:
 def run(parent: Parent, backend: Backend, samples: Samples, options: TranscribeOptions, command: Any) -> None:
     """One transcription. The clock stops when the device has nothing left to do."""
 
-    def transcribe() -> Any:
-        result = backend.transcribe(samples, options)
+    def transcribe(clip: Samples) -> Any:
+        result = backend.transcribe(clip, options)
         backend.synchronize()
         return result
 
     kind, index = command["kind"], command["index"]
+    if command["pulse"]:
+        parent.send(Entered("warming"))
+        transcribe(samples[: PULSE_S * SAMPLE_RATE].copy())
     parent.send(Entered("warming" if kind == "warm-up" else "running"))
-    seconds, transcription = timed(transcribe)
+    seconds, transcription = timed(transcribe, samples)
     memory = peak_rss(), backend.device_memory(), peak_footprint()
     facts = observed(backend) if (kind, index) == ("warm-up", 0) else ()
     parent.send(Transcribed(kind, index, seconds, transcription, *memory, facts))

@@ -40,10 +40,11 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Transcribe:
-    """A command: one transcription. `index` counts from 0 within its kind."""
+    """A command: one transcription. `index` counts from 0 within its kind; pulse: an untimed one comes right before."""
 
     kind: TurnKind
     index: int
+    pulse: bool = False
 
 
 CLOSE: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +20,10 @@ Order = Literal["interleaved", "sequential"]
 
 DEFAULT_WARMUP = 1
 
+PULSE = sys.platform == "darwin"
+"""Whether races have pulses unless asked. macOS 26 un-wires GPU memory about 1 s after use (llama.cpp #17766): a run
+would pay for it the more, the longer its candidate has waited for its turn and the larger its model is."""
+
 LIBRARY_BYTES: dict[Engine, int] = {"mlx": 400 << 20, "torch": 800 << 20, "cpu": 200 << 20}
 """Resident size of a child with its library imported and no model yet, rounded up from what was measured on Linux."""
 
@@ -33,6 +38,7 @@ AVAILABLE_SHARE = 0.8
 class Plan:
     """One race, a row for each candidate.
 
+    pulse: whether each timed run comes right after an untimed one in the same process, so that all begin alike
     stall_s: how long a backend may go without progress, in seconds
     """
 
@@ -42,6 +48,7 @@ class Plan:
     order: Order = "interleaved"
     language: str | None = None
     stall_s: float = DEFAULT_STALL_S
+    pulse: bool = PULSE
 
     def __post_init__(self) -> None:
         if not 1 <= self.runs <= MAX_RUNS:

@@ -188,7 +188,7 @@ class Race(Background):
             for other in self._children.wait_until_quiet(self._cancelled):
                 self._board.warn(turn.row, f"{self._board.rows[other].backend} was still busy when a run began")
             self._check_cancelled()
-            child.send(Transcribe(turn.kind, turn.index))
+            child.send(Transcribe(turn.kind, turn.index, self.plan.pulse and turn.kind == "run"))
             if failed := self._await(turn.row, Transcribed):
                 self._board.decide(turn.row, failed)
 

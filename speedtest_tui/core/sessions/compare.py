@@ -269,7 +269,7 @@ def of_sessions(before: Document, after: Document) -> tuple[Difference, ...]:
         _value("chip", hosts, "chip"),
         _value("cores", hosts, "cores"),
         _memory(*hosts),
-        _value("order", plans, "order"),
+        _value("order", plans, "order_words"),
         _value("warm-up", plans, "warmup"),
         _language(*plans),
         _value("program", (before, after), "program"),

@@ -42,7 +42,7 @@ class ClipFacts:
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """What was to be raced; `options` are "backend.name=value"."""
+    """What was to be raced, and in which order it was; `options` are "backend.name=value"."""
 
     size: str
     backends: tuple[str, ...]
@@ -52,6 +52,12 @@ class PlanFacts:
     language: str | None = None
     timeout_s: float | None = None
     options: tuple[str, ...] = ()
+    pulse: bool = False
+
+    @property
+    def order_words(self) -> str:
+        """ "interleaved", "sequential, each run after a pulse"."""
+        return f"{self.order}, each run after a pulse" if self.pulse else self.order
 
 
 @dataclass(frozen=True)
@@ -181,7 +187,8 @@ def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: d
             backends=tuple(entry.name for entry in plan.backends),
             runs=plan.runs,
             warmup=plan.warmup,
-            order=plan.order,
+            order="sequential" if snapshot.order == "sequential" else "interleaved",
+            pulse=plan.pulse,
             language=plan.language,
             timeout_s=plan.stall_s,
             options=plan.options,

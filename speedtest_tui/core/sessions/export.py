@@ -55,7 +55,7 @@ def to_markdown(document: Document) -> str:
         "",
         f"{_cell(clip.name)}, {figures.seconds(clip.seconds)} · size {_cell(plan.size)} · "
         f"{figures.count(plan.runs, 'run')}, "
-        f"{_cell(plan.order)} · {_cell(host.chip)}, {host.cores} cores, {host.memory_bytes / 2**30:.0f} GB, "
+        f"{_cell(plan.order_words)} · {_cell(host.chip)}, {host.cores} cores, {host.memory_bytes / 2**30:.0f} GB, "
         f"{_cell(host.system)} · {_cell(document.program)}",
         "",
         "| # | backend | median (95 %) | RTFx | relative | load | first | memory | WER | weights |",

@@ -158,7 +158,7 @@ def details(session: Session, width: int, *, whole: bool = False) -> Content:
     facts = (
         ("clip", f"{clip.name} · {figures.seconds(clip.seconds)}"),
         ("reference", clip.reference or ""),
-        ("plan", f"size {plan.size} · {plan.runs} runs, {plan.order} · language {language}"),
+        ("plan", f"size {plan.size} · {plan.runs} runs, {plan.order_words} · language {language}"),
         ("machine", f"{host.chip} · {host.cores} cores · {host.memory_bytes / 2**30:.0f} GB"),
         ("", f"{host.system} · Python {host.python} · load {host.load:.2f} · {document.program}"),
         ("weights", "\n".join(f"{r.backend}: {weights(r)}" for r in document.ordered if r.model)),
