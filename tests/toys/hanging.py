@@ -67,6 +67,19 @@ class HoldsTheLockInRun(Well):
         return super().transcribe(samples, options)
 
 
+class IsHeldUp(Well):
+    """Is stopped in its second run until the test lets it go on."""
+
+    calls = 0
+
+    def transcribe(self, samples: Any, options: TranscribeOptions) -> Transcription:
+        self.calls += 1
+        if self.calls == 3:
+            journal("hangs", os.getpid())
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return super().transcribe(samples, options)
+
+
 class LoopsForEver(Well):
     def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
         journal("hangs")

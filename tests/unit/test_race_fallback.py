@@ -11,8 +11,8 @@ from toys import quantised, well
 from toys.quantised import BALLAST, PLAIN, QUANTISED
 
 from speedtest_tui.core.race.events import Assignment
+from speedtest_tui.core.race.prepare import Children
 from speedtest_tui.core.race.row import RaceSnapshot
-from speedtest_tui.core.race.supervisor import Children
 
 pytestmark = pytest.mark.usefixtures("toys", "places")
 

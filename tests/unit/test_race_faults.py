@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from pathlib import Path
+
+import psutil
 import pytest
-from racing import plan, rows, run, sentence, survivors
+from racing import eventually, finish, noise, plan, rows, run, sentence, survivors
 from toys import faulty, hanging, well
 
 from speedtest_tui.core.process import lines, parent
@@ -146,3 +151,21 @@ def test_runs_measured_before_the_fault_are_kept(
         assert len(row.runs_s) == 1
         assert row.first_s is not None
         assert row.rtfx is not None
+
+
+def test_a_run_whose_process_was_stopped_says_so(toys: Path) -> None:
+    race = supervisor.Race(plan(hanging.IsHeldUp, well.Well, runs=3), noise())
+    race.start()
+    assert eventually(lambda: toys.exists() and "hangs" in toys.read_text(), 60)
+    (number,) = (int(line.split()[2]) for line in toys.read_text().splitlines() if "hangs" in line)
+    child = psutil.Process(number)
+    assert eventually(lambda: child.status() == psutil.STATUS_STOPPED, 10)
+    threading.Event().wait(0.5)  # for some of the race's looks
+    child.send_signal(signal.SIGCONT)
+    raced = finish(race)
+    held, other = raced.rows
+    assert held.status == "ok", sentence(held)
+    (warning,) = held.warnings
+    assert warning.startswith("run 2 was interrupted: its process was stopped for ")
+    assert other.warnings == ()
+    assert raced.notes == ("this race was interrupted, and its times may not compare: race again",)

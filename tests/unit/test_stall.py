@@ -1,9 +1,11 @@
-"""When a child counts as stalled: by what it does, on a clock of the test's own."""
+"""When a child counts as stalled or held up: by what it does, on a clock of the test's own."""
 
 from __future__ import annotations
 
+import pytest
+
 from speedtest_tui.core.process.parent import Vitals
-from speedtest_tui.core.race.watch import BUSY_FACTOR, MEMORY_STEP, StallWatch
+from speedtest_tui.core.race.watch import BUSY_FACTOR, MEMORY_STEP, Interruptions, StallWatch, slept
 
 MB = 1 << 20
 
@@ -71,3 +73,37 @@ def test_an_event_starts_the_clock_again() -> None:
     watch.progressed(4.9)
     assert watch.verdict(9.8) == ""
     assert watch.verdict(10.0) != ""
+
+
+GOING, STOPPED = Vitals(0, 0, 0), Vitals(0, 0, 0, stopped=True)
+
+
+@pytest.mark.parametrize(
+    ("looks", "step_s", "told", "counts"),
+    [
+        # (seconds until the look, seconds slept until it, what the process does then)
+        ([(0.1, 0, GOING)] * 50, 5, "", False),
+        ([(0.1, 0, GOING), *[(0.1, 0, STOPPED)] * 30, (0.1, 0, GOING)], 3.2, "its process was stopped for 3.0 s", True),
+        ([(0.1, 0, STOPPED)], 0.1, "its process was stopped for 0.1 s", True),
+        ([(0.1, 60, GOING), (0.1, 0, None)], 0.2, "the machine slept for 60.0 s", True),
+        ([(0.1, 0.001, GOING)] * 50, 5, "", False),
+        ([(0.1, 0, GOING), (3, 0, GOING)], 3.1, "this program stood still for 3.0 s", True),
+        # Its process went on, and was done before.
+        ([(0.1, 0, GOING), (3, 0, GOING)], 0.4, "this program stood still for 3.0 s", False),
+        ([(0.1, 0, GOING), (1.5, 0, GOING)], 1.6, "", False),  # a crowded machine
+        ([(3, 9, STOPPED)], 3, "its process was stopped for 3.0 s and the machine slept for 9.0 s", True),
+    ],
+)
+def test_what_held_a_step_up(
+    looks: list[tuple[float, float, Vitals | None]], step_s: float, told: str, counts: bool
+) -> None:
+    now = asleep = 0.0
+    held = Interruptions(lambda: now, lambda: asleep)
+    for wait, sleep, vitals in looks:
+        now, asleep = now + wait, asleep + sleep
+        assert held.look(vitals) == (wait > 2)
+    assert (held.told(), held.of(step_s)) == (told, counts)
+
+
+def test_a_machine_that_is_awake_does_not_sleep() -> None:
+    assert abs(slept() - slept()) < 0.1

@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,9 @@ from speedtest_tui.core.process.lines import Failed, LineSplitter, Message, Prot
 
 if TYPE_CHECKING:
     import psutil
+
+OBITUARY_S = 10.0 if sys.platform == "darwin" else 2.0
+"""How long the end of a child may take once its pipe has ended; macOS holds one that crashed for its report."""
 
 STDERR_KEPT = 64 * 1024
 TICK_S = 0.1
@@ -37,12 +41,14 @@ class Vitals:
     """What the system says of a process: processor seconds and bytes read from disk so far, bytes resident now.
 
     footprint: bytes that macOS counts as this process's, its compressed and GPU memory among them; None elsewhere
+    stopped: by a signal or a debugger
     """
 
     cpu_s: float
     read_bytes: int
     rss: int
     footprint: int | None = None
+    stopped: bool = False
 
     @property
     def memory(self) -> int:
@@ -148,12 +154,14 @@ class Child:
             process = self._system = self._system or psutil.Process(self.pid or -1)
             with process.oneshot():
                 times, memory = process.cpu_times(), process.memory_info()
+                stopped = process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
                 read = process.io_counters().read_bytes if hasattr(process, "io_counters") else 0
         except (psutil.Error, OSError, ValueError):
             return None
         # psutil has neither of the two on macOS.
         mac = darwin.usage(process.pid)
-        return Vitals(times.user + times.system, mac.read_bytes if mac else read, memory.rss, mac and mac.footprint)
+        read, footprint = (mac.read_bytes, mac.footprint) if mac else (read, None)
+        return Vitals(times.user + times.system, read, memory.rss, footprint, stopped)
 
     def end(self, wait_s: float = 2.0) -> None:
         """End the child and everything it started, and wait for its threads, unless called by one of them."""
@@ -187,7 +195,7 @@ class Child:
             wild = str(error)
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                code = process.wait(2.0)
+                code = process.wait(OBITUARY_S)
         self._kill()
         self._errors.join(1.0)
         for stream in (process.stdin, process.stdout, process.stderr):

@@ -1,13 +1,15 @@
 """Getting a row ready for the start: is its backend installed, which model does it run, where are the files?
 
-And what a child is handed, be it for a race or to verify a model: its model as plain JSON, its clip as a descriptor.
+And what a child is handed, be it for a race or to verify a model: its model as plain JSON, its clip as a descriptor;
+and the running children, by row.
 """
 
 from __future__ import annotations
 
+import queue
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
@@ -24,8 +26,11 @@ from backends.registry import create
 from speedtest_tui.core import host
 from speedtest_tui.core.models.inspect import find
 from speedtest_tui.core.models.sizes import Candidate, Unavailable, installed
-from speedtest_tui.core.race.events import Assignment
+from speedtest_tui.core.process.lines import Message
+from speedtest_tui.core.process.parent import Child, Ended
+from speedtest_tui.core.race.events import CHILD, MESSAGES, Assignment
 from speedtest_tui.core.race.row import Failure, RowError
+from speedtest_tui.core.race.watch import wait_until_quiet
 
 
 @dataclass(frozen=True)
@@ -119,3 +124,58 @@ def assign(
         transcribe_options=asdict(TranscribeOptions(language)),
         clip_descriptor=descriptor,
     )
+
+
+class Children:
+    """Running children by row. A row may get another child once its first is dropped.
+
+    Children are numbered in the order of their start: what one that was dropped had still to say is not taken for the
+    words of its successor.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[int, tuple[int, Child]] = {}
+        self._rows: list[int] = []
+        """By number."""
+        self._reports: queue.SimpleQueue[tuple[int, Message | Ended]] = queue.SimpleQueue()
+
+    def __getitem__(self, row: int) -> Child:
+        return self._running[row][1]
+
+    def get(self, row: int) -> Child | None:
+        return self[row] if row in self._running else None
+
+    def rows(self) -> tuple[int, ...]:
+        """Those with a child, in the order of their start."""
+        return tuple(self._running)
+
+    def start(self, row: int, assignment: Assignment, make: Callable[..., Child] = Child) -> None:
+        """Start a row's child."""
+        number = len(self._rows)
+        self._rows.append(row)
+
+        def report(found: Message | Ended) -> None:
+            self._reports.put((number, found))
+
+        self._running[row] = number, make(CHILD, assignment, MESSAGES, report, pass_fds=(assignment.clip_descriptor,))
+
+    def drop(self, row: int) -> None:
+        """End a row's child, if it has one."""
+        if running := self._running.pop(row, None):
+            running[1].end()
+
+    def reports(self, timeout: float) -> Iterator[tuple[int, Message | Ended]]:
+        """Wait up to `timeout` seconds for reports; yield all that are there, with their row instead of a number."""
+        while True:
+            try:
+                number, report = self._reports.get(timeout=timeout)
+            except queue.Empty:
+                return
+            timeout = 0
+            row = self._rows[number]
+            if self._running.get(row, (None,))[0] == number:
+                yield row, report
+
+    def wait_until_quiet(self, cancelled: threading.Event) -> list[int]:
+        """Return when no child computes, or with the rows of those that do not stop."""
+        return wait_until_quiet({row: child for row, (_, child) in self._running.items()}, cancelled)

@@ -6,10 +6,8 @@ its own row only.
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from backends.base import Advice
@@ -17,22 +15,19 @@ from speedtest_tui.core import host
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.background import Background
 from speedtest_tui.core.process.lines import Failed, Message
-from speedtest_tui.core.process.parent import Child, Ended, Vitals
+from speedtest_tui.core.process.parent import Ended, Vitals
 from speedtest_tui.core.race.events import (
-    CHILD,
     CLOSE,
-    MESSAGES,
-    Assignment,
     ModelLoaded,
     Transcribe,
     Transcribed,
     apply,
 )
 from speedtest_tui.core.race.plan import Plan, Turn, crowded, expected_bytes, interleaved, order_for
-from speedtest_tui.core.race.prepare import Ready, assign, fallback, prepare, shared_samples
+from speedtest_tui.core.race.prepare import Children, Ready, assign, fallback, prepare, shared_samples
 from speedtest_tui.core.race.row import Failure, Phase, RaceSnapshot, RaceState, Row, RowError, Status, Verdict
 from speedtest_tui.core.race.verdict import judge, rank, verdict
-from speedtest_tui.core.race.watch import StallWatch, wait_until_quiet
+from speedtest_tui.core.race.watch import Interruptions, StallWatch
 
 TICK_S = 0.1
 """How often vital signs are read and memory figures published."""
@@ -177,7 +172,7 @@ class Race(Background):
             candidate.reference, candidate.spec, candidate.location, descriptor, self.plan.language, chosen=chosen
         )
         self._children.start(index, assignment)
-        return self._await(index, ModelLoaded)
+        return self._await(index, ModelLoaded, "loading")
 
     def _take(self, turns: Iterable[Turn]) -> None:
         """Let children transcribe, one at a time, each when all others are quiet."""
@@ -189,7 +184,8 @@ class Race(Background):
                 self._board.warn(turn.row, f"{self._board.rows[other].backend} was still busy when a run began")
             self._check_cancelled()
             child.send(Transcribe(turn.kind, turn.index, self.plan.pulse and turn.kind == "run"))
-            if failed := self._await(turn.row, Transcribed):
+            what = f"run {turn.index + 1}" if turn.kind == "run" else "the warm-up"
+            if failed := self._await(turn.row, Transcribed, what):
                 self._board.decide(turn.row, failed)
 
     def _close(self) -> None:
@@ -206,27 +202,36 @@ class Race(Background):
             self._board.warn(index, f"its process did not end by itself within {CLOSE_S:g} s")
             self._children.drop(index)
 
-    def _await(self, awaited: int, kind: type[Message]) -> Failure | None:
-        """Wait for a message of one child while serving all; returns how that child failed, if it did."""
-        watch = StallWatch(self.plan.stall_s, time.monotonic())
+    def _await(self, awaited: int, kind: type[ModelLoaded | Transcribed], what: str) -> Failure | None:
+        """Wait for a message of one child while serving all; returns how that child failed, if it did.
+
+        what: the step that it ends
+        """
+        watch, held = StallWatch(self.plan.stall_s, time.monotonic()), Interruptions()
         while True:
             self._check_cancelled()
-            outcome: Message | Failure | None = None
+            outcome: ModelLoaded | Transcribed | Failure | None = None
             for index, found in self._pump():
                 if isinstance(found, Failure) and index != awaited:
                     self._board.decide(index, found)
                 elif index == awaited:
                     watch.progressed(time.monotonic())
                     outcome = found if isinstance(found, (Failure, kind)) else outcome
-            if outcome is not None:
-                return outcome if isinstance(outcome, Failure) else None
             child = self._children.get(awaited)
-            if child and (vitals := child.vitals()):
+            vitals = child.vitals() if child else None
+            if held.look(vitals):
+                watch.progressed(time.monotonic())  # nobody has looked meanwhile
+            if isinstance(outcome, Failure):
+                return outcome
+            if outcome is not None:
+                self._board.interrupted(awaited, what, held, outcome.seconds)
+                return None
+            if vitals:
                 watch.observe(time.monotonic(), vitals)
             if reason := watch.verdict(time.monotonic()):
                 self._children.drop(awaited)
-                what = f"{reason} while it was {self._board.rows[awaited].phase}"
-                return failure("timeout", what, "give it more with --timeout", status="timeout")
+                reason += f" while it was {self._board.rows[awaited].phase}" + (held.told() and f" ({held.told()})")
+                return failure("timeout", reason, "give it more with --timeout", status="timeout")
 
     # What children report.
 
@@ -350,6 +355,14 @@ class Scoreboard:
         if warning not in row.warnings:
             self.rows[index] = replace(row, warnings=(*row.warnings, warning))
 
+    def interrupted(self, index: int, what: str, held: Interruptions, seconds: float) -> None:
+        """Say where a step was held up that took so many seconds, and that this race should be repeated."""
+        if held.of(seconds):
+            self.warn(index, f"{what} was interrupted: {held.told()}")
+        if held.told():
+            remark = "this race was interrupted, and its times may not compare: race again"
+            self.notes = (*(note for note in self.notes if note != remark), remark)
+
     def memory(self, index: int, vitals: Vitals) -> None:
         """Take note of how much memory a child has."""
         row, rss, footprint = self.rows[index], vitals.rss, vitals.footprint
@@ -358,58 +371,3 @@ class Scoreboard:
         self.rows[index] = replace(
             row, rss=rss, peak_rss=max(row.peak_rss, rss), peak_footprint=peak, memory_trace=trace
         )
-
-
-class Children:
-    """Running children by row. A row may get another child once its first is dropped.
-
-    Children are numbered in the order of their start: what one that was dropped had still to say is not taken for the
-    words of its successor.
-    """
-
-    def __init__(self) -> None:
-        self._running: dict[int, tuple[int, Child]] = {}
-        self._rows: list[int] = []
-        """By number."""
-        self._reports: queue.SimpleQueue[tuple[int, Message | Ended]] = queue.SimpleQueue()
-
-    def __getitem__(self, row: int) -> Child:
-        return self._running[row][1]
-
-    def get(self, row: int) -> Child | None:
-        return self[row] if row in self._running else None
-
-    def rows(self) -> tuple[int, ...]:
-        """Those with a child, in the order of their start."""
-        return tuple(self._running)
-
-    def start(self, row: int, assignment: Assignment, make: Callable[..., Child] = Child) -> None:
-        """Start a row's child."""
-        number = len(self._rows)
-        self._rows.append(row)
-
-        def report(found: Message | Ended) -> None:
-            self._reports.put((number, found))
-
-        self._running[row] = number, make(CHILD, assignment, MESSAGES, report, pass_fds=(assignment.clip_descriptor,))
-
-    def drop(self, row: int) -> None:
-        """End a row's child, if it has one."""
-        if running := self._running.pop(row, None):
-            running[1].end()
-
-    def reports(self, timeout: float) -> Iterator[tuple[int, Message | Ended]]:
-        """Wait up to `timeout` seconds for reports; yield all that are there, with their row instead of a number."""
-        while True:
-            try:
-                number, report = self._reports.get(timeout=timeout)
-            except queue.Empty:
-                return
-            timeout = 0
-            row = self._rows[number]
-            if self._running.get(row, (None,))[0] == number:
-                yield row, report
-
-    def wait_until_quiet(self, cancelled: threading.Event) -> list[int]:
-        """Return when no child computes, or with the rows of those that do not stop."""
-        return wait_until_quiet({row: child for row, (_, child) in self._running.items()}, cancelled)

@@ -1,4 +1,4 @@
-"""Watching children by what the system says of them: whether one has stalled, and whether all are quiet."""
+"""Watching children by what the system says of them: whether one has stalled or was held up, whether all are quiet."""
 
 from __future__ import annotations
 
@@ -61,6 +61,61 @@ class StallWatch:
         if now - self._progress_at > self._limit_s * BUSY_FACTOR:
             return f"busy for {self._limit_s * BUSY_FACTOR:g} s without getting further"
         return ""
+
+
+STANDSTILL_S = 2.0
+"""Between two of this program's looks, which come ten times a second. A crowded machine is late, but not so late."""
+
+SLEPT_S = 0.5
+
+
+def slept() -> float:
+    """Seconds, from whenever, that the machine has slept: of two clocks that nobody sets one goes on meanwhile.
+
+    Linux calls them CLOCK_BOOTTIME and CLOCK_MONOTONIC, macOS CLOCK_MONOTONIC and CLOCK_UPTIME_RAW (clock_gettime(3)).
+    """
+    always, awake = (getattr(time, name, time.CLOCK_MONOTONIC) for name in ("CLOCK_BOOTTIME", "CLOCK_UPTIME_RAW"))
+    return time.clock_gettime(always) - time.clock_gettime(awake)
+
+
+class Interruptions:
+    """What held up one step without being a part of it, in seconds.
+
+    stopped: its process was, by a signal or a debugger
+    asleep: the machine
+    standstill: this program, and it may be all processes with it
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, sleep_clock: Callable[[], float] = slept) -> None:
+        self._clock, self._sleep_clock = clock, sleep_clock
+        self._looked_at, self._slept = clock(), sleep_clock()
+        self.stopped = self.asleep = self.standstill = 0.0
+
+    def look(self, vitals: Vitals | None) -> bool:
+        """Take note of what happened since the last look; returns whether nobody can have looked meanwhile."""
+        now, slept_s = self._clock(), self._sleep_clock() - self._slept
+        since, self._looked_at = now - self._looked_at, now
+        if vitals and vitals.stopped:
+            self.stopped += since
+        elif since > STANDSTILL_S:
+            self.standstill += since
+        self.asleep = slept_s if slept_s > SLEPT_S else 0.0
+        return since > STANDSTILL_S
+
+    def told(self) -> str:
+        """All of it as a clause, or an empty string."""
+        said = []
+        if self.stopped:
+            said.append(f"its process was stopped for {self.stopped:.1f} s")
+        if self.asleep:
+            said.append(f"the machine slept for {self.asleep:.1f} s")
+        if self.standstill:
+            said.append(f"this program stood still for {self.standstill:.1f} s")
+        return " and ".join(said)
+
+    def of(self, step_s: float) -> bool:
+        """Whether a step that took so many seconds can have been held up: its process may have gone on, and ended."""
+        return bool(self.stopped or self.asleep or (self.standstill and step_s > STANDSTILL_S))
 
 
 WINDOW_S = 0.05
