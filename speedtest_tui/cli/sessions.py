@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from speedtest_tui.cli import console
 from speedtest_tui.cli.arguments import Parser, add_forms, add_json, describe
 from speedtest_tui.cli.console import Column
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.sessions import store
+from speedtest_tui.core.sessions import index, store
 from speedtest_tui.core.sessions.compare import (
     BackendChange,
     Comparison,
@@ -22,7 +22,8 @@ from speedtest_tui.core.sessions.compare import (
     factor_words,
     previous_of,
 )
-from speedtest_tui.core.sessions.store import Session
+from speedtest_tui.core.sessions.index import Summary
+from speedtest_tui.core.sessions.store import DamagedSession, Session
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -74,21 +75,20 @@ def run(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     """Print all sessions. A damaged one is named on stderr and makes the exit code 1."""
-    found = list(store.sessions())
-    whole = [session for session in found if isinstance(session, store.Session)]
-    damaged = [session for session in found if isinstance(session, store.DamagedSession)]
+    listed: list[Any] = []
+    damaged = []
+    for session in index.summaries():
+        if isinstance(session, DamagedSession):
+            damaged.append(session)
+        elif options.json:
+            facts = {key: getattr(session, key) for key in ("started", "state", "clip", "plan", "verdict")}
+            listed.append({"name": session.name, "path": str(session.folder), **facts})
+        else:
+            listed.append(_line(session))
     if options.json:
-        lines = [
-            {
-                "name": session.name,
-                "path": str(session.folder),
-                **{key: getattr(session.document, key) for key in ("started", "state", "clip", "plan", "verdict")},
-            }
-            for session in whole
-        ]
-        console.print_json({"schema": 1, "sessions": lines, "damaged": [d.name for d in damaged]})
-    elif whole:
-        _print(whole)
+        console.print_json({"schema": 1, "sessions": listed, "damaged": [d.name for d in damaged]})
+    elif listed:
+        console.print_table(LIST, listed)
     elif not damaged:
         console.say("No sessions yet. `speedtest-tui run --demo` makes one.")
     for session in damaged:
@@ -96,28 +96,25 @@ def _list(options: argparse.Namespace) -> int:
     return console.EXIT_FAILED if damaged else console.EXIT_OK
 
 
-def _print(sessions: Sequence[Session]) -> None:
-    columns = (
-        Column("session"), Column("started", rank=3), Column("clip"), Column("length", right=True, rank=2),
-        Column("size", rank=1), Column("fastest"), Column("RTFx", right=True), Column("WER", right=True),
-    )  # fmt: skip
-    console.print_table(columns, [_line(session) for session in sessions])
+LIST = (
+    Column("session"), Column("started", rank=3), Column("clip"), Column("length", right=True, rank=2),
+    Column("size", rank=1), Column("fastest"), Column("RTFx", right=True), Column("WER", right=True),
+)  # fmt: skip
 
 
-def _line(session: Session) -> tuple[str, ...]:
-    document = session.document
-    ranked = [result for result in document.ordered if result.rank]
+def _line(session: Summary) -> tuple[str, ...]:
+    ranked = [entry for entry in session.entries if entry.rank]
     best = ranked[0] if ranked else None
-    tied = len(ranked) > 1 and not document.verdict.significant
+    tied = len(ranked) > 1 and not session.verdict.significant
     return (
         session.name,
-        f"{document.begun:%Y-%m-%d %H:%M}",
-        document.clip.name,
-        figures.seconds(document.clip.seconds),
-        document.plan.size,
+        f"{session.begun:%Y-%m-%d %H:%M}",
+        session.clip.name,
+        figures.seconds(session.clip.seconds),
+        session.plan.size,
         (best.backend if best else figures.DASH)
         + (" (tied)" if tied else "")
-        + (", cancelled" if document.state == "cancelled" else ""),
+        + (", cancelled" if session.state == "cancelled" else ""),
         figures.rtfx(best.rtfx if best else None),
         figures.percent(best.wer if best else None),
     )
@@ -139,12 +136,12 @@ def _show(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     """Print what changed between two sessions; the one that began earlier is "before", however they are given."""
     one = store.find(options.name)
-    other = store.find(options.other) if options.other else previous_of(one, store.sessions())
+    other = store.find(options.other) if options.other else previous_of(one)
     if other is None:
         raise UserError(f"no earlier session has {one.name}'s clip or backends at the same size", "name another one")
     if one.name == other.name:
         raise UserError(f"both names mean {one.name}", "name two sessions, or one to compare it with the one before")
-    before, after = sorted((one, other), key=age)
+    before, after = sorted((one, other), key=lambda session: age(index.summary(session)))
     comparison = compare(before.document, after.document)
     if options.json:
         console.print_json({"schema": 1, "before": before.name, "after": after.name, **asdict(comparison)})

@@ -31,9 +31,13 @@ def document(value: object) -> str:
     What would steer a terminal, shows nothing or has no encoding, as the lone surrogates of a path that is no UTF-8, is
     escaped, all joiners included.
     """
-    text = neutral(
-        json.dumps(plain(value), ensure_ascii=False, indent=2), lambda character: json.dumps(character)[1:-1]
-    )
+    import msgspec
+
+    try:  # ten times as fast as the standard library's
+        text = msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode()
+    except UnicodeEncodeError:
+        text = json.dumps(plain(value), ensure_ascii=False, indent=2)
+    text = neutral(text, lambda character: json.dumps(character)[1:-1])
     return text.replace("\u200c", "\\u200c").replace("\u200d", "\\u200d") + "\n"
 
 
@@ -46,17 +50,21 @@ def plain(value: object) -> Any:
 
 def decode(kind: type[T], data: bytes | str) -> T:
     """Read JSON as a value of `kind`. Raises Damaged."""
+    return typed(kind, parse(data))
+
+
+def parse(data: bytes | str) -> object:
+    """Read JSON as whatever it is, for `typed`. Raises Damaged."""
     try:
-        found = json.loads(data, parse_constant=_no_number, parse_int=_whole, parse_float=_finite)
+        return json.loads(data, parse_constant=_no_number, parse_int=_whole, parse_float=_finite)
     except RecursionError:
         raise Damaged("is nested too deeply") from None
     except ValueError as error:
         raise Damaged(f"is not JSON ({str(error)[:80]})") from None
-    return typed(kind, found)
 
 
 def typed(kind: type[T], value: object) -> T:
-    """The same for a value that a parser has made already, of TOML for example. Raises Damaged."""
+    """What a parser has made, of JSON or TOML for example, as a value of `kind`. Raises Damaged."""
     import msgspec
 
     try:

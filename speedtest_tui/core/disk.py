@@ -9,11 +9,12 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Literal
 
 from backends.base import Advice
-from speedtest_tui.core.locations import existing_parent
+from speedtest_tui.core.locations import data_folder, existing_parent
 
 LOCK_SECONDS = 10.0
 """How long to wait for another process that writes a file, which takes it milliseconds."""
@@ -81,6 +82,9 @@ def advice(error: OSError, place: object, otherwise: str = "") -> Advice:
     """
     where = error.filename or place
     other = f", or {otherwise}" if otherwise else ""
+    misplaced = error.errno in (errno.EEXIST, errno.ENOTDIR)
+    if isinstance(where, str | Path) and (found := obstacle(Path(where), folder=misplaced)):
+        return Advice(found.what, f"{found.todo}{other}")
     match refusal(error):
         case "full":
             return Advice(f"{where}: the disk is full", f"free some space and try again{other}")
@@ -88,6 +92,33 @@ def advice(error: OSError, place: object, otherwise: str = "") -> Advice:
             return Advice(f"{where} is not writable ({error.strerror})", f"change its permissions{other}")
         case _:
             return Advice(f"{where}: {error.strerror or error}", f"check the disk and the path{other}")
+
+
+def obstacle(path: Path, *, folder: bool = True) -> Advice | None:
+    """The first part of a path that stands in the way to it; None where nothing does, or nothing is there yet.
+
+    folder: whether it should be a folder itself
+    """
+    for part in (*reversed(path.parents), path):
+        try:
+            part.lstat()
+            mode = part.stat().st_mode
+        except FileNotFoundError:
+            if not part.is_symlink():
+                return None
+            return Advice(
+                f"{part} is a link to {part.readlink()}, which does not exist", "make that, or remove the link"
+            )
+        except (OSError, ValueError) as error:  # ValueError: a NUL
+            reason = getattr(error, "strerror", None) or str(error)
+            return Advice(f"{part.parent / part.name[:40]}: {reason[:1].lower()}{reason[1:]}", "name another place")
+        if part == path and not folder:
+            return None
+        if not stat.S_ISDIR(mode):
+            return Advice(f"{part} is a file where a folder belongs", "move it away, or name another place")
+        if not os.access(part, os.X_OK if part != path else os.R_OK | os.X_OK):
+            return Advice(f"{part} may not be opened (Permission denied)", "change its permissions")
+    return None
 
 
 @contextlib.contextmanager
@@ -134,10 +165,39 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def write_bytes(path: Path, data: bytes, mode: int = 0o600) -> None:
+Stamp = tuple[int, int, int, int]
+"""What tells a file from what stands in its place later: inode, bytes, and both times in nanoseconds."""
+
+
+def stamp(status: os.stat_result) -> Stamp:
+    """Of a file as it is."""
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+@contextlib.contextmanager
+def opened_plain(path: Path) -> Iterator[BufferedReader]:
+    """A plain file to read from; what else has its name is refused without waiting for it, as for a pipe. OSError."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file", str(path))
+        yield file
+
+
+def read_plain(path: Path, largest: int) -> tuple[bytes, Stamp]:
+    """The content of a plain file, and its stamp from before. Raises OSError."""
+    with opened_plain(path) as file:
+        before = stamp(os.fstat(file.fileno()))
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise OSError(errno.EFBIG, "it is too large", str(path))
+    return content, before
+
+
+def write_bytes(path: Path, data: bytes, mode: int = 0o600, owner: os.stat_result | None = None) -> None:
     """Write `data` to `path` so that a reader sees the old content or the new, never a part.
 
     mode: of the file; the files that this program keeps are nobody else's business
+    owner: a file whose owner and group it should have
     Raises OSError; the old content then still stands and nothing is left beside it.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
@@ -145,6 +205,8 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o600) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            if owner and ((made := os.fstat(file.fileno())).st_uid, made.st_gid) != (owner.st_uid, owner.st_gid):
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             os.fchmod(file.fileno(), mode)
             sync(file.fileno())
         Path(name).replace(path)
@@ -180,7 +242,12 @@ def write_where_asked(path: Path, data: bytes) -> None:
         return
     mask = os.umask(0)
     os.umask(mask)
-    write_bytes(path, data, mode=stat.S_IMODE(status.st_mode) if status else 0o666 & ~mask)
+    try:
+        write_bytes(path, data, stat.S_IMODE(status.st_mode) if status else 0o666 & ~mask, status)
+    except PermissionError:
+        if status is None:
+            raise
+        _write_into(path, data, os.O_WRONLY | os.O_TRUNC)  # only root may give a file to somebody else
 
 
 def _write_into(path: Path, data: bytes, how: int) -> None:
@@ -188,11 +255,62 @@ def _write_into(path: Path, data: bytes, how: int) -> None:
         file.write(data)
 
 
-def keep_private(folder: Path) -> None:
-    """Make a folder of ours that nobody else may look into: it holds voices and what was said. Raises OSError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if is_plain_folder(folder) and folder.stat().st_uid == os.getuid():
-        folder.chmod(0o700)
+def keep_private(folder: Path, *, deep: bool = False) -> None:
+    """Make a folder of ours that nobody else may look into: it holds voices and what was said. Raises OSError.
+
+    deep: as for `hide`
+    """
+    for part in (*reversed(folder.parents), folder):
+        if not os.path.lexists(part):
+            with contextlib.suppress(FileExistsError):
+                part.mkdir(mode=0o700)
+    if not folder.is_dir():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+    hide(folder, deep=deep)
+
+
+def hide(folder: Path, *, deep: bool = False) -> None:
+    """Take a folder of ours from others, as far as it is there; the data folder as well, unless somebody named it.
+
+    deep: with the files and folders in it, which an earlier version let others read
+    Where a link stands, its owner has decided who may read what it leads to.
+    """
+    data, named = data_folder()
+    if folder != data or not named:
+        _close(folder, 2 if deep else 0)
+    if folder.parent == data and not named:
+        _close(data, 0)
+
+
+def _close(place: Path | str, depth: int, parent: int | None = None) -> None:
+    """Take a folder of ours from others, after what is in it. Follows no link; what is not ours or resists is left."""
+    with contextlib.suppress(OSError):
+        folder = os.open(place, FOLDER, dir_fd=parent)
+        try:
+            status = os.fstat(folder)
+            if status.st_uid != os.getuid() or not status.st_mode & 0o077:
+                return
+            with os.scandir(folder) as found:
+                children = list(found) if depth else []
+            for child in children:
+                if child.is_dir(follow_symlinks=False):
+                    _close(child.name, depth - 1, folder)
+                elif child.is_file(follow_symlinks=False):
+                    _close_file(child.name, folder)
+            os.fchmod(folder, 0o700)
+        finally:
+            os.close(folder)
+
+
+def _close_file(name: str, folder: int) -> None:
+    with contextlib.suppress(OSError):
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        try:
+            status = os.fstat(file)
+            if stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid() and status.st_nlink == 1:
+                os.fchmod(file, 0o600)
+        finally:
+            os.close(file)
 
 
 @contextlib.contextmanager

@@ -59,43 +59,56 @@ def local_cache() -> Path:
     return Path(platformdirs.user_cache_dir(APP)) / "models"
 
 
-def _data_folder() -> Path:
-    """What must not be lost: SPEEDTEST_DATA_DIR or the platform's folder for user data."""
+def data_folder() -> tuple[Path, bool]:
+    """What must not be lost: SPEEDTEST_DATA_DIR or the platform's folder for user data.
+
+    Also whether somebody named it, who may share it or keep other things in it.
+    """
     if named := _own("SPEEDTEST_DATA_DIR"):
-        return named
+        return named, True
     import platformdirs
 
-    return Path(platformdirs.user_data_dir(APP))
+    return Path(platformdirs.user_data_dir(APP)), False
 
 
 def sessions_folder() -> Path:
     """Finished races."""
-    return _data_folder() / "sessions"
+    return data_folder()[0] / "sessions"
+
+
+def sessions_index() -> Path:
+    """What lists know of the sessions without reading them."""
+    return data_folder()[0] / "sessions.index"
 
 
 def spool_folder() -> Path:
     """Recordings while they grow, and those that a killed program left."""
-    return _data_folder() / "recordings"
+    return data_folder()[0] / "recordings"
 
 
 def checksums_file() -> Path:
     """Which files have been hashed, and what came of it."""
-    return _data_folder() / "checksums.json"
+    return data_folder()[0] / "checksums.json"
 
 
 def verifications_file() -> Path:
     """Which models have been loaded, and what came of it."""
-    return _data_folder() / "verifications.json"
+    return data_folder()[0] / "verifications.json"
 
 
 def trash_folder() -> Path:
     """What repairs replaced or removed, until it is emptied."""
-    return _data_folder() / "trash"
+    return data_folder()[0] / "trash"
 
 
 def converted_folder() -> Path:
     """Models that this program converted."""
     return local_cache() / "converted"
+
+
+def crash_log() -> Path:
+    """Why the dashboard had to stop the last time."""
+    return data_folder()[0] / "crash.log"
 
 
 def config_file() -> Path:
@@ -109,7 +122,8 @@ def config_file() -> Path:
 
 def existing_parent(path: Path) -> Path:
     """`path` or its nearest ancestor that exists: where its free space can be asked for."""
-    return next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
+    # Path's own question raises for what may not be looked into.
+    return next((folder for folder in (path, *path.parents) if os.path.exists(folder)), Path("/"))  # noqa: PTH110
 
 
 def short(path: Path) -> str:

@@ -97,11 +97,11 @@ class SpeedtestApp(App[None]):
         import traceback
 
         from speedtest_tui.core import disk
-        from speedtest_tui.core.locations import sessions_folder
+        from speedtest_tui.core.locations import crash_log
 
-        log = sessions_folder().parent / "crash.log"
+        log = crash_log()
         try:
-            log.parent.mkdir(parents=True, exist_ok=True)
+            disk.keep_private(log.parent)
             disk.write_text(log, traceback.format_exc())
             where = f"please report it with {log}"
         except OSError:

@@ -13,7 +13,7 @@ from backends.registry import BUILT_IN
 from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
-from speedtest_tui.core.sessions import store
+from speedtest_tui.core.sessions.index import Summary, summaries
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.workers.settings import Request
 
@@ -50,9 +50,7 @@ async def test_a_race_runs_to_its_end_and_is_kept(app: SpeedtestApp) -> None:
     assert row.transcription is not None
     assert row.transcription.text == "which is the fastest transcription on my mac"
     assert row.import_s and row.load_s and row.first_s and row.peak_rss > 10_000_000
-    kept = list(store.sessions())
-    assert len(kept) == 1
-    assert isinstance(kept[0], store.Session)
+    assert [type(session) for session in summaries()] == [Summary]
     assert not raced()
 
 
@@ -65,4 +63,4 @@ async def test_quitting_in_any_phase_leaves_no_child_and_keeps_the_session(app: 
         await pilot.press("ctrl+c")
     app.dashboard.worker.close()
     assert not raced()
-    assert len([session for session in store.sessions() if isinstance(session, store.Session)]) == 1
+    assert [type(session) for session in summaries()] == [Summary]

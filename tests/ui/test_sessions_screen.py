@@ -17,7 +17,8 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from speedtest_tui.core.sessions import store
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.sessions import index
 from speedtest_tui.ui.screens.sessions import DetailsScroll, SessionClipWanted, SessionsScreen, SessionsTable
 from speedtest_tui.ui.widgets.key_line import KeyLine
 
@@ -73,6 +74,14 @@ async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
 async def opened(pilot: Pilot[Any], host: Host) -> None:
     await until(pilot, lambda: host.screen is host.list_screen and bool(host.list_screen.query(KeyLine)))
     await until(pilot, lambda: "session" in host.status and "reading" not in host.status)
+    await pressed(pilot, host)
+
+
+async def pressed(pilot: Pilot[Any], host: Host, *keys: str) -> None:
+    """Press keys, and wait until the session that is highlighted then has been read."""
+    await pilot.press(*keys)
+    screen = host.list_screen
+    await until(pilot, lambda: not host.table.row_count or screen._opened_here is not None)
 
 
 @pytest.fixture
@@ -96,10 +105,10 @@ async def test_lists_the_newest_first_and_says_what_is_damaged(root: Path) -> No
         assert [row[-1][:24] for row in host.rows] == ["mlx-whisper 0.401 s", "session.json is not JSO…", "– cancelled"]
         assert host.rows[1][1] == "✗ damaged"
         assert host.status.endswith("3 sessions · 1 damaged")
-        await pilot.press("down")
+        await pressed(pilot, host, "down")
         assert "✗ damaged: session.json is not JSON" in host.details
         assert str(damaged) in host.details.replace("\n", "")
-        await pilot.press("down")
+        await pressed(pilot, host, "down")
         assert "– cancelled" in host.details
 
 
@@ -181,7 +190,7 @@ async def test_compares_with_the_session_before(root: Path) -> None:
         assert not host.left
         await pilot.press("c")
         await until(pilot, lambda: "compared with" in host.details)
-        await pilot.press("down")
+        await pressed(pilot, host, "down")
         assert "damaged" in host.details
 
 
@@ -239,12 +248,12 @@ async def test_offers_only_what_can_be_done_with_the_highlighted_one(root: Path)
     async with host.run_test(size=(120, 40)) as pilot:
         await opened(pilot, host)
         assert host.keys == ["full", "compare", "load clip", "copy", "refresh", "back"]
-        await pilot.press("down")
+        await pressed(pilot, host, "down")
         await pilot.pause()
         assert host.keys == ["full", "refresh", "back"]
         await pilot.press("l", "y", "c")
         assert (host.wanted, host.copied, host.left) == ([], [], False)
-        await pilot.press("down")
+        await pressed(pilot, host, "down")
         await pilot.pause()
         assert host.keys == ["full", "compare", "copy", "refresh", "back"]
 
@@ -255,7 +264,7 @@ async def test_reading_again_moves_neither_cursor_nor_list(root: Path) -> None:
     host = Host()
     async with host.run_test(size=(80, 24)) as pilot:
         await opened(pilot, host)
-        await pilot.press(*["down"] * 12)
+        await pressed(pilot, host, *["down"] * 12)
         await pilot.pause()
         row, offset = host.table.cursor_row, host.table.scroll_offset.y
         assert offset > 0
@@ -278,7 +287,7 @@ async def test_reading_again_what_has_not_changed_leaves_the_table_alone(root: P
     host = Host()
     async with host.run_test(size=(120, 40)) as pilot:
         await opened(pilot, host)
-        await pilot.press("down")
+        await pressed(pilot, host, "down")
         cleared: list[bool] = []
         host.table.clear = lambda columns=False: cleared.append(columns)  # type: ignore[method-assign,assignment,return-value]
         await pilot.press("r")
@@ -293,7 +302,7 @@ async def test_the_cursor_stays_near_a_session_that_is_gone(root: Path) -> None:
     host = Host()
     async with host.run_test(size=(120, 40)) as pilot:
         await opened(pilot, host)
-        await pilot.press("down", "down")
+        await pressed(pilot, host, "down", "down")
         shutil.rmtree(root / "sessions" / folder_name(2))
         await pilot.press("r")
         await until(pilot, lambda: "2 sessions" in host.status)
@@ -304,7 +313,7 @@ async def test_fills_while_sessions_are_still_being_read(root: Path, monkeypatch
     for hours in range(4):
         write_session(root, hours)
     release = threading.Event()
-    sessions = store.sessions
+    sessions = index.summaries
 
     def slow() -> Iterator[Any]:
         for i, session in enumerate(sessions()):
@@ -312,7 +321,7 @@ async def test_fills_while_sessions_are_still_being_read(root: Path, monkeypatch
                 release.wait(10)
             yield session
 
-    monkeypatch.setattr(store, "sessions", slow)
+    monkeypatch.setattr(index, "summaries", slow)
     monkeypatch.setattr("speedtest_tui.ui.screens.sessions.BATCH_S", -1.0)
     host = Host()
     try:
@@ -320,7 +329,7 @@ async def test_fills_while_sessions_are_still_being_read(root: Path, monkeypatch
             await until(pilot, lambda: host.screen is host.list_screen and bool(host.list_screen.query(SessionsTable)))
             await until(pilot, lambda: host.table.row_count == 2)
             assert "▶ reading" in host.status
-            await pilot.press("down")
+            await pressed(pilot, host, "down")
             release.set()
             await until(pilot, lambda: host.table.row_count == 4)
             assert host.table.cursor_row == 1
@@ -335,7 +344,7 @@ async def test_stays_whole_when_the_terminal_is_resized(root: Path) -> None:
     host = Host()
     async with host.run_test(size=(120, 40)) as pilot:
         await opened(pilot, host)
-        await pilot.press("down", "down")
+        await pressed(pilot, host, "down", "down")
         for size in ((60, 15), (200, 60), (80, 24)):
             await pilot.resize_terminal(*size)
             await pilot.pause()
@@ -354,11 +363,11 @@ async def test_no_sessions_and_none_that_can_be_read(root: Path, monkeypatch: py
         assert host.table.display
 
         def refused() -> Iterator[Any]:
-            raise PermissionError(13, "Permission denied")
+            raise UserError("/data may not be opened", "change its permissions")
             yield
 
-        monkeypatch.setattr(store, "sessions", refused)
+        monkeypatch.setattr(index, "summaries", refused)
         await pilot.press("r")
-        await until(pilot, lambda: "✗ the sessions cannot be read (Permission denied)" in host.status)
+        await until(pilot, lambda: "✗ the sessions cannot be read (/data may not be opened)" in host.status)
         await pilot.press("escape")
         assert host.left

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from documents import STARTED, build, clip, edited, failed_row, good_row
 
+from speedtest_tui.core import codec
+from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.sessions.compare import BackendChange, Comparison, compare, previous_of
 from speedtest_tui.core.sessions.document import Document
-from speedtest_tui.core.sessions.store import DamagedSession, Session
+from speedtest_tui.core.sessions.store import Session
 
 SLOW, FAST = (0.30, 0.31, 0.32, 0.31, 0.30), (0.20, 0.21, 0.20, 0.19, 0.20)
 
@@ -236,37 +240,54 @@ def session(name: str, minutes: int, *backends: str, **sections: dict[str, Any])
     return Session(name, Path(name), changed(document, **sections))
 
 
+@pytest.fixture
+def previous(places: Path) -> Callable[..., str | None]:
+    """The name of the session before one, among others that are on the disk with it."""
+
+    def find(now: Session, *others: Session) -> str | None:
+        for other in (now, *others):
+            folder = sessions_folder() / other.name
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "session.json").write_text(codec.document(other.document))
+        found = previous_of(now)
+        assert found is None or found.document in [other.document for other in others]
+        shutil.rmtree(sessions_folder())
+        return found and found.name
+
+    return find
+
+
+Previous = Callable[..., str | None]
 OTHER_CLIP = {"sha256": "0" * 64}
 
 
-def test_the_session_before_is_the_newest_on_the_same_clip() -> None:
+def test_the_session_before_is_the_newest_on_the_same_clip(previous: Previous) -> None:
     now = session("now", 9)
     old, newer, later = session("old", 1, "b"), session("newer", 2, "b"), session("later", 10)
     other_clip = session("other clip", 5, clip=OTHER_CLIP)
     other_size = session("other size", 6, plan={"size": "base"})
-    damaged = DamagedSession("damaged", Path("damaged"), "it is empty")
-    assert previous_of(now, [later, now, damaged, old, newer, other_size, other_clip]) == newer
+    (sessions_folder() / "damaged").mkdir(parents=True)
+    assert previous(now, later, old, newer, other_size, other_clip) == "newer"
 
 
-def test_without_the_clip_it_is_the_newest_of_the_same_plan() -> None:
+def test_without_the_clip_it_is_the_newest_of_the_same_plan(previous: Previous) -> None:
     now = session("now", 9, "a", "b")
     alike = session("alike", 2, "b", "a", clip=OTHER_CLIP)
     older = session("older", 1, "a", "b", clip=OTHER_CLIP)
     fewer = session("fewer", 3, "a", clip=OTHER_CLIP)
     other_size = session("other size", 4, "a", "b", clip=OTHER_CLIP, plan={"size": "base"})
-    assert previous_of(now, [older, alike, fewer, other_size]) == alike
-    assert previous_of(now, [fewer, other_size, now]) is None
+    assert previous(now, older, alike, fewer, other_size) == "alike"
+    assert previous(now, fewer, other_size) is None
 
 
-def test_a_session_without_a_result_is_passed_over() -> None:
+def test_a_session_without_a_result_is_passed_over(previous: Previous) -> None:
     cancelled = Session("cancelled", Path("cancelled"), build(failed_row("a"), state="cancelled"))
-    assert previous_of(session("now", 9), [cancelled]) is None
-    assert previous_of(session("now", 9), [cancelled, session("old", 1)]) == session("old", 1)
+    assert previous(session("now", 9), cancelled) is None
+    assert previous(session("now", 9), cancelled, session("old", 1)) == "old"
 
 
-def test_sessions_of_one_second_are_told_apart_by_number() -> None:
+def test_sessions_of_one_second_are_told_apart_by_number(previous: Previous) -> None:
     first, second, tenth = (session(name, 0) for name in ("20261120T123015", "20261120T123015-2", "20261120T123015-10"))
-    everything = [second, tenth, first]
-    assert previous_of(tenth, everything) == second
-    assert previous_of(second, everything) == first
-    assert previous_of(first, everything) is None
+    assert previous(tenth, second, first) == second.name
+    assert previous(second, tenth, first) == first.name
+    assert previous(first, tenth, second) is None

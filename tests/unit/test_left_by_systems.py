@@ -19,7 +19,7 @@ from speedtest_tui.core.models.duplicates import duplicates
 from speedtest_tui.core.models.scan import scan, use
 from speedtest_tui.core.models.sizes import converted_models
 from speedtest_tui.core.repair.copying import _items
-from speedtest_tui.core.sessions.store import sessions
+from speedtest_tui.core.sessions.index import summaries
 
 NAMES = (
     "._weights.safetensors", "._config.json", "._", ".DS_Store", ".Spotlight-V100", ".Trashes", ".fseventsd", "Icon\r",
@@ -128,7 +128,7 @@ def test_no_session_recording_or_converted_model_is_one(places: Path) -> None:
         folder.mkdir(parents=True)
         leave(folder, as_folders=folder.name == "sessions")
     (spool_folder() / f"._one{spool.FRAMES}").touch()
-    assert (list(sessions()), spool.abandoned(spool_folder()), converted_models()) == ([], (), ())
+    assert (list(summaries()), spool.abandoned(spool_folder()), converted_models()) == ([], (), ())
 
 
 def test_what_people_name_is_not_theirs() -> None:

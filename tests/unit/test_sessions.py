@@ -14,7 +14,8 @@ from documents import as_json, build, clip
 from racing import TESTS
 
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.sessions.store import DamagedSession, Session, find, read, save, sessions
+from speedtest_tui.core.sessions.index import Summary, summaries
+from speedtest_tui.core.sessions.store import DamagedSession, Session, find, read, save
 
 pytestmark = pytest.mark.usefixtures("places")
 
@@ -49,7 +50,7 @@ def test_processes_that_save_in_the_same_second(places: Path) -> None:
     command = [sys.executable, "-c", code]
     savers = [subprocess.Popen(command, cwd=TESTS, stderr=subprocess.PIPE) for _ in range(4)]
     assert [(saver.communicate()[1], saver.returncode) for saver in savers] == [(b"", 0)] * 4
-    assert len([session for session in sessions() if isinstance(session, Session)]) == 4
+    assert len(list(summaries())) == 4
 
 
 def test_a_place_that_cannot_be_written(places: Path) -> None:
@@ -151,14 +152,14 @@ def test_the_list_is_newest_first_and_includes_damaged_ones(places: Path) -> Non
     # Neither a folder in the making nor a stray file is a session.
     (newest.parent / ".20261120T123015.x.partial").mkdir()
     (newest.parent / "notes.txt").touch()
-    assert [(type(session), session.name) for session in sessions()] == [
-        (Session, newest.name),
+    assert [(type(session), session.name) for session in summaries()] == [
+        (Summary, newest.name),
         (DamagedSession, first.name),
     ]
 
 
 def test_no_sessions_yet() -> None:
-    assert list(sessions()) == []
+    assert list(summaries()) == []
     with pytest.raises(UserError, match="there is no session yet"):
         find("last")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends.base import Advice
+from speedtest_tui.core import disk
 from speedtest_tui.core.audio import spool
 from speedtest_tui.core.audio.clip import MIN_SECONDS, Clip
 from speedtest_tui.core.audio.level import Finding, findings
@@ -109,7 +110,9 @@ def leftovers(folder: Path | None = None) -> tuple[Recording, ...]:
     from speedtest_tui.core.locations import spool_folder
 
     found = []
-    for path in spool.abandoned(folder or spool_folder()):
+    folder = folder or spool_folder()
+    disk.hide(folder, deep=True)
+    for path in spool.abandoned(folder):
         try:
             recording = open_recording(path)
             if recording.seconds < MIN_SECONDS:

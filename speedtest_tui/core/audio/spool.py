@@ -97,7 +97,7 @@ class SpoolWriter:
 
     def __init__(self, folder: Path, facts: Facts) -> None:
         """Make the folder, the sidecar and the empty file of frames. Raises OSError."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        disk.keep_private(folder, deep=True)
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         self.path = folder / f"{stem}{FRAMES}"
         self.facts = facts
@@ -141,7 +141,7 @@ class _Sidecar(Facts):
 
 def read_facts(path: Path) -> Facts:
     """The facts about a recording. Raises OSError and, for a sidecar that is none of ours, ValueError."""
-    facts = decode(_Sidecar, path.with_suffix(SIDECAR).read_bytes())
+    facts = decode(_Sidecar, disk.read_plain(path.with_suffix(SIDECAR), 1 << 16)[0])
     if not (RATES[0] <= facts.rate <= RATES[1] and 0 < facts.channels <= MAX_CHANNELS):
         raise ValueError("impossible rate or channels")
     return Facts(**{each.name: getattr(facts, each.name) for each in fields(Facts)})

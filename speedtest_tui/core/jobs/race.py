@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends.base import Advice
-from speedtest_tui.core import host
+from speedtest_tui.core import disk, host
 from speedtest_tui.core.accuracy.agreement import mark
 from speedtest_tui.core.accuracy.words import Word
 from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.core.sessions import store
@@ -50,8 +52,12 @@ class Keeper:
             return Kept(document, store.save(document, self._clip))
         except Exception as error:
             # Not only OSError: libsndfile has errors of its own for a full disk, and a folder's name may be no Unicode.
-            reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            return Kept(document, advice=Advice(f"the session could not be saved ({' '.join(str(reason).split())})"))
+            why = Advice(f"{type(error).__name__}: {error}")
+            if isinstance(error, OSError):
+                why = disk.advice(error, sessions_folder())
+            return Kept(
+                document, advice=Advice(f"the session could not be saved ({' '.join(why.what.split())})", why.todo)
+            )
 
 
 def marks_of(snapshot: RaceSnapshot) -> dict[str, tuple[Word, ...]]:
@@ -65,8 +71,10 @@ def headline_since(kept: Kept) -> str:
     session = store.read(kept.folder) if kept.folder else None
     if not isinstance(session, store.Session) or session.document.state != "done":
         return ""
-    previous = previous_of(session, store.sessions())
+    try:
+        previous = previous_of(session)
+    except UserError:
+        return ""  # a race's result does not depend on what can be read of others
     if previous is None:
         return ""
-    began = datetime.datetime.fromisoformat(previous.document.started).astimezone()
-    return f"since {began:%Y-%m-%d %H:%M}: {compare(previous.document, session.document).headline}"
+    return f"since {previous.document.begun:%Y-%m-%d %H:%M}: {compare(previous.document, session.document).headline}"

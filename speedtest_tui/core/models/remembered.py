@@ -69,7 +69,7 @@ class Store(Generic[T]):
         """
         file = self.file()
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            disk.keep_private(file.parent)
             with disk.locked(file):
                 results = {**self.read_or_move(file), **new}
                 document = Document(

@@ -6,16 +6,18 @@ a reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.accuracy.words import keys
 from speedtest_tui.core.host import Host
+from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.race.statistics import Interval, ratio_interval
 from speedtest_tui.core.sessions.document import Document, PlanFacts, Result
-from speedtest_tui.core.sessions.store import DamagedSession, Session
+from speedtest_tui.core.sessions.index import Summary, summaries, summary
+from speedtest_tui.core.sessions.store import DamagedSession, Session, read
 
 Change = Literal["faster", "slower", "same", "unclear", "new", "gone", "failed"]
 """`same`: the interval of the ratio holds 1. `unclear`: a single run on one side, so there is no interval."""
@@ -207,34 +209,31 @@ def _remarks(rows: Sequence[BackendChange], differences: Sequence[Difference]) -
     return tuple(remarks)
 
 
-def previous_of(session: Session, sessions: Iterable[Session | DamagedSession]) -> Session | None:
+def previous_of(session: Session) -> Session | None:
     """The newest earlier session on the same clip and size; else that with the same backends and size; else None.
 
     Sessions in which no backend ran to its end are passed over: there is nothing in them to compare with.
-
-    sessions: all there are, in any order; `session` itself may be among them
+    Raises UserError where the sessions cannot be listed.
     """
-    size = session.document.plan.size
-    earlier = [
-        other
-        for other in sessions
-        if isinstance(other, Session)
-        and age(other) < age(session)
-        and other.document.plan.size == size
-        and any(result.status == "ok" for result in other.document.results)
-    ]
-    on_same_clip = [other for other in earlier if same_clip(other.document, session.document)]
-    same_plan = [other for other in earlier if _backends(other) == _backends(session)]
-    return max(on_same_clip or same_plan, key=age, default=None)
+    this = summary(session)
+    backends, clip, now = {entry.backend for entry in this.entries}, this.clip.sha256, age(this)
+    earlier = []
+    for other in summaries():
+        if isinstance(other, DamagedSession) or other.plan.size != this.plan.size or (then := age(other)) >= now:
+            continue
+        on_same_clip = clip is not None and other.clip.sha256 == clip
+        if not on_same_clip and {entry.backend for entry in other.entries} != backends:
+            continue
+        if any(entry.status == "ok" for entry in other.entries):
+            earlier.append((on_same_clip, then))
+    # What is listed may be gone or damaged by now.
+    read_ones = (read(sessions_folder() / then[-1]) for _, then in sorted(earlier, reverse=True))
+    return next((found for found in read_ones if isinstance(found, Session)), None)
 
 
-def age(session: Session) -> tuple[float, int, str]:
+def age(session: Summary) -> tuple[float, int, str]:
     """Sorts sessions from the oldest to the newest; those begun in the same second by the number in their names."""
-    return session.document.begun.timestamp(), len(session.name), session.name
-
-
-def _backends(session: Session) -> set[str]:
-    return {result.backend for result in session.document.results}
+    return session.begun.timestamp(), len(session.name), session.name
 
 
 SHORT_REVISION = 12

@@ -140,9 +140,27 @@ class Result:
         return max((value for value in (own, self.peak_device_mb) if value is not None), default=None)
 
 
+class Begun:
+    """What was started at some time; `started` is UTC, ISO 8601."""
+
+    started: str
+
+    def __post_init__(self) -> None:
+        try:
+            if self.begun.year < 1970:
+                raise ValueError
+        except (ValueError, OverflowError):
+            raise ValueError(f"{self.started[:40]!r} is no time of a start") from None
+
+    @property
+    def begun(self) -> datetime.datetime:
+        """When, in local time."""
+        return datetime.datetime.fromisoformat(self.started).astimezone()
+
+
 @dataclass(frozen=True)
-class Document:
-    """A session: everything that is kept of a race. `started` is UTC, ISO 8601."""
+class Document(Begun):
+    """A session: everything that is kept of a race."""
 
     schema: int
     program: str
@@ -154,18 +172,6 @@ class Document:
     notes: tuple[str, ...]
     results: tuple[Result, ...]
     verdict: Verdict
-
-    def __post_init__(self) -> None:
-        try:
-            if self.begun.year < 1970:
-                raise ValueError
-        except (ValueError, OverflowError):
-            raise ValueError(f"{self.started[:40]!r} is no time of a start") from None
-
-    @property
-    def begun(self) -> datetime.datetime:
-        """When the race was started, in local time."""
-        return datetime.datetime.fromisoformat(self.started).astimezone()
 
     @property
     def ordered(self) -> tuple[Result, ...]:

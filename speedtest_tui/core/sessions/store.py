@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.sessions.document import SCHEMA, Document
+
+LARGEST, MOST_PARTS = 16 << 20, 500_000
+"""Bytes of a session.json, and objects and lists in it. Twenty backends with four hours of segments are a tenth."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def save(document: Document, clip: Clip) -> Path:
     import soundfile
 
     root = sessions_folder()
-    disk.keep_private(root)
+    disk.keep_private(root, deep=True)
     stem = re.sub(r"[^0-9T]", "", document.started.partition("+")[0])
     for name in (stem, *(f"{stem}-{i}" for i in range(2, 1000))):
         if (target := root / name).exists():
@@ -59,33 +62,60 @@ def save(document: Document, clip: Clip) -> Path:
 
 def read(folder: Path) -> Session | DamagedSession:
     """Read one session's folder; what is no session of this version is a damaged one, and says why."""
+    return read_with_stamp(folder)[0]
+
+
+def read_with_stamp(folder: Path) -> tuple[Session | DamagedSession, disk.Stamp | None]:
+    """The same, with what tells the file that was read from any other; None where none could be."""
+
+    def damaged(reason: str) -> DamagedSession:
+        return DamagedSession(folder.name, folder, reason)
+
     try:
-        content = (folder / "session.json").read_bytes()
+        content, stamp = disk.read_plain(folder / "session.json", LARGEST)
     except FileNotFoundError:
-        return DamagedSession(folder.name, folder, "session.json is missing")
+        return damaged("session.json is missing"), None
     except OSError as error:
-        return DamagedSession(folder.name, folder, f"session.json cannot be read ({error.strerror})")
+        return damaged(f"session.json cannot be read ({error.strerror})"), None
     try:
-        schema = codec.decode(_Schema, content).schema
-        if schema != SCHEMA:
-            return DamagedSession(folder.name, folder, f"it has schema {schema}, this version reads {SCHEMA}")
-        return Session(folder.name, folder, codec.decode(Document, content))
+        return Session(folder.name, folder, _document(content)), stamp
     except codec.Damaged as damage:
-        return DamagedSession(folder.name, folder, f"session.json {damage}")
+        return damaged(str(damage)), stamp
 
 
-def sessions() -> Iterator[Session | DamagedSession]:
-    """All sessions, the newest first."""
-    return (read(folder) for folder in _folders())
+def _document(content: bytes) -> Document:
+    """What a session.json says, of whichever schema; schemas that are no longer written are converted here.
 
-
-def _folders() -> list[Path]:
-    """Those of sessions, the newest first, without a look into them. What cannot be read holds none."""
+    Raises Damaged with the whole reason.
+    """
+    if content.count(b"{") + content.count(b"[") > MOST_PARTS:
+        raise codec.Damaged("session.json holds too many values")
     try:
-        found = sorted(sessions_folder().iterdir(), reverse=True)
-    except OSError:
-        return []
-    return [folder for folder in found if _may_be_one(folder.name) and folder.is_dir()]
+        found = codec.parse(content)
+        schema = codec.typed(_Schema, found).schema
+        if schema == SCHEMA:
+            return codec.typed(Document, found)
+    except codec.Damaged as damage:
+        raise codec.Damaged(f"session.json {damage}") from None
+    raise codec.Damaged(f"it has schema {schema}, this version reads {SCHEMA}")
+
+
+def names() -> list[str]:
+    """The folders of all sessions, the newest first, without a look into them.
+
+    Raises UserError where the folder that they are in is there and cannot be read.
+    """
+    root = sessions_folder()
+    disk.hide(root, deep=True)
+    try:
+        with os.scandir(root) as found:
+            return sorted((one.name for one in found if _may_be_one(one.name) and one.is_dir()), reverse=True)
+    except OSError as error:
+        advice = disk.obstacle(root)
+        if advice is None and isinstance(error, FileNotFoundError):
+            return []
+        advice = advice or disk.advice(error, root)
+        raise UserError(advice.what, advice.todo) from None
 
 
 def _may_be_one(name: str) -> bool:
@@ -95,20 +125,22 @@ def _may_be_one(name: str) -> bool:
 def find(name: str) -> Session:
     """The session whose name begins with `name`, or the newest one for "last". Reads no other.
 
-    Raises UserError where none, a damaged one or more than one fits.
+    Raises UserError where none, a damaged one or more than one fits, and as `names`.
     """
+    root, known = sessions_folder(), names()
     if name == "last":
-        whole = next((session for session in sessions() if isinstance(session, Session)), None)
+        read_ones = (read(root / one) for one in known)
+        whole = next((session for session in read_ones if isinstance(session, Session)), None)
         if whole is None:
             raise UserError("there is no session yet", "make one with `speedtest-tui run --demo`")
         return whole
-    known = [folder for folder in _folders() if folder.name.startswith(name)]
-    matching = [folder for folder in known if folder.name == name] or known
+    known = [one for one in known if one.startswith(name)]
+    matching = [one for one in known if one == name] or known
     if not matching:
         raise UserError(f"no session is called {name!r}", "see `speedtest-tui sessions list`")
     if len(matching) > 1:
         raise UserError(f"{len(matching)} sessions begin with {name!r}", "give more of the name")
-    session = read(matching[0])
+    session = read(root / matching[0])
     if isinstance(session, DamagedSession):
         raise UserError(f"session {session.name} is damaged", session.reason)
     return session

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on
@@ -17,7 +20,9 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
-from speedtest_tui.core.sessions import store
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.locations import sessions_folder
+from speedtest_tui.core.sessions import index, store
 from speedtest_tui.core.sessions.compare import Comparison, compare, previous_of
 from speedtest_tui.core.sessions.export import to_markdown
 from speedtest_tui.core.sessions.store import DamagedSession, Session
@@ -30,12 +35,13 @@ from speedtest_tui.ui.widgets.session_panes import (
     comparison,
     damage,
     details,
+    light,
     line_of,
 )
 from speedtest_tui.ui.workers.messages import SessionClipWanted
 
-BATCH_S = 0.1
-"""What has been read is shown this often: once a session would keep a terminal busy with nothing else."""
+BATCH_S, BATCH = 0.1, 200
+"""What has been read is shown this often, and so many at a time: the keys of a screen that fills are obeyed at once."""
 
 
 @dataclass
@@ -46,6 +52,14 @@ class SessionsRead(Message):
     lines: tuple[SessionLine, ...]
     last: bool = False
     problem: str = ""
+
+
+@dataclass
+class SessionOpened(Message):
+    """A session as its file says it is; `clip` is its recording, where it is still there."""
+
+    session: Session | DamagedSession
+    clip: Path | None
 
 
 @dataclass
@@ -91,6 +105,7 @@ class SessionsScreen(Once, Screen[None]):
         self._streaming = True
         self._problem = ""
         self._gone = threading.Event()
+        self._opened: SessionOpened | None = None
         self._compared: SessionCompared | None = None
         self._widths: dict[str, int] = {}
 
@@ -119,15 +134,15 @@ class SessionsScreen(Once, Screen[None]):
         shown = time.monotonic()
         problem = ""
         try:
-            for session in store.sessions():
+            for session in index.summaries():
                 if self._gone.is_set() or reading != self._reading:
                     return
                 batch.append(line_of(session))
-                if time.monotonic() - shown > BATCH_S:
+                if time.monotonic() - shown > BATCH_S or len(batch) >= BATCH:
                     self.post_message(SessionsRead(reading, tuple(batch)))
                     batch, shown = [], time.monotonic()
-        except OSError as error:
-            problem = f"the sessions cannot be read ({error.strerror or error})"
+        except UserError as error:
+            problem = f"the sessions cannot be read ({error.what})"
         self.post_message(SessionsRead(reading, tuple(batch), last=True, problem=problem))
 
     @on(SessionsRead)
@@ -149,6 +164,8 @@ class SessionsScreen(Once, Screen[None]):
             elif message.last and list(self._lines.items()) != list(self._fresh.items()):
                 self._replace()
             self._tell()
+            if message.last:
+                self._opened = None  # the file may be another one by now
             self._show_details()
 
     # What is shown.
@@ -199,6 +216,7 @@ class SessionsScreen(Once, Screen[None]):
         here = self._here
         if self._compared is not None and (here is None or here.key != self._compared.key):
             self._compared = None
+        self._opened = None
         self._show_details()
         self.query_one(DetailsScroll).scroll_home(animate=False)
         self.refresh_bindings()
@@ -211,20 +229,45 @@ class SessionsScreen(Once, Screen[None]):
         title = "Session"
         if here is None:
             text = Content("" if self._busy else self._problem or "No sessions yet: every finished race is saved here.")
-        elif isinstance(here.session, DamagedSession):
-            title, text = f"Session {here.when}", damage(here.session, width)
+        elif (opened := self._opened_here) is None:
+            self._open(here.key)
+            return
+        elif isinstance(opened.session, DamagedSession):
+            title, text = f"Session {here.when}", damage(opened.session, width)
         elif self._compared and self._compared.comparison and self._compared.before:
             title = f"{here.when} compared with the previous session"
             text = comparison(self._compared.comparison, self._compared.before, width)
         else:
             title = f"Session {here.when}"
-            text = details(here.session, width, whole=self.has_class("-full"))
+            text = details(opened.session, width, whole=self.has_class("-full"))
         pane.border_title = Content(title).markup
         self.query_one("#session-text", Static).update(text)
 
+    @property
+    def _opened_here(self) -> SessionOpened | None:
+        """The highlighted session, once it has been read."""
+        here = self._here
+        return self._opened if here and self._opened and self._opened.session.name == here.key else None
+
+    def _open(self, key: str) -> None:
+        def work() -> None:
+            session = store.read(sessions_folder() / key)
+            clip = session.folder / "clip.flac"
+            session = light(session) if isinstance(session, Session) else session
+            self.post_message(SessionOpened(session, clip if os.path.isfile(clip) else None))  # noqa: PTH113
+
+        self._in_thread(work)
+
+    @on(SessionOpened)
+    def _session_opened(self, message: SessionOpened) -> None:
+        self._opened = message
+        if self._opened_here:
+            self._show_details()
+            self.refresh_bindings()
+
     def _tell(self) -> None:
         """The first line: how many there are, and whether more are still to come."""
-        damaged = sum(isinstance(line.session, DamagedSession) for line in self._lines.values())
+        damaged = sum(line.damaged for line in self._lines.values())
         parts = [f"{len(self._lines):,} session{'' if len(self._lines) == 1 else 's'}"]
         parts += [f"{damaged} damaged"] if damaged else []
         parts += ["▶ reading"] if self._busy else [f"✗ {self._problem}"] if self._problem else []
@@ -238,10 +281,10 @@ class SessionsScreen(Once, Screen[None]):
         """Offer a key only where it does something."""
         if not self.is_mounted or action not in {"full", "compare", "load", "copy"}:
             return True
-        here = self._here
-        if action == "full" or here is None:
-            return here is not None
-        return isinstance(here.session, Session) and (action != "load" or here.clip is not None)
+        if action == "full":
+            return self._here is not None
+        opened = self._opened_here
+        return bool(opened and isinstance(opened.session, Session) and (action != "load" or opened.clip))
 
     def action_full(self) -> None:
         """Give the session the whole screen, or go back to the list."""
@@ -273,13 +316,15 @@ class SessionsScreen(Once, Screen[None]):
         if self._compared is not None:
             self._compared = None
             self._show_details()
-        elif here is not None and isinstance(here.session, Session):
-            session, others = here.session, [line.session for line in self._lines.values()]
+        elif here is not None and not here.damaged:
+            key = here.key
 
             def work() -> None:
-                before = previous_of(session, others)
-                found = compare(before.document, session.document) if before else None
-                self.post_message(SessionCompared(session.name, before, found))
+                session, before = store.read(sessions_folder() / key), None
+                with contextlib.suppress(UserError):  # all that were listed are gone
+                    before = previous_of(session) if isinstance(session, Session) else None
+                found = compare(before.document, session.document) if before and isinstance(session, Session) else None
+                self.post_message(SessionCompared(key, before, found))
 
             self._in_thread(work)
 
@@ -299,14 +344,12 @@ class SessionsScreen(Once, Screen[None]):
 
     def action_load(self) -> None:
         """Load the clip into the dashboard."""
-        here = self._here
-        if here is not None and here.clip is not None:
-            self.app.post_message(SessionClipWanted(here.clip))
+        if (opened := self._opened_here) and opened.clip:
+            self.app.post_message(SessionClipWanted(opened.clip))
             self.dismiss(None)
 
     def action_copy(self) -> None:
         """Copy the session as Markdown."""
-        here = self._here
-        if here is not None and isinstance(here.session, Session):
-            self.app.copy_to_clipboard(to_markdown(here.session.document))
+        if (opened := self._opened_here) and isinstance(opened.session, Session):
+            self.app.copy_to_clipboard(to_markdown(opened.session.document))
             self.notify("Copied as Markdown.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -23,8 +22,9 @@ from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import LOOKS, one_line
 from speedtest_tui.core.locations import short
 from speedtest_tui.core.sessions.compare import BackendChange, Comparison, factor_words
-from speedtest_tui.core.sessions.document import Document, Result
+from speedtest_tui.core.sessions.document import Begun, Document, Result
 from speedtest_tui.core.sessions.export import median, relative, weights
+from speedtest_tui.core.sessions.index import Summary
 from speedtest_tui.core.sessions.store import DamagedSession, Session
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU, STYLES
 from speedtest_tui.ui.widgets.line_text import column, fit, wrap
@@ -72,41 +72,32 @@ LONG_TEXT = 600
 
 @dataclass(frozen=True)
 class SessionLine:
-    """A session, damaged or not, as the list shows it. `clip` is its recording, where it is still there."""
+    """A session, damaged or not, as the list shows it."""
 
-    session: Session | DamagedSession
+    key: str
     when: str
     clip_name: str
     size: str
     result: str
-    clip: Path | None = None
-
-    @property
-    def key(self) -> str:
-        return self.session.name
+    damaged: bool = False
 
 
-def line_of(session: Session | DamagedSession) -> SessionLine:
-    """Reads the disk: call it in a thread."""
+def line_of(session: Summary | DamagedSession) -> SessionLine:
     if isinstance(session, DamagedSession):
-        return SessionLine(session, _named(session.name), "✗ damaged", "", session.reason)
+        return SessionLine(session.name, _named(session.name), "✗ damaged", "", session.reason, damaged=True)
+    return SessionLine(session.name, when(session), one_line(session.clip.name), session.plan.size, _result(session))
+
+
+def light(session: Session) -> Session:
+    """A session without segments and words, the bulk of it, which are shown nowhere here."""
     document = session.document
-    clip = session.folder / "clip.flac"
-    # Segments and words are the bulk of a session and shown nowhere here.
-    light = replace(document, results=tuple(replace(result, segments=(), words=()) for result in document.results))
-    return SessionLine(
-        replace(session, document=light),
-        when(document),
-        one_line(document.clip.name),
-        document.plan.size,
-        _result(document),
-        clip if clip.is_file() else None,
-    )
+    results = tuple(replace(result, segments=(), words=()) for result in document.results)
+    return replace(session, document=replace(document, results=results))
 
 
-def when(document: Document) -> str:
+def when(session: Begun) -> str:
     """When a session was started, in local time."""
-    return _local(document.begun)
+    return _local(session.begun)
 
 
 def _named(name: str) -> str:
@@ -121,9 +112,9 @@ def _local(moment: datetime.datetime) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
-def _result(document: Document) -> str:
-    best = next((result for result in document.results if result.rank == 1), None)
-    cancelled = "– cancelled" if document.state == "cancelled" else ""
+def _result(session: Summary) -> str:
+    best = next((entry for entry in session.entries if entry.rank == 1), None)
+    cancelled = "– cancelled" if session.state == "cancelled" else ""
     fastest = f"{best.backend} {figures.seconds(best.median_s)}" if best else ""
     return " · ".join(filter(None, (cancelled, fastest))) or "✗ nothing finished"
 
