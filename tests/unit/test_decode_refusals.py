@@ -9,6 +9,7 @@ import stat
 import struct
 import tracemalloc
 import zipfile
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 import soundfile
 from audio_files import tone, video
 
-from speedtest_tui.core.audio import decode
+from speedtest_tui.core.audio import decode, decoder
 from speedtest_tui.core.audio.conform import MAX_SECONDS
 from speedtest_tui.core.audio.decode import from_samples
 from speedtest_tui.core.errors import UserError
@@ -144,6 +145,28 @@ def test_refuses_more_than_four_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="longer than"):
         from_samples(tone(16_000), 16_000, "long")
     assert MAX_SECONDS == 14_400
+
+
+def test_what_says_that_it_is_too_long_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with soundfile.SoundFile(tmp_path / "long.flac", "w", 4_000, 1, "PCM_16") as file:
+        for _ in range(5):
+            file.write(np.zeros(3600 * 4_000, dtype=np.int16))
+    monkeypatch.setattr("speedtest_tui.core.audio.conform.Conformer.add", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(UserError, match="longer than 4 hours"):
+        load_clip(tmp_path / "long.flac", apart=False)
+
+
+def test_what_only_turns_out_too_long_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The samples go where they are wanted as they come; the limit holds on the way."""
+    soundfile.write(tmp_path / "a.wav", tone(160_000), 16_000)
+    with FileIO(tmp_path / "a.wav") as file, FileIO(tmp_path / "out", "w+") as out:
+        decoded = decoder.decode(file, "a.wav", target=out)
+        assert np.array_equal(decoded.samples, load_clip(tmp_path / "a.wav").samples)
+        monkeypatch.setattr("speedtest_tui.core.audio.conform.MAX_SECONDS", 5)
+        file.seek(0)
+        with pytest.raises(UserError, match="longer than"):
+            decoder.decode(file, "a.wav", target=out)
+        assert (tmp_path / "out").stat().st_size <= 5 * 16_000 * 4
 
 
 @pytest.mark.parametrize("name", ["two words.wav", "größe 音.wav", "line\nbreak\x1b[31m.wav", b"caf\xe9.wav"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from io import FileIO
 from typing import TYPE_CHECKING, Any
 
 from backends.base import SAMPLE_RATE
@@ -49,6 +50,11 @@ def as_float(values: NDArray[Any]) -> Block:
     return floats
 
 
+def too_long(shown: str) -> UserError:
+    """What is longer than MAX_SECONDS, by its own account or as far as it was read."""
+    return UserError(f"{shown} is longer than {MAX_SECONDS // 3600} hours", "use a shorter part of it")
+
+
 class Conformer:
     """Mixes blocks down to mono, resamples them to 16 kHz and keeps them in one growing array.
 
@@ -56,9 +62,20 @@ class Conformer:
     Where the channels cancel each other, `loudest` names one to take instead of the mean, as `channel`.
     """
 
-    def __init__(self, shown: str, channel: int | None = None, tell: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        shown: str,
+        channel: int | None = None,
+        tell: Callable[[float], None] = lambda _: None,
+        target: FileIO | None = None,
+    ) -> None:
+        """target: a file that gets the samples as they come, little-endian, instead of an array in memory"""
         import numpy as np
 
+        if target is not None:
+            target.seek(0)
+            target.truncate()
+        self._target = target
         self._shown = shown
         self._channel = channel
         self.tell = tell
@@ -102,8 +119,18 @@ class Conformer:
         """Flush the resampler and return all samples; nothing can be added afterwards."""
         for samples in self._flush():
             self._append(samples)
+        if self._target is not None:
+            return self._mapped(self._target)
         self._samples.resize(self._used, refcheck=False)
         return self._samples
+
+    def _mapped(self, target: FileIO) -> Samples:
+        """The samples in a file, as a view of it."""
+        import numpy as np
+
+        if not self._used:  # a map is never empty
+            return self._samples
+        return np.asarray(np.memmap(target, dtype="<f4", mode="r", shape=(self._used,)))
 
     def warnings(self) -> list[str]:
         times = f"the largest {self._peak:.4g} times full scale"
@@ -157,7 +184,13 @@ class Conformer:
 
         end = self._used + len(samples)
         if end > MAX_SECONDS * SAMPLE_RATE:
-            raise UserError(f"{self._shown} is longer than {MAX_SECONDS // 3600} hours", "use a shorter part of it")
+            raise too_long(self._shown)
+        if self._target is not None:
+            data = np.clip(samples, -1, 1).astype("<f4", copy=False).data.cast("B")
+            while data:
+                data = data[self._target.write(data) :]
+            self._used = end
+            return
         if end > len(self._samples):
             # Reallocated in place where the system can (mremap); an eighth more keeps the peak near the clip's size.
             self._samples.resize(end + end // 8 + SAMPLE_RATE, refcheck=False)

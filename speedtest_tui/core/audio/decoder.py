@@ -17,7 +17,7 @@ from io import FileIO
 from typing import TYPE_CHECKING
 
 from backends.base import SAMPLE_RATE
-from speedtest_tui.core.audio.conform import MAX_SECONDS, Conformer
+from speedtest_tui.core.audio.conform import MAX_SECONDS, RATES, Conformer, too_long
 from speedtest_tui.core.audio.ffmpeg import QuietFile, Reading, decode_with_ffmpeg
 from speedtest_tui.core.format import one_line
 from speedtest_tui.core.process.child import Parent, serve
@@ -70,19 +70,24 @@ class Decoded:
 
 
 def decode(
-    file: FileIO, shown: str, track: int | None = None, tell: Callable[[float], None] = lambda _: None
+    file: FileIO,
+    shown: str,
+    track: int | None = None,
+    tell: Callable[[float], None] = lambda _: None,
+    target: FileIO | None = None,
 ) -> Decoded:
     """Decode an open file. It may be anything, and the libraries that read it may crash on it.
 
     track: the number of an audio track, from 1; tell: gets the seconds decoded so far, now and then
+    target: a file for the samples, little-endian, of which memory then holds none but a view
     Raises UserError.
     """
-    sink = Conformer(shown, tell=tell)
+    sink = Conformer(shown, None, tell, target)
     reading = _read(file, sink, shown, track)
     warnings = list(reading.remarks)
     if (channel := sink.loudest()) is not None:
         warnings.append(f"its channels cancel each other: channel {channel + 1}, the loudest, was taken")
-        sink = Conformer(shown, channel, tell)
+        sink = Conformer(shown, channel, tell, target)
         file.seek(0)
         _read(file, sink, shown, track)
     samples = sink.finish()
@@ -192,6 +197,9 @@ def _read_with_libsndfile(file: FileIO, sink: Conformer, shown: str) -> Reading:
     failure = ""
     with sound:
         rate, frames = sound.samplerate, 0
+        # A frame of FLAC holds 65,535 samples at most and is never shorter than ten bytes: more is a damaged header.
+        if MAX_SECONDS * max(rate, RATES[0]) < sound.frames < 6_554 * os.fstat(file.fileno()).st_size:
+            raise too_long(shown)
         buffer = np.empty((max(1, BLOCK_VALUES // sound.channels), sound.channels), dtype=np.float32)
         try:
             while count := len(sound.read(out=buffer)):
@@ -257,11 +265,8 @@ def work(parent: Parent) -> None:
             parent.send(Reached(seconds))
 
     with QuietFile(order.source, "rb") as file:
-        decoded = decode(file, order.shown, order.track, tell)
-        with open(order.target, "wb", buffering=0, closefd=False) as target:
-            data = decoded.samples.astype("<f4", copy=False).data.cast("B")
-            while data:
-                data = data[target.write(data) :]
+        with FileIO(order.target, "rb+", closefd=False) as target:
+            decoded = decode(file, order.shown, order.track, tell, target)
         parent.send(Written(len(decoded.samples), decoded.warnings))
         # Without closing anything: what has damaged the heap crashes only then.
         os._exit(0)

@@ -13,7 +13,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speedtest_tui.core.audio.conform import MAX_SECONDS, Conformer, as_float
+from speedtest_tui.core.audio.conform import MAX_SECONDS, Conformer, as_float, too_long
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import one_line
 
@@ -118,6 +118,8 @@ def decode_with_ffmpeg(
         raise UserError(f"{shown} has no audio track", "use a file with sound")
     if track is not None and not 1 <= track <= len(tracks):
         raise UserError(f"{shown} has {_count(len(tracks))}", f"choose --track 1 to {len(tracks)}")
+    if min(_declared_seconds(container, one, file) for one in tracks) > MAX_SECONDS:
+        raise too_long(shown)  # before all tracks are read, to choose one
     chosen, remarks = _chosen(container, track, sink)
     if remarks:  # every track has been read: begin anew
         container = _opened(file, shown, options)
@@ -129,7 +131,7 @@ def decode_with_ffmpeg(
         raise UserError(f"{shown} holds sound in a format that cannot be decoded ({name})", USE)
     declared = _declared_seconds(container, stream, file)
     if declared > MAX_SECONDS:
-        raise UserError(f"{shown} is longer than {MAX_SECONDS // 3600} hours", "use a shorter part of it")
+        raise too_long(shown)
     failed, failure, last = 0, "", 0
     for block, rate in _blocks(container, stream):
         if isinstance(block, str):
