@@ -26,6 +26,7 @@ test: $(TEST)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy tools/*.py tools/bench
+	MYPYPATH=tools/fuzz $(BIN)/mypy tools/fuzz/*.py
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 

@@ -21,6 +21,7 @@ TOOLS = CHECKOUT / "tools"
 TIMEOUT_S = 120
 
 BENCHES = sorted(path.name for path in TOOLS.glob("bench_*.py"))
+FUZZERS = sorted(f"fuzz/{path.name}" for path in TOOLS.glob("fuzz/fuzz_*.py"))
 
 PROGRAMS = {
     "bench/big_checkpoint.py": ["{tmp}/big.nemo", "--layers", "1"],
@@ -54,7 +55,7 @@ MODULES = {
     "bench/caches_hub.py", "bench/caches_scan.py", "bench/caches_screen.py",
     "nano/batches.py", "nano/canary_batches.py", "nano/canary_config.py", "nano/canary_trainer.py",
     "nano/features.py", "nano/model.py", "nano/parakeet_config.py", "nano/tdt_loss.py", "nano/trainer.py",
-    "nemo/tiny_configs.py",
+    "nemo/tiny_configs.py", "fuzz/common.py",
 }  # fmt: skip
 """Used by the programs above."""
 
@@ -83,13 +84,13 @@ def test_every_tool_is_named_here() -> None:
     bare = {f"bench/bare_{name.replace('-', '_')}.py" for name in BARE}
     assert there == {
         *BENCHES,
+        *FUZZERS,
         *PROGRAMS,
         *HELP,
         *MODULES,
         *bare,
         "house_shape.py",
         "sweep_audio.py",
-        "fuzz/fuzz_trash.py",
     }
 
 
@@ -98,6 +99,38 @@ def test_benches(tool: str, tmp_path: Path) -> None:
     if tool == "bench_recorder.py" and not shutil.which("pulseaudio") and not os.environ.get("CI"):
         pytest.skip("pulseaudio is not installed")
     assert "load average before" in run(tool, "--short", home=tmp_path)
+
+
+@pytest.mark.parametrize("tool", FUZZERS)
+def test_fuzzers(tool: str, tmp_path: Path) -> None:
+    """A short run of each, which prints the seed of what fails."""
+    assert " 0 faults" in run(tool, "--short", "--seconds", "30", home=tmp_path)
+
+
+def test_what_a_fuzzer_sees(tmp_path: Path) -> None:
+    """A round that raises, ends its process, wastes memory, or changes what is not its own; the others go on."""
+    fuzzer = tmp_path / "odd.py"
+    fuzzer.write_text(
+        f"import os, sys; sys.path.insert(0, {str(TOOLS / 'fuzz')!r}); import common\n"
+        "def odd(room):\n"
+        "    match room.dice.seed_ % 10:\n"
+        "        case 1: 1 / 0\n"
+        "        case 3: os.kill(os.getpid(), 11)\n"
+        "        case 5: (room.home / 'Documents' / 'thesis').chmod(0o644)\n"
+        "        case 7: sys.exit(0)\n"
+        "        case 9: bytearray(b'x' * 400_000_000)\n"
+        "class Dice(common.random.Random):\n"
+        "    def __init__(self, seed): super().__init__(seed); self.seed_ = seed\n"
+        "common.random.Random = Dice\n"
+        "sys.exit(common.fuzz('odd things', odd))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, fuzzer, "--seed", "0", "--rounds", "10"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "10 rounds, 5 faults" in done.stdout, done.stdout + done.stderr
+    for said in ("seed 1: .*ZeroDivision", "seed 3: ended by signal 11", "seed 5: changed outside: .*thesis",
+                 "seed 7: .*SystemExit", r"seed 9: \d+ MB more"):  # fmt: skip
+        assert re.search(said, done.stdout, re.DOTALL), said
 
 
 @pytest.mark.parametrize("tool", PROGRAMS)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-import runpy
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -308,11 +306,3 @@ def test_an_undo_passes_the_link_that_the_repair_passed(root: Path, places: Path
             (root / "models--a--b").symlink_to(places / "other")
         assert undo(find(made.id, (root,))).complete is not swapped
     assert (places / "other" / "blobs" / "x").read_text() == "old"
-
-
-def test_links_and_journals_of_strangers(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short run of tools/fuzz/fuzz_trash.py, whose seed is said where it fails."""
-    monkeypatch.setattr(sys, "argv", ["fuzz_trash", "--rounds", "150", "--seconds", "30"])
-    monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(places))
-    fuzz = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "fuzz" / "fuzz_trash.py"))
-    assert fuzz["main"]() == 0
