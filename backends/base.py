@@ -54,11 +54,17 @@ class Availability:
 
 @dataclass(frozen=True)
 class RequiredFile:
-    """A file that a model needs; any one of `names` will do, the first is preferred."""
+    """A file that a model needs; any one of `names` will do, the first is preferred.
+
+    An index of shards (`*.index.json`) brings all shards that it names; vocab.json brings merges.txt where it is in the
+    place of tokenizer.json.
+    optional: the library reads it where it is there, so that damage to it counts; without it the model works
+    """
 
     names: tuple[str, ...]
     sha256: str = ""
     """Known hash in lower-case hex, or empty."""
+    optional: bool = False
 
 
 @dataclass(frozen=True)

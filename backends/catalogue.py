@@ -38,7 +38,14 @@ _TRANSFORMERS_FILES = (
     RequiredFile(("generation_config.json",)),
     RequiredFile(("preprocessor_config.json", "processor_config.json")),
     RequiredFile(("tokenizer.json", "vocab.json")),
-    RequiredFile(("model.safetensors",)),
+    # In the order in which transformers 5 `modeling_utils.py` looks for them.
+    RequiredFile(
+        ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+    ),
+    *(
+        RequiredFile((f"{name}.json",), optional=True)
+        for name in ("tokenizer_config", "special_tokens_map", "added_tokens", "normalizer", "processor_config")
+    ),
 )
 _PARAKEET_FILES = (RequiredFile(("config.json",)), RequiredFile(("model.safetensors",)))
 _CANARY_FILES = (*_PARAKEET_FILES, RequiredFile(("tokenizer.model",)))

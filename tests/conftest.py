@@ -18,8 +18,8 @@ Unpack = Callable[[str], Path]
 
 
 LONGEST = (
-    "test_tools", "test_backends", "test_verify", "test_race_faults", "test_fallback", "test_microphone",
-    "test_command_line", "test_embedded", "test_stand_in", "test_dashboard", "test_recorder_command", "test_finite",
+    "test_tools", "test_accepted_files", "test_backends", "test_verify", "test_race_faults", "test_fallback",
+    "test_microphone", "test_command_line", "test_embedded", "test_dashboard", "test_recorder_command", "test_finite",
     "test_families", "test_damaged_home", "test_serve_ending", "test_recorder_process", "test_race", "test_orphans",
     "test_sessions_screen", "test_usage", "test_undo", "test_convert_screen", "test_hub_repos", "test_repair",
     "test_race_cancel", "test_repair_command", "test_snapshots", "test_serve", "test_sound", "test_monkey",

@@ -23,6 +23,8 @@ from backends.base import (
 from backends.checks import repetition_loop
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from backends.base import Samples
 
 
@@ -95,7 +97,7 @@ class TransformersWhisper:
             parameters=parameters,
             source=spec.source,
             revision=location.revision,
-            files=(str(location.path / "config.json"), str(location.path / "model.safetensors")),
+            files=tuple(str(location.path / name) for name in ("config.json", _weights(spec, location.path))),
             options=(
                 ("attention", str(model.config._attn_implementation)),
                 ("chunk", f"{CHUNK_SECONDS} s"),
@@ -170,6 +172,12 @@ class TransformersWhisper:
 
     def close(self) -> None:
         self._pipeline = None
+
+
+def _weights(spec: ModelSpec, folder: Path) -> str:
+    """The weights that the library chose, or their index where they are in shards."""
+    names = next((file.names for file in spec.files if "model.safetensors" in file.names), ())
+    return next((name for name in names if (folder / name).is_file()), "model.safetensors")
 
 
 def _device() -> str:

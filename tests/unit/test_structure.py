@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,47 @@ def test_what_is_not(tmp_path: Path, name: str, data: bytes, kind: str, said: st
     assert problem is not None
     assert problem[0] == kind
     assert said in problem[1]
+
+
+def many(count: int) -> bytes:
+    """A header of so many tensors."""
+    one = '"%d":{"dtype":"U8","shape":[],"data_offsets":[0,0]}'
+    return ("{" + ",".join(one % number for number in range(count)) + "}").encode()
+
+
+def directory(count: int) -> bytes:
+    """A zip archive of so many empty members, by hand: zipfile would take its time."""
+    central = b"".join(b"PK\x01\x02" + bytes(24) + b"\x07\0" + bytes(16) + b"%07d" % number for number in range(count))
+    begin = b"PK\x03\x04" + bytes(26)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count & 0xFFFF, count & 0xFFFF, len(central), len(begin), 0)
+    return begin + central + end
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        ("m.safetensors", lambda: struct.pack("<Q", 54_999_998) + b"{" + bytes(54_999_999), "has a header of 55.0 MB"),
+        ("m.safetensors", lambda: struct.pack("<Q", len(many(120_000))) + many(120_000), "so many tensors"),
+        ("w.npz", lambda: directory(100_000), "w.npz has a directory of 5.3 MB: no model has so many parts"),
+        ("tiny.pt", lambda: directory(100_000), "tiny.pt has a directory of 5.3 MB"),
+        ("pytorch_model.bin", lambda: directory(100_000), "so many parts"),
+        (
+            "tokenizer.json",
+            lambda: b'{"a": [' + b"[]," * 600_000 + b"[]]}",
+            "is larger than any model's",
+        ),
+        ("config.json", lambda: b'{"a": "' + b"x" * 17_000_000 + b'"}', "config.json is larger than any model's"),
+    ],
+)
+def test_what_would_take_seconds_to_read(tmp_path: Path, name: str, make: Callable[[], bytes], said: str) -> None:
+    problem = judge(tmp_path, name, make())
+    assert problem is not None and problem[0] == "corrupt" and said in problem[1]
+
+
+def test_real_models_are_far_from_these_limits(tmp_path: Path) -> None:
+    header = many(20_000)
+    assert judge(tmp_path, "m.safetensors", struct.pack("<Q", len(header)) + header) is None
+    assert judge(tmp_path, "w.npz", directory(20_000)) is None
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def choose(request: Request, listing: Listing, progress: Progress) -> tuple[tupl
     names = set(listing.files)
     model = list(wanted(request.spec, names))
     for file in request.spec.files:
-        if accepted(file, names):
+        if file.optional or accepted(file, names):
             continue
         substitute = _other_layout(file.names, names)
         if substitute is None:

@@ -19,7 +19,7 @@ from speedtest_tui.core.models.places import Place, places, root_around, root_of
 from speedtest_tui.core.models.reading import Root
 from speedtest_tui.core.models.required import Shelf, required_files
 from speedtest_tui.core.models.status import CacheName, CacheState, Fault, FaultKind, FileState, StateName
-from speedtest_tui.core.models.wanted import accepted, is_weights, wanted
+from speedtest_tui.core.models.wanted import INDEX, accepted, is_weights, wanted
 
 STATE_OF: Mapping[FaultKind, StateName] = {
     "truncated": "damaged", "corrupt": "damaged", "empty": "damaged", "lfs-pointer": "damaged",
@@ -155,7 +155,9 @@ def _remark(fault: Fault, commit: str) -> str:
 
 
 def _plain(spec: ModelSpec, place: Place, root: Root) -> CacheState:
-    deepest = max((name.count("/") for file in spec.files for name in file.names), default=0)
+    names = [name for file in spec.files for name in file.names]
+    # Shards may lie in a folder of their own.
+    deepest = max((name.count("/") + name.endswith(INDEX) for name in names), default=0)
     row = folders.read(place.path, place.path.name, root, deepest=deepest)
     state = _judged(spec, replace(_shelf(row, root, place.path), hashes=folders.recorded_hashes(place.path)))
     if not place.certain and not any(is_weights(file.name) and file.bytes for file in state.files):
@@ -251,7 +253,7 @@ def _companions(spec: ModelSpec, shelf: Shelf) -> str:
     """A remark on files that the repository has and the folder has not; the backend works without them."""
     if not shelf.manifest:
         return ""
-    needed = {name for file in spec.files if (name := accepted(file, shelf.manifest))}
+    needed = {name for file in spec.files if not file.optional and (name := accepted(file, shelf.manifest))}
     absent = [name for name in wanted(spec, shelf.manifest) if name not in needed and not shelf.has(name)]
     if not absent:
         return ""

@@ -5,8 +5,6 @@ A model is found exactly where `examine` calls it complete: what a check says an
 
 from __future__ import annotations
 
-import json
-import struct
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -34,7 +32,7 @@ from speedtest_tui.core.models.status import (
     StateName,
     Verification,
 )
-from speedtest_tui.core.models.structure import SAFETENSORS_HEADER_MAX
+from speedtest_tui.core.models.structure import Flaw, tensors_in
 
 States = tuple[tuple[CacheName, CacheState], ...]
 
@@ -284,11 +282,8 @@ def _unfit(weights: Path) -> str:
     """Why mlx-whisper could not read these weights; "" where it can."""
     try:
         with weights.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length)) if length <= SAFETENSORS_HEADER_MAX else None
-    except (OSError, ValueError, struct.error):
-        header = None
-    if not isinstance(header, dict):
+            _, header = tensors_in(file, weights.name, 0)
+    except (OSError, Flaw):
         return "cannot be read as safetensors"
     tensors = {name: entry for name, entry in header.items() if isinstance(entry, dict)}
     if any(name.startswith("model.encoder.layers.") for name in tensors):

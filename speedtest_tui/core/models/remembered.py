@@ -26,6 +26,8 @@ from speedtest_tui.core import disk, locations
 from speedtest_tui.core.codec import Damaged, decode, encode, typed
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.status import Verification
+from speedtest_tui.core.models.structure import shards
+from speedtest_tui.core.models.wanted import INDEX
 
 T = TypeVar("T")
 
@@ -233,6 +235,8 @@ def _files(spec: ModelSpec, location: Location) -> Iterable[tuple[str, Path]]:
         for file in spec.files:
             name = next((name for name in file.names if (folder / name).exists()), file.names[0])
             yield name, folder / name
+            if name.endswith(INDEX):
+                yield from ((shard, folder / shard) for shard in shards(folder / name))
 
 
 def _facts(name: str, path: Path) -> list[str | int]:

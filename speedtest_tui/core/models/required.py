@@ -14,7 +14,7 @@ from speedtest_tui.core.models.layout import digest_of
 from speedtest_tui.core.models.manifest import Manifest
 from speedtest_tui.core.models.reading import Root
 from speedtest_tui.core.models.status import Fault, FileState
-from speedtest_tui.core.models.wanted import accepted, is_weights
+from speedtest_tui.core.models.wanted import INDEX, accepted, is_weights
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,27 @@ class Shelf:
 
 def required_files(files: tuple[RequiredFile, ...], shelf: Shelf) -> tuple[FileState, ...]:
     """All files that a model needs, as they are on a shelf."""
-    states = [_state(file, shelf) for file in files]
+    needed = [file for file in files if not file.optional]
+    states = [_state(file, shelf) for file in needed]
     if shelf.manifest is None:
         claimed = {etag for state in states for etag in (state.sha256, state.git_sha1)}
         left = [partial for etag, partial in shelf.partials.items() if etag not in claimed]
         states = _claim_by_kind(states, left)
-    return tuple(_layout_checked(state, file, shelf) for state, file in zip(states, files, strict=True))
+    states = [_layout_checked(state, file, shelf) for state, file in zip(states, needed, strict=True)]
+    brought = [one for state, file in zip(states, needed, strict=True) for one in _brought(state, file)]
+    there = [file for file in files if file.optional and any(map(shelf.has, file.names))]
+    more = [_state(file, shelf) for file in (*brought, *there)]
+    return tuple({state.name: state for state in (*states, *more)}.values())
+
+
+def _brought(state: FileState, file: RequiredFile) -> tuple[RequiredFile, ...]:
+    """The files that are needed because of the one that is there."""
+    if state.fault is not None:
+        return ()
+    if state.name.endswith(INDEX):
+        return tuple(RequiredFile((name,)) for name in structure.shards(state.path))
+    both = state.name == "vocab.json" and "tokenizer.json" in file.names
+    return (RequiredFile(("merges.txt",)),) if both else ()
 
 
 def _state(file: RequiredFile, shelf: Shelf) -> FileState:
@@ -105,8 +120,13 @@ def _absent(file: RequiredFile, state: FileState, shelf: Shelf) -> FileState:
     if known and (size := shelf.blobs.get(etag, 0)):
         detail = f"{state.name} is not linked from the snapshot, though its content is there"
         return replace(state, bytes=size, fault=Fault("missing-file", state.path, detail, state.name))
-    names = state.name if known else " or ".join(file.names)
+    names = state.name if known else _any_of(file)
     return replace(state, fault=Fault("missing-file", state.path, f"{names} is missing", state.name))
+
+
+def _any_of(file: RequiredFile) -> str:
+    """The names of which one is needed; of many the usual one."""
+    return " or ".join(file.names) if len(file.names) < 3 else file.names[0]
 
 
 def _unfinished(state: FileState, partial: Partial) -> FileState:
@@ -141,5 +161,5 @@ def _layout_checked(state: FileState, file: RequiredFile, shelf: Shelf) -> FileS
     if not there:
         return state
     others = ", ".join(there[:2]) + (f" and {len(there) - 2} more" if len(there) > 2 else "")
-    detail = f"{' or '.join(file.names)} is missing; {where} {one_line(others)}, which the backend does not read"
+    detail = f"{_any_of(file)} is missing; {where} {one_line(others)}, which the backend does not read"
     return replace(state, fault=replace(state.fault, kind="wrong-layout", detail=detail))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 
@@ -19,6 +20,9 @@ PACKED = (
     ".npy", ".onnx_data", ".pb", ".pkl", ".engine", ".data", ".zip", ".tar", ".gz", ".xz", ".7z",
 )  # fmt: skip
 """How files end that are weights in a repository, and anything elsewhere."""
+
+INDEX = ".index.json"
+"""How the list of a model's shards is called after them: model.safetensors.index.json."""
 
 WEIGHT_FOLDERS = frozenset((".mlmodelc", ".mlpackage"))
 """How folders end that are one model in themselves."""
@@ -50,7 +54,13 @@ def wanted(spec: ModelSpec, names: Iterable[str]) -> tuple[str, ...]:
     Left out are weights that no required file names, pictures and texts for people, hidden and unsafe names.
     """
     present = {name for name in names if is_safe_name(name)}
-    required = [name for file in spec.files if (name := accepted(file, present)) is not None]
+    needed = [file for file in spec.files if not file.optional]
+    required = [name for file in needed if (name := accepted(file, present)) is not None]
+    # Which shards an index names is known when it is there; what they are called before.
+    begins = tuple(name.removesuffix(INDEX).rpartition(".") for name in required if name.endswith(INDEX))
+    for stem, _, suffix in begins:
+        shard = re.compile(re.escape(stem) + r"-\d{5}-of-\d{5}\." + re.escape(suffix))
+        required += sorted(filter(shard.fullmatch, present))
     others = sorted(name for name in present.difference(required) if _is_companion(name))
     return (*dict.fromkeys(required), *others)
 

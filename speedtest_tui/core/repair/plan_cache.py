@@ -160,7 +160,9 @@ def is_whole(snapshot: Snapshot, row: Row) -> bool:
     faulty = (fault.path for fault in row.stored.faults if fault.path not in row.linked)
     if not names or any(layout.is_within(path, snapshot.path) for path in faulty):
         return False
-    return not row.specs or any(all(names.intersection(file.names) for file in spec.files) for spec in row.specs)
+    return not row.specs or any(
+        all(file.optional or names.intersection(file.names) for file in spec.files) for spec in row.specs
+    )
 
 
 def _download(row: Row, fault: Fault) -> Step | None:
