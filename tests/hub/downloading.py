@@ -16,7 +16,7 @@ from contents import Content
 from server import HubServer
 
 from backends.base import ModelSpec, RequiredFile
-from speedtest_tui.core.download.failures import Failure, explain
+from speedtest_tui.core.download.failures import Failure, check_environment, explain
 from speedtest_tui.core.download.request import Figures, Note, Patience, Request
 from speedtest_tui.core.download.transfer import Progress
 from speedtest_tui.core.process.lines import Message
@@ -77,6 +77,7 @@ def fetch(wanted: Request, send: Callable[[Message], None] | None = None) -> Log
     log = Log()
     progress = Progress(send or log.messages.append)
     try:
+        check_environment()
         placed = (download_repository if wanted.is_hub else download_checkpoint)(wanted, progress)
         log.path = placed.path
         progress.end(placed.path)

@@ -10,7 +10,8 @@ from misbehaviour import Corrupt, Cut, HtmlPage, IgnoreRange, Misbehaviour, Stal
 from server import HubServer
 
 from backends.base import ModelSpec
-from speedtest_tui.core.download.openai import ENDPOINT, address
+from speedtest_tui.core.download.openai import address
+from speedtest_tui.core.download.request import OPENAI_ENDPOINT as ENDPOINT
 from speedtest_tui.core.download.request import Request
 
 __all__ = ["here"]

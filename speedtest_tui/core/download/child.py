@@ -13,7 +13,7 @@ import logging
 
 from backends.base import Advice
 from speedtest_tui.core.codec import typed
-from speedtest_tui.core.download.failures import explain
+from speedtest_tui.core.download.failures import check_environment, explain
 from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.download.transfer import Progress
 from speedtest_tui.core.process.child import Parent, serve
@@ -26,6 +26,7 @@ def work(parent: Parent) -> None:
     logging.disable(logging.WARNING)  # what matters is told as a message
     progress = Progress(parent.send)
     try:
+        check_environment()
         from speedtest_tui.core.download.hub import download_repository
         from speedtest_tui.core.download.openai import download_checkpoint
 

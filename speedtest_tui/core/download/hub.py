@@ -17,12 +17,12 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from urllib.parse import quote
 
-from speedtest_tui import __version__
 from speedtest_tui.core.download import publish
 from speedtest_tui.core.download.failures import TRY_LATER, Failure, portal, require_room
-from speedtest_tui.core.download.request import Patience, Request
+from speedtest_tui.core.download.network import Questions, client, endless, hub_headers
+from speedtest_tui.core.download.request import UNREACHABLE, Patience, Request
 from speedtest_tui.core.download.transfer import (
     EtagChanged,
     Placed,
@@ -31,10 +31,16 @@ from speedtest_tui.core.download.transfer import (
     download,
     has_digest,
     retrying,
-    timeouts,
 )
 from speedtest_tui.core.models import layout, manifest
-from speedtest_tui.core.models.layout import digest_of, is_commit, is_safe_name, repository_folder, shared_blob
+from speedtest_tui.core.models.layout import (
+    digest_of,
+    is_commit,
+    is_safe_name,
+    is_sha256,
+    repository_folder,
+    shared_blob,
+)
 from speedtest_tui.core.models.locks import lock_of
 from speedtest_tui.core.models.manifest import ManifestFile
 from speedtest_tui.core.models.wanted import accepted, is_weights, wanted
@@ -44,6 +50,9 @@ MOST_CHANGES = 3
 
 ASKING_ATTEMPTS = 3
 """Before anything has come, somebody waits for the first sign of life: a dead network is told soon."""
+
+MOST_FILES, MOST_PAGES, LARGEST = 100_000, 1_000, 1 << 46
+"""Of one repository, and bytes of one file: beyond, an answer is no list of a model's files."""
 
 REST_BYTES, REST_FILES = 8 << 20, 64
 """Up to this a repository's other files are downloaded with the model, as its snapshot is then complete: offline,
@@ -56,6 +65,8 @@ def download_repository(request: Request, progress: Progress) -> Placed:
     revision = request.spec.revision or "main"
     if not is_safe_name(revision):
         raise Failure("unsafe", f"{revision!r} is not a revision", "leave it out, or give a branch, tag or commit")
+    if not is_safe_name(request.source):
+        raise Failure("unsafe", f"{request.source!r} is not the name of a repository", "write it as owner/name")
     listing = list_repository(request, progress)
     model, rest = choose(request, listing, progress)
     repository = Repository(request, listing, progress)
@@ -90,30 +101,91 @@ class Listing:
     whole: bool
 
 
+@dataclass(frozen=True)
+class Large:
+    """What the hub's tree says of a large file."""
+
+    oid: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the hub's tree; its names are the hub's."""
+
+    type: str
+    path: str
+    oid: str = ""
+    size: int = 0
+    lfs: Large | None = None
+    xetHash: str | None = None
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """A file as the hub's description of a repository has it."""
+
+    rfilename: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is read of the hub's answer about a repository."""
+
+    sha: str
+    siblings: tuple[Sibling, ...] | None = None
+
+
 def list_repository(request: Request, progress: Progress) -> Listing:
     """Ask the hub. Raises Failure."""
-    from huggingface_hub import HfApi, constants, get_session
+    from huggingface_hub import constants
 
     source = request.source
     patience = replace(request.patience, attempts=min(ASKING_ATTEMPTS, request.patience.attempts))
-    # Without this the client of huggingface_hub would wait for ever for a server that says nothing.
-    get_session().timeout = timeouts(patience)
-    hub = HfApi(endpoint=constants.ENDPOINT)
-    revision = request.spec.revision or None
-    limit = patience.stall_s
-    info = retrying(lambda: hub.model_info(source, revision=revision, timeout=limit), source, patience, progress)
-    commit = info.sha or ""
-    if not is_commit(commit):
+    questions = Questions(source, patience, client(patience))
+    named = f"/revision/{quote(request.spec.revision, safe='')}" if request.spec.revision else ""
+    address = f"{constants.ENDPOINT}/api/models/{quote(source)}"
+    info, _ = retrying(lambda: questions.ask(Description, address + named), source, patience, progress)
+    if not is_commit(info.sha):
         raise portal(source)
+    progress.state("listing")
     try:
-        return Listing(commit, retrying(lambda: _tree(hub, source, commit), source, patience, progress), True)
+        return Listing(info.sha, _tree(questions, f"{address}/tree/{info.sha}", source, patience, progress), True)
     except Failure as failure:
         if failure.kind not in ("not-found", "server", "portal", "unexpected"):
             raise
+    finally:
+        progress.file("")
     # A mirror may know files and no listings.
     names = wanted(request.spec, [sibling.rfilename for sibling in info.siblings or ()])
-    files = {name: _asked(source, name, commit, patience, progress) for name in names}
-    return Listing(commit, files, False)
+    files = {name: _asked(source, name, info.sha, patience, progress) for name in names}
+    return Listing(info.sha, files, False)
+
+
+def _tree(
+    questions: Questions, address: str, source: str, patience: Patience, progress: Progress
+) -> dict[str, ManifestFile]:
+    """All files of a commit, page by page. Raises Failure."""
+
+    def ask(page: str) -> tuple[tuple[Entry, ...], str]:
+        return retrying(lambda: questions.ask(tuple[Entry, ...], page), source, patience, progress)
+
+    files: dict[str, ManifestFile] = {}
+    page = f"{address}?recursive=true&expand=false"
+    asked = {""}
+    while page not in asked:
+        asked.add(page)
+        entries, page = ask(page)
+        for entry in entries:
+            if entry.type == "file":
+                size, sha256 = (entry.lfs.size, entry.lfs.oid) if entry.lfs else (entry.size, "")
+                file = ManifestFile(size, entry.oid, sha256, entry.xetHash or "")
+                files[entry.path] = _checked(entry.path, file)
+        if len(files) > MOST_FILES or len(asked) > MOST_PAGES or (page != "" and page in asked):
+            raise endless(source)
+        progress.file(f"{len(files):,} files")
+        progress.state("listing")
+    return files
 
 
 def choose(request: Request, listing: Listing, progress: Progress) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -144,24 +216,6 @@ def _other_layout(wanted_names: tuple[str, ...], names: set[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _tree(hub: Any, source: str, commit: str) -> dict[str, ManifestFile]:
-    from huggingface_hub.hf_api import RepoFile
-
-    files = {}
-    for entry in hub.list_repo_tree(source, revision=commit, recursive=True):
-        if isinstance(entry, RepoFile):
-            files[entry.path] = _checked(
-                entry.path,
-                ManifestFile(
-                    entry.lfs.size if entry.lfs else entry.size,
-                    entry.blob_id,
-                    entry.lfs.sha256 if entry.lfs else "",
-                    entry.xet_hash or "",
-                ),
-            )
-    return files
-
-
 def _asked(source: str, name: str, commit: str, patience: Patience, progress: Progress) -> ManifestFile:
     """What the hub says of one file in answer to HEAD."""
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
@@ -179,8 +233,9 @@ def _asked(source: str, name: str, commit: str, patience: Patience, progress: Pr
 
 def _checked(name: str, file: ManifestFile) -> ManifestFile:
     """Raises Failure for what must not become a path: the listing is content from elsewhere."""
-    if not is_safe_name(name) or digest_of(file.etag) is None or digest_of(file.blob_id) is None:
-        what = f"the hub lists a file with an invalid name or hash ({name[:60]!r})"
+    hashes = digest_of(file.etag) and digest_of(file.blob_id) and (not file.xet_hash or is_sha256(file.xet_hash))
+    if not is_safe_name(name) or not hashes or not 0 <= file.size < LARGEST:
+        what = f"the hub lists a file with an invalid name, hash or size ({name[:60]!r})"
         raise Failure("unsafe", what, "do not use this repository; nothing of it was downloaded")
     return file
 
@@ -193,12 +248,11 @@ class Repository:
 
     def __init__(self, request: Request, listing: Listing, progress: Progress) -> None:
         from huggingface_hub import get_session
-        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
         self._request, self._listing, self._progress = request, listing, progress
         self._files: dict[str, ManifestFile] = dict(listing.files)
         self._client = get_session()
-        self._headers = build_hf_headers(library_name="speedtest-tui", library_version=__version__)
+        self._headers = hub_headers()
         self._folder = repository_folder(request.root, request.source)
         self.snapshot = layout.snapshot_folder(self._folder, listing.commit)
         self.counted: dict[str, int] = {}
@@ -231,6 +285,8 @@ class Repository:
                 self.download_file(name)
             except (Failure, OSError) as error:
                 self._progress.note(f"{name}, which the model does not need, was left out: {error}")
+                if isinstance(error, Failure) and error.kind in (*UNREACHABLE, "stalled", "cut"):
+                    return  # the next would be waited for as long
 
     def finish(self, ref: str | None) -> None:
         """Write what says that it is all there. Raises OSError."""

@@ -6,21 +6,24 @@ SPEEDTEST_OPENAI_ENDPOINT ("https://mirror.example/path") takes the place of sch
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from speedtest_tui.core import disk
 from speedtest_tui.core.download import publish
 from speedtest_tui.core.download.failures import Failure, from_status, require_room
-from speedtest_tui.core.download.request import Request
-from speedtest_tui.core.download.transfer import Placed, Progress, RemoteFile, download, has_digest, retrying, timeouts
+from speedtest_tui.core.download.network import client, within
+from speedtest_tui.core.download.request import OPENAI_ENDPOINT, Request
+from speedtest_tui.core.download.transfer import Placed, Progress, RemoteFile, download, has_digest, retrying
 from speedtest_tui.core.models.layout import digest_of, is_safe_part, partial_of
 
-ENDPOINT = "SPEEDTEST_OPENAI_ENDPOINT"
+if TYPE_CHECKING:
+    import httpx2
 
 
 def address(url: str) -> str:
     """Where a published URL is really asked for."""
-    endpoint = os.environ.get(ENDPOINT, "").rstrip("/")
+    endpoint = os.environ.get(OPENAI_ENDPOINT, "").rstrip("/")
     return endpoint + urlsplit(url).path if endpoint else url
 
 
@@ -41,29 +44,27 @@ def download_checkpoint(request: Request, progress: Progress) -> Placed:
             return Placed(target.absolute(), sha256[:12])
         progress.state("contacting")
         url = address(request.source)
-        size_there = _size(url, request, progress)
+        session = client(request.patience)
+        size_there = _size(url, session, request, progress)
         # Other programs write straight to the final name: what they left is as good a beginning as ours.
         if request.trash is None and publish.solid_bytes(target) > publish.solid_bytes(partial):
             target.replace(partial)
         have = min(publish.solid_bytes(partial), size_there or 0)
         progress.begin(have, size_there)
         require_room((size_there or 0) - have, request.root)
-        from huggingface_hub import get_session
-
         file = RemoteFile(name, url, url, size_there, "sha256", sha256)
-        download(file, partial, get_session(), request.patience, progress, credit=have)
+        download(file, partial, session, request.patience, progress, credit=have)
         publish.discard(target, request.trash)
         partial.replace(target)
         disk.sync_folder(request.root)
     return Placed(target.absolute(), sha256[:12])
 
 
-def _size(url: str, request: Request, progress: Progress) -> int | None:
+def _size(url: str, session: httpx2.Client, request: Request, progress: Progress) -> int | None:
     """Bytes as the server announces them; None where it does not. Raises Failure."""
-    from huggingface_hub import get_session
 
     def ask() -> int | None:
-        reply = get_session().head(url, follow_redirects=True, timeout=timeouts(request.patience))
+        reply = within(request.patience.listing_s, lambda: session.head(url, follow_redirects=True), url)
         if reply.status_code >= 400 and reply.status_code not in (405, 501):
             raise from_status(reply.status_code, reply.headers, url)
         length = reply.headers.get("Content-Length", "")

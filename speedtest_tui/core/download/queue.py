@@ -12,7 +12,16 @@ from dataclasses import replace
 from typing import Any
 
 from backends.base import Advice
-from speedtest_tui.core.download.request import MESSAGES, DownloadRow, Figures, Finished, Note, Request, Step
+from speedtest_tui.core.download.request import (
+    MESSAGES,
+    UNREACHABLE,
+    DownloadRow,
+    Figures,
+    Finished,
+    Note,
+    Request,
+    Step,
+)
 from speedtest_tui.core.process.lines import Failed, Message
 from speedtest_tui.core.process.parent import Child, Ended
 
@@ -107,7 +116,9 @@ class Downloads:
             self._rows[index] = new = replace(old, **fields)
             if new.advice and not old.advice:
                 self._rows[index] = replace(new, note="")
-                if new.failure == "not-found" and new.request.fallback:
+                if new.failure in UNREACHABLE:
+                    self._give_up(index, new)
+                elif new.failure == "not-found" and new.request.fallback:
                     second = replace(new.request.fallback, reason=new.advice.what)
                     self._rows[index] = replace(new, note=f"downloading {second.name} instead")
                     self._rows.append(DownloadRow(second, note=f"in place of {new.request.name}: {second.reason}"))
@@ -116,6 +127,14 @@ class Downloads:
         if old.state != new.state or now >= self._due:
             self._due = now + TICK_S
             self._listener(rows)
+
+    def _give_up(self, index: int, failed: DownloadRow) -> None:
+        """Nothing else that waits for the same host is tried: each would be waited for as long, and told as much."""
+        host = failed.request.host
+        advice = Advice(f"not tried, as {host} could not be asked for {failed.request.name}")
+        for other, row in enumerate(self._rows):
+            if other != index and row.state == "waiting" and row.request.host == host:
+                self._rows[other] = replace(row, state="failed", failure=failed.failure, advice=advice, note="")
 
     def _run(self, index: int) -> None:
         """Take in reports until the download is over, or is not wanted any more."""

@@ -13,8 +13,21 @@ from speedtest_tui.core import locations
 from speedtest_tui.core.models.status import CacheName
 from speedtest_tui.core.process.lines import Message
 
-RowState = Literal["waiting", "contacting", "checking", "downloading", "done", "failed", "cancelled"]
+RowState = Literal["waiting", "contacting", "listing", "checking", "downloading", "done", "failed", "cancelled"]
 ENDED: tuple[RowState, ...] = ("done", "failed", "cancelled")
+
+UNREACHABLE = ("network", "proxy", "tls", "settings")
+"""Kinds of failures that whatever is asked of the same host next would meet, too."""
+
+OPENAI_ENDPOINT = "SPEEDTEST_OPENAI_ENDPOINT"
+
+
+def host_of(address: str) -> str:
+    """Whom a URL names, with the port and without credentials; "" where it names nobody."""
+    try:
+        return urlsplit(address).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -24,6 +37,7 @@ class Patience:
     stall_s: without a single byte, after which a connection counts as cut
     attempts: in a row that brought no byte; every byte that arrives begins a new count
     first_wait_s, longest_wait_s: between attempts, doubled each time; a server's own Retry-After goes before
+    listing_s: for all answers to what a repository holds; a server that goes on answering is given up then
     lock_s: how long another program may hold a file's lock while its download does not grow
     """
 
@@ -31,6 +45,7 @@ class Patience:
     attempts: int = 6
     first_wait_s: float = 1.0
     longest_wait_s: float = 30.0
+    listing_s: float = 120.0
     lock_s: float = 300.0
 
 
@@ -72,8 +87,8 @@ class Request:
     @property
     def host(self) -> str:
         """Who is asked, as people know it."""
-        endpoint = os.environ.get("HF_ENDPOINT", "") if self.is_hub else self.source
-        return urlsplit(endpoint).netloc or "huggingface.co"
+        endpoint = os.environ.get("HF_ENDPOINT" if self.is_hub else OPENAI_ENDPOINT, "")
+        return host_of(endpoint) or host_of(self.source) or "huggingface.co"
 
 
 @dataclass(frozen=True)
@@ -113,6 +128,8 @@ class DownloadRow:
         """What its figures do not say by themselves: "contacting huggingface.co", "checking weights.npz"."""
         if self.state == "contacting":
             return f"contacting {self.request.host}"
+        if self.state == "listing":
+            return f"listing… {self.file}".rstrip()
         return f"checking {self.file}" if self.state == "checking" else ""
 
     @property
@@ -123,7 +140,7 @@ class DownloadRow:
 
 @dataclass(frozen=True)
 class Step(Message):
-    """What a downloading child does now, and with which file."""
+    """What a downloading child does now, and with which file; how many are listed so far."""
 
     state: RowState
     file: str

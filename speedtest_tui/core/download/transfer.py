@@ -10,8 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from speedtest_tui.core.download.failures import TRY_LATER, Failure, explain, from_status, portal, wrong_content
+from speedtest_tui.core.download.failures import (
+    MOST_WAIT_S,
+    TRY_LATER,
+    Failure,
+    explain,
+    from_status,
+    portal,
+    wrong_content,
+)
 from speedtest_tui.core.download.incoming import Content, receive
+from speedtest_tui.core.download.network import require_packing, timeouts
 from speedtest_tui.core.download.request import Figures, Finished, Note, Patience, RowState, Step
 from speedtest_tui.core.models.hashes import Algorithm, HashJob, hash_files
 from speedtest_tui.core.models.layout import digest_of
@@ -23,7 +32,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-CONNECT_S = 20.0
 RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 TAIL = re.compile(r"bytes \*/(\d+)")
 
@@ -102,7 +110,7 @@ class Attempts:
     def failed(self, failure: Failure) -> None:
         """Wait for the next attempt. Raises the failure where there is to be none."""
         self._failed += 1
-        if not failure.transient or self._failed >= self._patience.attempts:
+        if not failure.transient or self._failed >= self._patience.attempts or (failure.wait_s or 0) > MOST_WAIT_S:
             raise failure
         wait = min(self._patience.first_wait_s * 2 ** (self._failed - 1), self._patience.longest_wait_s)
         if failure.wait_s is not None:
@@ -182,13 +190,6 @@ def has_digest(path: Path, algorithm: Algorithm, digest: str, progress: Progress
     return found[path] == digest
 
 
-def timeouts(patience: Patience) -> httpx2.Timeout:
-    """A connection is given up when it brings nothing for `stall_s`, however long the whole takes."""
-    import httpx2
-
-    return httpx2.Timeout(patience.stall_s, connect=min(CONNECT_S, patience.stall_s))
-
-
 def retrying(action: Callable[[], Answer], source: str, patience: Patience, progress: Progress) -> Answer:
     """Ask a server for something short. Raises Failure."""
     attempts = Attempts(patience, progress)
@@ -230,6 +231,7 @@ def _attempt(file: RemoteFile, content: Content, client: httpx2.Client, patience
         if reply.status_code == 416 and content.length:
             return _beyond_the_end(reply, file, content, progress)
         _accept(reply, file)
+        require_packing(reply, file.source)
         encoded = "Content-Encoding" in reply.headers
         end = _place(reply, file, content, encoded, progress)
         try:
