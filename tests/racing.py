@@ -14,6 +14,7 @@ import psutil
 
 from backends.base import BackendEntry
 from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.conditions import Conditions
 from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot, Row
@@ -59,9 +60,14 @@ def finish(race: Race) -> RaceSnapshot:
     return race.snapshot
 
 
-def run(plan: Plan, clip: Clip | None = None, listener: Callable[[RaceSnapshot], None] | None = None) -> RaceSnapshot:
-    """Run a race and return its last snapshot."""
-    race = Race(plan, clip or noise(), listener or (lambda _: None))
+def run(
+    plan: Plan,
+    clip: Clip | None = None,
+    listener: Callable[[RaceSnapshot], None] | None = None,
+    look: Callable[[], Conditions] = Conditions,
+) -> RaceSnapshot:
+    """Run a race and return its last snapshot. By default nothing is known of the machine's power and heat."""
+    race = Race(plan, clip or noise(), listener or (lambda _: None), look=look)
     race.start()
     return finish(race)
 

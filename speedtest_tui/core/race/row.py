@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from backends.base import Advice, Loaded, Location, ModelSpec, Transcription
 from speedtest_tui.core import format
 from speedtest_tui.core.race.statistics import Interval
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.conditions import Conditions
 
 Phase = Literal[
     "waiting", "preparing", "starting", "importing", "loading", "loaded", "warming", "running", "resting", "ended"
@@ -119,13 +122,14 @@ RaceState = Literal["preparing", "racing", "done", "cancelled"]
 
 @dataclass(frozen=True)
 class RaceSnapshot:
-    """All rows at one moment. `notes` are remarks on the race as a whole."""
+    """All rows at one moment. `notes` are remarks on the race as a whole; conditions: before it, and after it."""
 
     rows: tuple[Row, ...]
     state: RaceState
     order: str = "interleaved"
     notes: tuple[str, ...] = ()
     verdict: Verdict = field(default_factory=Verdict)
+    conditions: tuple[Conditions, ...] = ()
 
     def ordered(self) -> tuple[Row, ...]:
         """The rows as a screen shows them: in the plan's order, and once the race has ended in order of rank."""

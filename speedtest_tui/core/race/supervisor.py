@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from backends.base import Advice
-from speedtest_tui.core import host
+from speedtest_tui.core import conditions, host
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.background import Background
+from speedtest_tui.core.conditions import Conditions
 from speedtest_tui.core.process.lines import Failed, Message
 from speedtest_tui.core.process.parent import Ended, Vitals
 from speedtest_tui.core.race.events import (
@@ -49,6 +50,7 @@ class Race(Background):
 
     listener: called from this thread after each change with a frozen snapshot; must return at once
     when_ended: called from this thread with the last snapshot, before the listener gets it; may block (saving to disk)
+    look: finds out about power and heat, before and after
     """
 
     def __init__(
@@ -57,12 +59,14 @@ class Race(Background):
         clip: Clip,
         listener: Callable[[RaceSnapshot], None] = lambda _: None,
         when_ended: Callable[[RaceSnapshot], None] = lambda _: None,
+        look: Callable[[], Conditions] = conditions.read,
     ) -> None:
         super().__init__("race")
         self.plan = plan
         self.clip = clip
         self._board = Scoreboard(plan, listener)
         self._when_ended = when_ended
+        self._look = look
         self._children = Children()
         self._traced_at = 0.0
 
@@ -74,8 +78,10 @@ class Race(Background):
         board = self._board
         state: RaceState = "done"
         try:
+            board.look(self._look())
             with shared_samples(self.clip.data()) as descriptor:
                 self._run(descriptor)
+            board.look(self._look())
         except Cancelled:
             state = "cancelled"
         except Exception as error:
@@ -306,12 +312,13 @@ class Scoreboard:
         self.order: str = plan.order
         self.notes: tuple[str, ...] = ()
         self.verdict = Verdict()
+        self.conditions: tuple[Conditions, ...] = ()
         self._runs = plan.runs
         self._listener = listener
         self.snapshot = self.freeze()
 
     def freeze(self) -> RaceSnapshot:
-        return RaceSnapshot(tuple(self.rows), self.state, self.order, self.notes, self.verdict)
+        return RaceSnapshot(tuple(self.rows), self.state, self.order, self.notes, self.verdict, self.conditions)
 
     def publish(self) -> None:
         """Make the present state the snapshot and hand it to the listener."""
@@ -348,6 +355,12 @@ class Scoreboard:
     def note(self, remark: str) -> None:
         """Say something of the race as a whole."""
         self.notes = (*self.notes, remark)
+
+    def look(self, seen: Conditions) -> None:
+        """Keep how the machine stands, and say what that means for the times."""
+        self.conditions = (*self.conditions, seen)
+        for remark in conditions.remarks(*self.conditions):
+            self.note(remark)
 
     def warn(self, index: int, warning: str) -> None:
         """Add a warning to a row, once."""

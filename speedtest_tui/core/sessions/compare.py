@@ -12,6 +12,7 @@ from typing import Literal
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.accuracy.words import keys
+from speedtest_tui.core.conditions import Conditions, during
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.race.statistics import Interval, ratio_interval
@@ -262,11 +263,13 @@ def same_clip(before: Document, after: Document) -> bool:
 def of_sessions(before: Document, after: Document) -> tuple[Difference, ...]:
     """What holds for all backends alike: clip, plan, machine, program; the weightiest first."""
     plans, hosts = (before.plan, after.plan), (before.host, after.host)
+    machines = during(before.conditions), during(after.conditions)
     found = [
         _clip(before, after),
         _value("size", plans, "size"),
         _value("chip", hosts, "chip"),
         _value("cores", hosts, "cores"),
+        _value("kinds of cores", hosts, "cores_words") if all(host.core_kinds for host in hosts) else None,
         _memory(*hosts),
         _value("order", plans, "order_words"),
         _value("warm-up", plans, "warmup"),
@@ -274,9 +277,25 @@ def of_sessions(before: Document, after: Document) -> tuple[Difference, ...]:
         _value("program", (before, after), "program"),
         _value("system", hosts, "system"),
         _value("Python", hosts, "python"),
+        *(_value(topic, machines, name) for topic, name in CONDITIONS),
+        _low_power(*machines),
         _load(*hosts),
     ]
     return tuple(difference for difference in found if difference)
+
+
+CONDITIONS = (
+    ("power source", "power"),
+    ("thermal pressure", "pressure"),
+    ("clock limit in percent", "speed_limit"),
+    ("clock governor", "governor"),
+)
+
+
+def _low_power(before: Conditions, after: Conditions) -> Difference | None:
+    if before.low_power == after.low_power or None in (before.low_power, after.low_power):
+        return None
+    return Difference("energy saving", *("on" if one.low_power else "off" for one in (before, after)))
 
 
 def of_results(before: Result, after: Result) -> tuple[Difference, ...]:
@@ -294,6 +313,7 @@ def of_results(before: Result, after: Result) -> tuple[Difference, ...]:
         _value("bits per weight", models, "bits"),
         _value("parameters", models, "parameters"),
         _value("device", (before, after), "device"),
+        _value("GPU memory limit in MB", (before, after), "device_limit_mb"),
     ]
     if before.device and after.device:
         options = dict.fromkeys((*before.options, *after.options))

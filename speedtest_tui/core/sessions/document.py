@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from backends.base import Segment, Transcription
 from speedtest_tui import __version__
 from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.conditions import Conditions
 from speedtest_tui.core.format import outcome
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.race.plan import Order, Plan
@@ -160,7 +161,7 @@ class Begun:
 
 @dataclass(frozen=True)
 class Document(Begun):
-    """A session: everything that is kept of a race."""
+    """A session: everything that is kept of a race. `conditions` are those before it and, where it ended, after it."""
 
     schema: int
     program: str
@@ -172,6 +173,7 @@ class Document(Begun):
     notes: tuple[str, ...]
     results: tuple[Result, ...]
     verdict: Verdict
+    conditions: tuple[Conditions, ...] = ()
 
     @property
     def ordered(self) -> tuple[Result, ...]:
@@ -202,6 +204,7 @@ def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: d
         notes=snapshot.notes,
         results=tuple(map(result_of, snapshot.rows)),
         verdict=snapshot.verdict,
+        conditions=snapshot.conditions,
     )
 
 

@@ -54,8 +54,8 @@ def to_markdown(document: Document) -> str:
         f"**{_cell(document.verdict.sentence)}**",
         "",
         f"{_cell(clip.name)}, {figures.seconds(clip.seconds)} · size {_cell(plan.size)} · "
-        f"{figures.count(plan.runs, 'run')}, "
-        f"{_cell(plan.order_words)} · {_cell(host.chip)}, {host.cores} cores, {host.memory_bytes / 2**30:.0f} GB, "
+        f"{figures.count(plan.runs, 'run')}, {_cell(plan.order_words)} · "
+        f"{_cell(host.chip)}, {_cell(host.cores_words)}, {host.memory_bytes / 2**30:.0f} GB, "
         f"{_cell(host.system)} · {_cell(document.program)}",
         "",
         "| # | backend | median (95 %) | RTFx | relative | load | first | memory | WER | weights |",

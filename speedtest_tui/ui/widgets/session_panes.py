@@ -150,8 +150,9 @@ def details(session: Session, width: int, *, whole: bool = False) -> Content:
         ("clip", f"{clip.name} · {figures.seconds(clip.seconds)}"),
         ("reference", clip.reference or ""),
         ("plan", f"size {plan.size} · {plan.runs} runs, {plan.order_words} · language {language}"),
-        ("machine", f"{host.chip} · {host.cores} cores · {host.memory_bytes / 2**30:.0f} GB"),
+        ("machine", f"{host.chip} · {host.cores_words} · {host.memory_bytes / 2**30:.0f} GB"),
         ("", f"{host.system} · Python {host.python} · load {host.load:.2f} · {document.program}"),
+        ("conditions", " · then ".join(dict.fromkeys(filter(None, (one.sentence for one in document.conditions))))),
         ("weights", "\n".join(f"{r.backend}: {weights(r)}" for r in document.ordered if r.model)),
         ("saved in", "\n".join(_broken(short(session.folder), width - 11))),
     )
