@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from backends import catalogue, checks
@@ -34,6 +38,25 @@ CHUNK_SECONDS = 20
 BYTES_PER_BATCH_ITEM = 3 * 2**30
 MAX_BATCH = 24
 """insanely-fast-whisper's README: batch 4 needs about 12 GB on a Mac, 24 is its default on a large GPU."""
+
+
+FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
+
+
+@contextmanager
+def operators_of_mps() -> Iterator[None]:
+    """Say what to do where Apple's GPU lacks an operator; PyTorch names it in a NotImplementedError (MPSFallback.mm).
+
+    The variable is never set here: whoever sets it knows that the processor then does a part of the work.
+    """
+    try:
+        yield
+    except NotImplementedError as error:
+        found = re.search(r"operator '([^']{1,80})'.* MPS", str(error))
+        if found is None:
+            raise
+        todo = f"set {FALLBACK}=1 to have the processor compute it, which is slower, and race again"
+        raise BackendError(f"PyTorch has no {found[1]} for Apple's GPU", todo, "unsupported") from error
 
 
 def batch_size(memory_bytes: int) -> int:
@@ -70,6 +93,7 @@ class TransformersWhisper:
             pipeline,
         )
 
+    @operators_of_mps()
     def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
         import torch
         from transformers import pipeline
@@ -103,9 +127,11 @@ class TransformersWhisper:
                 ("chunk", f"{CHUNK_SECONDS} s"),
                 ("batch", str(self._batch)),
                 ("timestamps", "none"),
+                *((("operators that MPS lacks", "on the processor"),) if device == "mps" and _fallback() else ()),
             ),
         )
 
+    @operators_of_mps()
     def transcribe(self, samples: Samples, options: TranscribeOptions) -> Transcription:
         invalid = ""
         if self._looked:
@@ -178,6 +204,11 @@ def _weights(spec: ModelSpec, folder: Path) -> str:
     """The weights that the library chose, or their index where they are in shards."""
     names = next((file.names for file in spec.files if "model.safetensors" in file.names), ())
     return next((name for name in names if (folder / name).is_file()), "model.safetensors")
+
+
+def _fallback() -> bool:
+    """Whether PyTorch was told to use the processor for what Apple's GPU lacks; it takes "1" alone (MPSFallback.mm)."""
+    return os.environ.get(FALLBACK) == "1"
 
 
 def _device() -> str:
