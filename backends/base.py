@@ -154,12 +154,19 @@ class Segment:
     text: str
 
 
+class Loop(str):
+    """Why a text is no transcription: it says the same over and over. The model's numbers may be sound all the same."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Transcription:
     """What was heard. `invalid` says in words why the output cannot count (NaN, a repetition loop), or is empty.
 
     words: each with its times, where the library tells them
     figures: measured in this run beside its time, by name; names that end in "_s" are seconds
+    looping: whether `invalid` is a Loop, which says nothing of the model
     """
 
     text: str
@@ -169,6 +176,12 @@ class Transcription:
     invalid: str = ""
     words: tuple[Segment, ...] = ()
     figures: tuple[tuple[str, float], ...] = ()
+    looping: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.invalid, Loop):
+            object.__setattr__(self, "looping", True)
+            object.__setattr__(self, "invalid", str(self.invalid))  # a plain one can be sent and kept
 
 
 @dataclass(frozen=True)

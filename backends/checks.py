@@ -16,7 +16,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from backends.base import BackendError
+from backends.base import BackendError, Loop
 
 COMPRESSION_RATIO = 2.4
 """`compression_ratio_threshold` of openai/whisper transcribe.py: text that zlib packs tighter repeats itself."""
@@ -56,7 +56,7 @@ def repetition_loop(text: str) -> str:
             continue
         ratio = len(packed) / len(zlib.compress(packed))
         if ratio > COMPRESSION_RATIO and _distinct_share(window) < DISTINCT_SHARE:
-            return f"the text repeats itself (compression ratio {ratio:.1f}, above {COMPRESSION_RATIO})"
+            return Loop(f"the text repeats itself (compression ratio {ratio:.1f}, above {COMPRESSION_RATIO})")
     return ""
 
 
@@ -89,7 +89,7 @@ def _repeated_phrase(words: list[str]) -> str:
             matching = matching + 1 if words[index] == words[index - size] else 0
             if matching == size * (PHRASE_REPEATS - 1):
                 phrase = " ".join(words[index - size + 1 : index + 1])
-                return f"the text says {phrase!r} {PHRASE_REPEATS} times in a row or more"
+                return Loop(f"the text says {phrase!r} {PHRASE_REPEATS} times in a row or more")
     return ""
 
 

@@ -18,9 +18,10 @@ from toys import checked, faulty, hanging, well
 from backends.base import BackendEntry, Location, ModelSpec, Transcription
 from backends.checks import not_a_number, repetition_loop
 from backends.registry import BUILT_IN, create
+from speedtest_tui.core.codec import plain, typed
 from speedtest_tui.core.jobs import verify as module
 from speedtest_tui.core.jobs.job import JobView, words
-from speedtest_tui.core.jobs.verify import Verify, disqualified, tone, verify
+from speedtest_tui.core.jobs.verify import Verify, tone, verify
 from speedtest_tui.core.models.inspect import inspect_model
 from speedtest_tui.core.models.status import Verification
 from speedtest_tui.core.process import parent
@@ -35,7 +36,7 @@ SPEC, HERE = ModelSpec("bundled", "toy/model"), Location(None, cache="bundled")
 def check(
     toy: type, timeout: float | None = None, on_change: Callable[[str, float], None] = lambda *_: None
 ) -> Verification:
-    found = verify(entry(toy), SPEC, HERE, on_change, threading.Event(), timeout=timeout)
+    found, _ = verify(entry(toy), SPEC, HERE, on_change, threading.Event(), timeout=timeout)
     assert found is not None
     return found
 
@@ -113,7 +114,9 @@ def test_what_is_heard_in_a_tone_does_not_matter(toy: type) -> None:
     ],
 )
 def test_numbers_count_and_words_do_not(text: str, invalid: str, broken: bool) -> None:
-    assert bool(disqualified(Transcription(text, invalid=invalid))) == broken
+    heard = Transcription(text, invalid=invalid)
+    assert bool(heard.invalid and not heard.looping) == broken
+    assert typed(Transcription, plain(heard)) == heard
 
 
 def test_a_long_complaint_is_cut() -> None:
@@ -169,7 +172,7 @@ def test_cancel(toys: Path, mark: str, toy: type, phase: str) -> None:
         if now == phase and (phase == "starting" or (toys.exists() and "hangs" in toys.read_text())):
             cancelled.set()
 
-    assert verify(entry(toy), SPEC, HERE, on_change, cancelled) is None
+    assert verify(entry(toy), SPEC, HERE, on_change, cancelled) == (None, None)
     assert cancelled.is_set()
     assert none_left(mark)
 
@@ -178,7 +181,7 @@ def test_cancelled_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parent, "launch", lambda *_, **__: pytest.fail("a child was started"))
     cancelled = threading.Event()
     cancelled.set()
-    assert verify(entry(well.Well), SPEC, HERE, lambda *_: None, cancelled) is None
+    assert verify(entry(well.Well), SPEC, HERE, lambda *_: None, cancelled) == (None, None)
 
 
 def test_what_a_library_left_running_is_ended(mark: str) -> None:
@@ -302,7 +305,7 @@ def check_nano(folder: Path) -> Verification:
     mlx_whisper = builtin("mlx-whisper")
     spec = create(mlx_whisper.reference).model("nano")
     assert spec is not None
-    found = verify(mlx_whisper, spec, Location(folder, "nano", "embedded"), lambda *_: None, threading.Event())
+    found, _ = verify(mlx_whisper, spec, Location(folder, "nano", "embedded"), lambda *_: None, threading.Event())
     assert found is not None
     return found
 

@@ -17,7 +17,7 @@ from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.job import Job, JobRow, counted
 from speedtest_tui.core.jobs.overview import inspect_caches
-from speedtest_tui.core.jobs.verify import DOING, verify_and_remember
+from speedtest_tui.core.jobs.verify import DOING, verify
 from speedtest_tui.core.models.examine import examine
 from speedtest_tui.core.models.status import CacheName, CacheState, ModelReport, Verification
 from speedtest_tui.core.repair import trash, undo
@@ -134,7 +134,7 @@ class Repair(Job[Repaired]):
             def on_change(phase: str, seconds: float) -> None:
                 self.change(index, note=DOING[phase], seconds=seconds)
 
-            verified, advice = verify_and_remember(
+            verified, advice = verify(
                 entry, spec, location, on_change, self._cancelled, timeout=self._timeout, chosen=report.options
             )
         check = Check(report.backend, report.size, spec.source, cache, state, verified, advice)

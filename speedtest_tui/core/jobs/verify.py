@@ -21,8 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backends.base import SAMPLE_RATE, Advice, BackendEntry, Location, ModelSpec, Transcription
-from backends.checks import repetition_loop
+from backends.base import SAMPLE_RATE, Advice, BackendEntry, Location, ModelSpec
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.job import Job, JobRow, counted
@@ -30,12 +29,12 @@ from speedtest_tui.core.models.inspect import find, location_of
 from speedtest_tui.core.models.remembered import fingerprint, libraries, remember
 from speedtest_tui.core.models.status import ModelReport, Outcome, Verification
 from speedtest_tui.core.models.wording import model_name
-from speedtest_tui.core.process.lines import Failed, Message
+from speedtest_tui.core.process.lines import Message
 from speedtest_tui.core.process.parent import Child, Ended
-from speedtest_tui.core.race.events import CHILD, MESSAGES, Assignment, ModelLoaded, Transcribe, Transcribed, apply
+from speedtest_tui.core.race.events import CHILD, MESSAGES, Assignment, ModelLoaded, Transcribe, Transcribed
 from speedtest_tui.core.race.prepare import assign, shared_samples
-from speedtest_tui.core.race.row import WORDS, Row
-from speedtest_tui.core.race.watch import DEFAULT_STALL_S, StallWatch
+from speedtest_tui.core.race.row import WORDS, Failure, Row
+from speedtest_tui.core.race.watch import DEFAULT_STALL_S, StallWatch, received
 
 TONE_HZ, TONE_AMPLITUDE = 440.0, 0.1
 TICK_S = 0.1
@@ -76,12 +75,13 @@ def verify(
     *,
     timeout: float | None = None,
     chosen: Sequence[tuple[str, str]] = (),
-) -> Verification | None:
+) -> tuple[Verification | None, Advice | None]:
     """Load a model from where it lies and transcribe a test tone with it; blocks until that is done or has failed.
 
     chosen: what the backend is set to, as names and values
     timeout: seconds without any progress after which to give up; None for those of a race
-    Returns None where it was cancelled: such a check says nothing and is not to be remembered.
+    Returns the outcome, which is kept for later starts, and why it could not be kept. None where it was cancelled:
+    such a check says nothing and is not to be remembered.
     """
     # Before the load, so that a file which changes meanwhile makes the result stale.
     files = fingerprint(spec, location, libraries(entry, spec))
@@ -91,33 +91,18 @@ def verify(
         with shared_samples(tone()) as descriptor:
             check = _Check(entry, on_change, cancelled, timeout or DEFAULT_STALL_S)
             if not check.run(assign(entry.reference, spec, location, descriptor, chosen=chosen)):
-                return None
+                return None, None
         seconds, outcome, message = check.row.load_s or 0.0, "ok", "loads and transcribes"
     except Refuted as reason:
         outcome, message = "failed", f"does not load: {_one_line(str(reason))}"
     except GaveUp as reason:
         outcome, message = "gave-up", f"gave up: {reason}"
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return Verification(outcome, message, str(location.path or ""), seconds, files, now)
-
-
-def verify_and_remember(
-    entry: BackendEntry,
-    spec: ModelSpec,
-    location: Location,
-    on_change: OnChange,
-    cancelled: threading.Event,
-    *,
-    timeout: float | None = None,
-    chosen: Sequence[tuple[str, str]] = (),
-) -> tuple[Verification | None, Advice | None]:
-    """As `verify`, and the outcome is kept for later starts; second, why it could not be kept."""
-    verification = verify(entry, spec, location, on_change, cancelled, timeout=timeout, chosen=chosen)
-    if verification is not None:
-        try:
-            remember(entry.name, verification)
-        except UserError as error:
-            return verification, error.advice
+    verification = Verification(outcome, message, str(location.path or ""), seconds, files, now)
+    try:
+        remember(entry.name, verification)
+    except UserError as error:
+        return verification, error.advice
     return verification, None
 
 
@@ -191,7 +176,7 @@ class Verify(Job[tuple[Verified, ...]]):
             self.change(index, note=DOING[phase], seconds=seconds)
 
         entry = self._entries[report.backend]
-        outcome = verify_and_remember(
+        outcome = verify(
             entry, spec, location, on_change, self._cancelled, timeout=self._timeout, chosen=report.options
         )
         return Verified(report, *outcome)
@@ -232,58 +217,33 @@ class _Check:
                 return False
         finally:
             child.end()
-        if self.row.transcription and (reason := disqualified(self.row.transcription)):
-            raise Refuted(reason)
+        # What a model makes of a tone proves nothing, a loop of words included; non-finite numbers do.
+        if self.row.transcription and self.row.transcription.invalid and not self.row.transcription.looping:
+            raise Refuted(self.row.transcription.invalid)
         return True
 
     def _await(self, child: Child, kind: type[Message]) -> bool:
-        """Wait for a message, telling of progress; False where it was cancelled first."""
+        """Wait for a message, telling of progress; False where it was cancelled first. Raises Refuted or GaveUp."""
         while not self._cancelled.is_set():
+            doing = f"while it was {DOING[self.row.phase]}"
             try:
                 report = self._reports.get(timeout=TICK_S)
             except queue.Empty:
-                self._look_at(child)
+                if reason := self._watch.stalled(child.vitals()):
+                    raise GaveUp(f"{reason} {doing}: give it more with --timeout") from None
             else:
-                self._take(report)
                 self._watch.progressed(time.monotonic())
+                found = received(self.row, report, doing)
+                if isinstance(found, Failure):
+                    raise Refuted(str(found.error.advice))
+                self.row = found
                 if isinstance(report, kind):
                     return True
             self._tell()
         return False
 
-    def _look_at(self, child: Child) -> None:
-        if vitals := child.vitals():
-            self._watch.observe(time.monotonic(), vitals)
-        if reason := self._watch.verdict(time.monotonic()):
-            raise GaveUp(f"{reason} while it was {self._doing()}: give it more with --timeout")
-
-    def _take(self, report: Message | Ended) -> None:
-        """Take a report into the row. Raises Refuted where there will be no better one."""
-        if isinstance(report, Ended):
-            when = "" if report.kind == "launch" else f"while it was {self._doing()}"
-            raise Refuted(f"its process {report.told(when)}")
-        if isinstance(report, Failed):
-            raise Refuted(str(report.advice))
-        try:
-            self.row = apply(self.row, report)
-        except ValueError as error:
-            raise Refuted(f"its process sent an unreadable message ({error})") from None
-
-    def _doing(self) -> str:
-        return DOING[self.row.phase]
-
     def _tell(self) -> None:
         self._on_change(self.row.phase, max(0.0, time.monotonic() - self.row.since))
-
-
-def disqualified(transcription: Transcription) -> str:
-    """Why a transcription of the tone shows a broken model, or an empty string.
-
-    What a model transcribes of a tone proves nothing, a loop of words included; non-finite numbers do.
-    """
-    if transcription.invalid == repetition_loop(transcription.text):
-        return ""
-    return transcription.invalid
 
 
 def _one_line(text: str) -> str:

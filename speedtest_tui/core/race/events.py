@@ -125,7 +125,7 @@ def _ran(row: Row, message: Transcribed) -> Row:
         new += [changed] if changed not in row.warnings else []
     if before and before.invalid:
         # One invalid output is enough to discredit the row, whichever run it came from.
-        transcription = replace(transcription, invalid=before.invalid)
+        transcription = replace(transcription, invalid=before.invalid, looping=before.looping)
     row = replace(row, transcription=transcription, warnings=(*row.warnings, *new))
     if row.loaded and message.facts:
         row = replace(row, loaded=replace(row.loaded, options=(*row.loaded.options, *message.facts)))

@@ -10,25 +10,23 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from backends.base import Advice
 from speedtest_tui.core import conditions, host
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.background import Background
 from speedtest_tui.core.conditions import Conditions
-from speedtest_tui.core.process.lines import Failed, Message
+from speedtest_tui.core.process.lines import Message
 from speedtest_tui.core.process.parent import Ended, Vitals
 from speedtest_tui.core.race.events import (
     CLOSE,
     ModelLoaded,
     Transcribe,
     Transcribed,
-    apply,
 )
 from speedtest_tui.core.race.plan import Plan, Turn, crowded, expected_bytes, interleaved, order_for
 from speedtest_tui.core.race.prepare import Children, Ready, assign, fallback, prepare, shared_samples
-from speedtest_tui.core.race.row import Failure, Phase, RaceSnapshot, RaceState, Row, RowError, Status, Verdict
+from speedtest_tui.core.race.row import Failure, Phase, RaceSnapshot, RaceState, Row, Verdict
 from speedtest_tui.core.race.verdict import judge, rank, verdict
-from speedtest_tui.core.race.watch import Interruptions, StallWatch
+from speedtest_tui.core.race.watch import Interruptions, StallWatch, failure, received
 
 TICK_S = 0.1
 """How often vital signs are read and memory figures published."""
@@ -232,9 +230,7 @@ class Race(Background):
             if outcome is not None:
                 self._board.interrupted(awaited, what, held, outcome.seconds)
                 return None
-            if vitals:
-                watch.observe(time.monotonic(), vitals)
-            if reason := watch.verdict(time.monotonic()):
+            if reason := watch.stalled(vitals):
                 self._children.drop(awaited)
                 reason += f" while it was {self._board.rows[awaited].phase}" + (held.told() and f" ({held.told()})")
                 return failure("timeout", reason, "give it more with --timeout", status="timeout")
@@ -256,24 +252,16 @@ class Race(Background):
 
     def _take_in(self, index: int, report: Message | Ended) -> Message | Failure | None:
         row = self._board.rows[index]
-        if isinstance(report, Failed):
-            status: Status = "missing-model" if report.kind == "model" else "failed"
-            return Failure(status, RowError(report.kind, report.advice))
-        if isinstance(report, Message):
-            try:
-                self._board.rows[index] = apply(row, report)
-            except ValueError as error:
-                return failure("protocol", f"its process sent an unreadable message ({error})")
-            return report
-        if report.kind == "launch":
-            return failure(report.kind, f"its process {report.reason}")
-        if row.phase != "ended":
-            return failure(report.kind, f"its process {report.told(f'while it was {row.phase}')}")
-        if index in self._board.unfinished():
-            return failure(report.kind, f"its process {report.told('before its runs were done')}")
-        if report.reason:
-            self._board.warn(index, f"its process {report.reason} after its results were in")
-        return None
+        is_over = row.phase == "ended"
+        if isinstance(report, Ended) and is_over and report.kind != "launch" and index not in self._board.unfinished():
+            if report.reason:
+                self._board.warn(index, f"its process {report.reason} after its results were in")
+            return None
+        found = received(row, report, "before its runs were done" if is_over else f"while it was {row.phase}")
+        if isinstance(found, Failure):
+            return found
+        self._board.rows[index] = found
+        return report if isinstance(report, Message) else None
 
     def _trace_memory(self) -> bool:
         now = time.monotonic()
@@ -289,10 +277,6 @@ class Race(Background):
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
             raise Cancelled
-
-
-def failure(kind: str, what: str, todo: str = "", *, status: Status = "failed") -> Failure:
-    return Failure(status, RowError("crash" if kind == "done" else kind, Advice(what, todo)))
 
 
 TRACE_KEPT = 600

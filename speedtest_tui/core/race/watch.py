@@ -7,10 +7,34 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from backends.base import Advice
+from speedtest_tui.core.process.lines import Failed, Message
+from speedtest_tui.core.race.events import apply
+from speedtest_tui.core.race.row import Failure, Row, RowError, Status
+
 if TYPE_CHECKING:
-    from speedtest_tui.core.process.parent import Child, Vitals
+    from speedtest_tui.core.process.parent import Child, Ended, Vitals
 
 DEFAULT_STALL_S = 120.0
+
+
+def failure(kind: str, what: str, todo: str = "", *, status: Status = "failed") -> Failure:
+    return Failure(status, RowError("crash" if kind == "done" else kind, Advice(what, todo)))
+
+
+def received(row: Row, report: Message | Ended, doing: str) -> Row | Failure:
+    """What a child's report makes of its row, or how the child failed; for one that has ended, `doing` says at what."""
+    if isinstance(report, Failed):
+        status: Status = "missing-model" if report.kind == "model" else "failed"
+        return Failure(status, RowError(report.kind, report.advice))
+    if isinstance(report, Message):
+        try:
+            return apply(row, report)
+        except ValueError as error:
+            return failure("protocol", f"its process sent an unreadable message ({error})")
+    return failure(report.kind, f"its process {report.reason if report.kind == 'launch' else report.told(doing)}")
+
+
 BUSY_FACTOR = 10
 """A child that only burns processor time may compile kernels, or loop for ever: it gets this many times the limit."""
 
@@ -53,6 +77,12 @@ class StallWatch:
             if vitals.cpu_s - self._window_cpu_s >= BUSY_SHARE * window:
                 self._active_at = now
             self._window_at, self._window_cpu_s = now, vitals.cpu_s
+
+    def stalled(self, vitals: Vitals | None) -> str:
+        """As `verdict`, after a look at the process."""
+        if vitals:
+            self.observe(time.monotonic(), vitals)
+        return self.verdict(time.monotonic())
 
     def verdict(self, now: float) -> str:
         """Why the step counts as stalled, in words, or an empty string while it does not."""
