@@ -67,7 +67,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds that --verify may go without progress")
     parser.add_argument("--merge-duplicates", action="store_true", help="store equal files once")
     parser.add_argument("--symlinks", action="store_true", help="with --merge-duplicates: across disks, by links")
-    parser.add_argument("--tidy", action="store_true", help="also move files that do not belong there to the trash")
+    parser.add_argument(
+        "--tidy", action="store_true", help="also move what downloads left and no model needs to the trash"
+    )
     tasks = parser.add_mutually_exclusive_group()
     tasks.add_argument("--copy", metavar="SOURCE", help="copy a model to another cache: a repository or .pt file")
     tasks.add_argument("--move", metavar="SOURCE", help="move a model to another cache")
@@ -171,7 +173,7 @@ def print_plan(plan: Plan, uses: Sequence[CacheUse]) -> None:
         console.say("`speedtest-tui repair --apply`, with the same options, does it.")
     if plan.offered:
         console.say(
-            "Steps with ? are optional: --tidy moves things to the trash, --merge-duplicates merges equal files."
+            "Steps with ? are optional: --tidy moves remains to the trash, --merge-duplicates merges equal files."
         )
     for room in _space(steps, uses):
         console.say(room)
@@ -186,14 +188,16 @@ def _print_notes(notes: Sequence[Note]) -> None:
     missing = [note for note in notes if note.cache is None]
     for note in notes:
         if note.cache is not None or len(missing) < MANY:
-            console.say(f"  !  {CACHE_NAMES[note.cache] if note.cache else '':<7}  {note.advice}")
+            console.say(
+                f"  {' ' if note.harmless else '!'}  {CACHE_NAMES[note.cache] if note.cache else '':<7}  {note.advice}"
+            )
     if len(missing) >= MANY:
         console.say(f"  !           {len(missing)} models are not downloaded: run `speedtest-tui download`")
 
 
 def _nothing(plan: Plan) -> str:
     """A model that is not here needs no repair; what a person has to see to does."""
-    unrepaired = any(note.cache is not None for note in plan.notes)
+    unrepaired = any(note.cache is not None and not note.harmless for note in plan.notes)
     return "Nothing here can be repaired automatically." if unrepaired else "No problems found."
 
 

@@ -18,6 +18,8 @@ from speedtest_tui.core.download.request import Patience
 from speedtest_tui.core.jobs.download import Download, Downloaded, To, wanted
 from speedtest_tui.core.jobs.job import JobView, words
 from speedtest_tui.core.models.inspect import inspect_model
+from speedtest_tui.core.repair import trash
+from speedtest_tui.core.repair.undo import find, undo
 
 DATA = safetensors(weights(1_500_000))
 ENTRY = BackendEntry("toy", "toys.well:Well")
@@ -120,8 +122,27 @@ def test_damaged_files_are_downloaded_again_and_kept(hub: HubServer, online: dic
     job, _ = download()
     assert job.view.state == "done"
     assert_complete(root, DATA, commit)
-    kept = [path.read_bytes() for path in places.rglob("replaced/*") if path.is_file()]
-    assert kept == [DATA[:1000]]
+    undo(find())
+    assert damaged.read_bytes() == DATA[:1000]
+
+
+def test_a_list_that_a_download_replaces_comes_back_with_an_undo(
+    hub: HubServer, online: dict[str, str], places: Path
+) -> None:
+    commit = add_model(hub, DATA)
+    download()
+    repository = folder(roots(places)["hf"])
+    listed, weights = repository / "trees" / f"{commit}.json", repository / "snapshots" / commit / "weights.safetensors"
+    whole = listed.read_bytes()
+    for old in (b'{"format_version": 1, "files": {}}', b"damaged", whole):
+        listed.write_bytes(old)
+        weights.unlink()
+        download()
+        assert listed.read_bytes() == whole
+        if old != whole:
+            undo(find())
+        assert listed.read_bytes() == old
+    assert all(entry.undone or entry.undoes for entry in trash.entries())
 
 
 def test_cancelled_and_resumed(hub: HubServer, online: dict[str, str], places: Path) -> None:

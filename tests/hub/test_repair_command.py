@@ -116,15 +116,35 @@ def test_equal_files_are_merged_when_asked_for(places: Path, ask: Ask) -> None:
     assert ask("--all", "--merge-duplicates")[1]["plan"] == []
 
 
-def test_foreign_files_go_to_the_trash_when_asked_for(places: Path, ask: Ask) -> None:
+@pytest.mark.parametrize("linked", (False, True))
+@pytest.mark.parametrize("cache", ("hf_cache", "whisper_cache", "local_cache"))
+def test_what_is_of_no_model_is_named_and_left_alone(cache: str, linked: bool, places: Path, ask: Ask) -> None:
+    root = getattr(locations, cache)()
+    real = places / "Documents" if linked else root
+    for name in ("thesis", "photos/2020", "models--backup/blobs", "models--backup/old", "a/b", "x--y/.git"):
+        (real / name).mkdir(parents=True)
+    for name in ("thesis/chapter.tex", "photos/2020/x.jpg", "models--backup/blobs/thesis.doc", "models--backup/old/x",
+                 "a/b/empty.json", "a/notes", "notes.txt", ".hidden", "own.pt", "x--y/empty.safetensors",
+                 "x--y/.git/config.partial"):  # fmt: skip
+        (real / name).touch()
+    (real / "lost").symlink_to("nowhere")
+    if linked:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        root.symlink_to(real)
+    before = sorted((path, path.lstat().st_mtime_ns) for path in real.rglob("*"))
+    code, plan = ask("--all", "--tidy", "--apply")
+    assert (code, plan["plan"], plan["offered"]) == (0, [], [])
+    assert sorted((path, path.lstat().st_mtime_ns) for path in real.rglob("*")) == before
+    assert any("belong to no model (" in note["what"] and note["todo"] == "left alone" for note in plan["notes"])
+    assert trash.entries() == ()
+
+
+def test_one_foreign_file_is_no_problem(places: Path, run: Run) -> None:
     locations.hf_cache().mkdir(parents=True)
-    notes = damage.foreign_file(locations.hf_cache())
-    code, plan = ask("--all")
-    assert (code, plan["plan"], [step["kind"] for step in plan["offered"]]) == (0, [], ["trash"])
-    assert ask("--all", "--tidy", "--apply")[0] == 0
-    assert not notes.exists()
-    assert ask("--undo")[0] == 0
-    assert notes.exists()
+    damage.foreign_file(locations.hf_cache())
+    code, text = run("--all")
+    assert (code, "1 file here belongs to no model (notes.txt): left alone" in text) == (0, True)
+    assert "No problems found." in text
 
 
 def test_a_model_is_copied_to_another_cache(places: Path, ask: Ask) -> None:

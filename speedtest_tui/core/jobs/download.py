@@ -10,6 +10,7 @@ a cache that was named (`to`) goes before that.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -18,12 +19,16 @@ from backends.base import Advice
 from speedtest_tui.core import disk
 from speedtest_tui.core.download.queue import Downloads
 from speedtest_tui.core.download.request import DownloadRow, Patience, Request, request_for
+from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.jobs.job import WAIT_S, Job, JobRow, RowState, counted
 from speedtest_tui.core.models.inspect import explained
 from speedtest_tui.core.models.status import CACHE_NAMES, CACHES, FaultKind, ModelReport
 from speedtest_tui.core.models.wording import model_name
+from speedtest_tui.core.repair.act import prepare_download
 from speedtest_tui.core.repair.changes import Changes
+from speedtest_tui.core.repair.plan_model import replaced
+from speedtest_tui.core.repair.step import Step
 
 To = Literal["hf", "local"]
 
@@ -141,18 +146,19 @@ def _place_of_partial(report: ModelReport) -> To | None:
     return "local" if largest == "local" else "hf"
 
 
-def with_damaged(one: Wanted) -> Request:
-    """The request, with the damaged files of its cache as well; what they are replaced in goes to the trash.
+def with_damaged(request: Request, report: ModelReport, changes: Changes, cancelled: threading.Event) -> Request:
+    """The request, with the damaged files of its cache as well; what it replaces is kept in the trash.
 
-    Raises OSError where no trash can be had beside the cache.
+    Raises OSError where no trash can be had beside the cache, UserError where a link bars the way.
     """
-    assert one.request is not None
-    state = one.report.state(one.request.cache)
-    damaged = tuple(file.name for file in state.files if file.fault and file.fault.kind in REPLACED)
-    if not damaged or state.path is None:
-        return one.request
-    kept = Changes(f"download of {one.request.name}").replaced_folder(state.path, one.request.root)
-    return replace(one.request, again=damaged, trash=kept)
+    state, root = report.state(request.cache), request.root
+    damaged = [file for file in state.files if file.fault and file.fault.kind in REPLACED]
+    if state.path is None or not (damaged or request.is_hub):
+        return request
+    replaces = tuple(path for file in damaged for path in replaced(file.path, root))
+    request = replace(request, again=tuple(file.name for file in damaged))
+    step = Step("download", state.path, root, request.cache, request.source, replaces=replaces, request=request)
+    return prepare_download(step, changes, lambda *_: None, cancelled)
 
 
 class Download(Job[Downloaded]):
@@ -164,17 +170,21 @@ class Download(Job[Downloaded]):
 
     def work(self) -> None:
         instead = list(self.view.rows)
+        kept: list[Changes] = []
         downloads = Downloads(lambda rows: self.show(self._rows(instead, rows)))
         for index, one in enumerate(self.wanted):
             if one.request is not None:
                 try:
-                    downloads.add(with_damaged(one))
-                except OSError as error:
-                    advice = disk.advice(error, one.request.root)
+                    kept.append(Changes(f"download of {one.request.name}"))
+                    downloads.add(with_damaged(one.request, one.report, kept[-1], self._cancelled))
+                except (OSError, UserError) as error:
+                    advice = error.advice if isinstance(error, UserError) else disk.advice(error, one.request.root)
                     instead[index] = replace(instead[index], state="failed", advice=advice)
         while not downloads.join(WAIT_S):
             if self._cancelled.is_set():
                 downloads.cancel_all()
+        for changes in kept:
+            changes.forget_unchanged()
         self.show(self._rows(instead, downloads.rows))
         result = Downloaded(self.wanted, downloads.rows)
         summary = counted(self.view.rows, "downloaded")

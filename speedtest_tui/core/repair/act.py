@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models import builtin, layout
 from speedtest_tui.core.models.locks import briefly, holding, lock_of
 from speedtest_tui.core.models.structure import problem
-from speedtest_tui.core.repair.changes import Changes
+from speedtest_tui.core.repair.changes import Changes, Escape
 from speedtest_tui.core.repair.copying import (
     Cancelled,
     Tell,
@@ -46,9 +47,14 @@ def act(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) ->
 def prepare_download(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event) -> Request:
     """Keep what a download is about to replace, and return what to ask for. Raises as `act`.
 
-    A folder where a file belongs, and a link to nowhere in a repository's place, have to go first.
+    A folder where a file belongs, and a link to nowhere in a repository's place, have to go first. Of a repository its
+    lists of files may be replaced as well; `changes.forget_unchanged` forgets those that were not.
     """
     assert step.request is not None
+    repository = layout.repository_folder(step.root, step.request.source) if step.request.is_hub else None
+    for path in sorted((repository / layout.LISTS).glob("*.json")) if repository and repository.is_dir() else ():
+        with contextlib.suppress(Escape):  # a download refuses to pass such links, too
+            changes.keep(path, step.root)
     for path in step.replaces:
         if (path.is_dir() and not path.is_symlink()) or (path.is_symlink() and path == step.path and not path.exists()):
             changes.remove(path, step.root)

@@ -166,8 +166,7 @@ class Application:
         last = downloads.rows[-1]
         if last.state == "done":
             repair_shared(step, shared, self._changes)
-        for path in step.replaces:
-            self._changes.forget(path)  # a failed download has replaced nothing
+        self._changes.forget_unchanged()  # a failed download has replaced nothing
         advice = last.advice if last.state == "failed" else None
         state: StepState = "done" if last.state == "done" else "cancelled" if last.state == "cancelled" else "failed"
         ended = {"speed": None, "eta_s": None, "note": "", "advice": advice}

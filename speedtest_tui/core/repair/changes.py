@@ -104,11 +104,11 @@ class Changes:
                 if not change.kept or _kept(path, folder / change.kept):
                     return
 
-    def forget(self, path: Path) -> None:
-        """Forget what `keep` kept of a path, as nobody has replaced it after all."""
+    def forget_unchanged(self) -> None:
+        """Forget what `keep` kept and nobody has replaced after all."""
         for folder, book in list(self._journals.items()):
             for change in book.changes:
-                if change.path == path and change.kept and is_same(folder / change.kept, path):
+                if change.kept and is_same(folder / change.kept, change.path):
                     self._strike(folder, change)
 
     def replaced_folder(self, path: Path, root: Path) -> Path:

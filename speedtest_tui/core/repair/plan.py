@@ -11,7 +11,7 @@ from speedtest_tui.core.models import layout
 from speedtest_tui.core.models.inspect import command, explained
 from speedtest_tui.core.models.inventory import Duplicate, Stored
 from speedtest_tui.core.models.status import ModelReport
-from speedtest_tui.core.repair.plan_cache import Row, merge, plan_row
+from speedtest_tui.core.repair.plan_cache import Row, left_alone, merge, plan_row
 from speedtest_tui.core.repair.plan_model import BrokenModel, plan_fix
 from speedtest_tui.core.repair.step import DOWNLOADS, Note, Plan, Step, StepKind
 
@@ -54,6 +54,7 @@ def plan(
         found = plan_row(Row(row, specs, planned, linked, downloaded))
         steps += found.steps
         notes += found.notes
+    notes += left_alone(stored)
     roots = {row.root: row.cache for row in (stored if sources is None else sources)}
     for duplicate in duplicates:
         steps += merge(duplicate, roots, symlinks)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backends.base import Advice, ModelSpec, RequiredFile
+from speedtest_tui.core import disk
 from speedtest_tui.core.download.request import Request
-from speedtest_tui.core.format import amount
+from speedtest_tui.core.format import amount, count, one_line
 from speedtest_tui.core.models import layout
 from speedtest_tui.core.models.inventory import Duplicate, Snapshot, Stored
 from speedtest_tui.core.models.locks import lock_of
@@ -19,6 +20,8 @@ from speedtest_tui.core.repair.step import Note, Plan, Step, StepKind
 DAMAGE: tuple[FaultKind, ...] = (
     "truncated", "corrupt", "empty", "lfs-pointer", "broken-link", "escape", "missing-file",
 )  # fmt: skip
+NAMED = 3
+"""Things of no model that are named in each folder."""
 HALF_WRITTEN = 7
 """Digits of a commit that suffice to know it by, as for git."""
 
@@ -71,7 +74,9 @@ def _fix(row: Row, fault: Fault) -> Step | Note | None:
         return again
     if fault.kind == "unreadable" and not _is_list(fault.path):
         return _note(stored, fault.detail, f"make it readable: chmod u+rwX '{fault.path}'")
-    if not layout.is_within(fault.path, stored.root) or not os.path.lexists(fault.path):
+    if fault.kind == "foreign" or stored.layout == "foreign":
+        return None  # see `left_alone`
+    if not _is_ours(stored, fault.path):
         return _note(stored, fault.detail, "check it by hand")
     return _trash(stored, fault)
 
@@ -87,6 +92,34 @@ def _note(stored: Stored, what: str, todo: str) -> Note:
 def _is_list(path: Path) -> bool:
     """Whether it is a commit's list of files, without which everything works."""
     return path.parent.name == "trees"
+
+
+def _is_ours(stored: Stored, path: Path) -> bool:
+    """Whether something is what the hub's programs or ours have made, with nothing of anybody else's in it."""
+    made = stored.layout in ("hub", "embedded") and layout.is_within(path, stored.root) and os.path.lexists(path)
+    if not made or path != stored.path:
+        return made
+    return all(map(layout.digest_of, stored.blobs)) and not any(one.kind == "foreign" for one in stored.faults)
+
+
+def left_alone(rows: Iterable[Stored]) -> Iterator[Note]:
+    """A note for each folder in which there are things of no model: counted and named, and never touched."""
+    found: dict[tuple[CacheName, Path], set[Path]] = {}
+    for row in rows:
+        for fault in row.faults:
+            if fault.kind == "foreign":
+                found.setdefault((row.cache, fault.path.parent), set()).add(fault.path)
+    for (cache, folder), paths in found.items():
+        folders = sum(map(disk.is_plain_folder, paths))
+        counts = [
+            count(number, noun) for number, noun in ((folders, "folder"), (len(paths) - folders, "file")) if number
+        ]
+        named = ", ".join(one_line(path.name) for path in sorted(paths)[:NAMED]) + (
+            " and more" if len(paths) > NAMED else ""
+        )
+        belongs = "belongs" if len(paths) == 1 else "belong"
+        what = f"{folder}: {' and '.join(counts)} here {belongs} to no model ({named})"
+        yield Note("other files", cache, Advice(what, "left alone"), harmless=True)
 
 
 def _trash(stored: Stored, fault: Fault) -> Step:

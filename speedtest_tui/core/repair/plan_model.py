@@ -177,7 +177,7 @@ def _download(model: BrokenModel, files: Sequence[FileState]) -> Step:
         spec.source,
         part,
         manner,
-        replaces=() if is_plain else tuple(path for file in damaged for path in _replaced(file.path, model.root)),
+        replaces=() if is_plain else tuple(path for file in damaged for path in replaced(file.path, model.root)),
         download_bytes=None if is_plain else _bytes_missing(state, files, damaged),
         lock=root / f".{model.name}.lock" if spec.kind == "openai" else None,
         request=request,
@@ -192,7 +192,7 @@ def _bytes_missing(state: CacheState, files: Sequence[FileState], damaged: Seque
     return sum((file.expected_bytes or 0) - (0 if file in damaged else file.bytes) for file in files)
 
 
-def _replaced(path: Path, root: Path) -> tuple[Path, ...]:
+def replaced(path: Path, root: Path) -> tuple[Path, ...]:
     """What a download of a damaged file replaces: its payload, and the link to it where that leads astray."""
     payload = layout.payload_of(path, root)
     blob = layout.first_hop(path) if path.is_symlink() else path

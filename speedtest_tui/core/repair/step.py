@@ -101,11 +101,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Note:
-    """What no step repairs, and what a person can do."""
+    """What no step repairs, and what a person can do; `harmless` where nothing has to be done."""
 
     model: str
     cache: CacheName | None
     advice: Advice
+    harmless: bool = False
 
 
 @dataclass(frozen=True)

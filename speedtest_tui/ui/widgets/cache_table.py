@@ -191,7 +191,8 @@ def _of_step(step: Step, overview: CacheOverview) -> ProblemLine:
 
 def _of_note(note: Note, overview: CacheOverview) -> ProblemLine:
     state = _state(overview, note.model, note.cache) if note.cache else None
-    glyph, word, mood = LOOKS[state.state] if state else Look("✗", "note", "needs-you")
+    plain = Look("·", "note", "quiet") if note.harmless else Look("✗", "note", "needs-you")
+    glyph, word, mood = LOOKS[state.state] if state else plain
     cache = CACHE_NAMES[note.cache] if note.cache else ""
     key = f"note {note.model} {note.cache} {note.advice.what}"
     name = note.model.rpartition("/")[2]
