@@ -6,6 +6,9 @@ import argparse
 import errno
 import ipaddress
 import logging
+import os
+import re
+import secrets
 import shlex
 import socket
 import sys
@@ -17,9 +20,12 @@ from speedtest_tui.core.errors import UserError
 
 LOOPBACK = "127.0.0.1"
 
+TOKEN = "SPEEDTEST_SERVE_TOKEN"
+"""The token, where it is to be the same each time: what stands on a command line, other users of a machine can read."""
+
 WARNING = (
-    "warning: anyone who can reach {address} can run this program, read every file that it can read, "
-    "and use this machine's microphone"
+    "warning: anyone who knows the token of {address}, or overhears it (nothing is encrypted), can run this program, "
+    "read every file that it can read, and use this machine's microphone"
 )
 
 
@@ -29,6 +35,12 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--port", type=int, default=8000, metavar="N", help="port, 0 for any that is free (default: %(default)s)"
     )
+    parser.add_argument(
+        "--token", metavar="TEXT", help=f"what the address ends with (default: {TOKEN}, else a new one each time)"
+    )
+    parser.add_argument(
+        "--limit", type=int, default=8, metavar="N", help="dashboards at the same time (default: %(default)s)"
+    )
     add_clip(parser.add_mutually_exclusive_group(), "--audio")
     add_race(parser)
 
@@ -37,6 +49,9 @@ def run(options: argparse.Namespace) -> int:
     """Check everything that a dashboard would complain about, then serve until interrupted."""
     check_clip(options)
     request(options)
+    token = _token(options.token)
+    if options.limit < 1:
+        raise UserError(f"--limit {options.limit} lets nobody in", "give 1 or more")
     try:
         from speedtest_tui.cli.web_server import DashboardServer
     except ImportError as error:
@@ -46,8 +61,18 @@ def run(options: argparse.Namespace) -> int:
     if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
         complain(WARNING.format(address=address))
     _log_in_one_line()
-    DashboardServer(command(options), options.host).run(listening, address)
+    DashboardServer(command(options), options.host, token, options.limit).run(listening, address)
     return EXIT_OK
+
+
+def _token(given: str | None) -> str:
+    """The secret of the printed address. Raises UserError."""
+    kept = os.environ.pop(TOKEN, "")  # dashboards and their children have no use for it
+    token = kept or secrets.token_urlsafe(24) if given is None else given
+    if not re.fullmatch("[A-Za-z0-9._~-]{8,200}", token):
+        where = TOKEN if given is None else "--token"
+        raise UserError(f"{where} is no token", "give at least 8 letters, digits or . _ ~ -")
+    return token
 
 
 def command(options: argparse.Namespace) -> str:

@@ -25,12 +25,20 @@ GONE_S = 5.0
 
 @dataclass(frozen=True)
 class Served:
-    """A server that can be reached."""
+    """A server that can be reached: `page` is what it printed, `address` the same without the token."""
 
     process: subprocess.Popen[str]
-    address: str
+    page: str
     data: Path
     mark: str
+
+    @property
+    def address(self) -> str:
+        return self.page.partition("/?token=")[0]
+
+    @property
+    def token(self) -> str:
+        return self.page.partition("/?token=")[2]
 
     def dashboards(self) -> list[psutil.Process]:
         """What was started for browsers, dashboards and their race children, whoever is their parent by now."""

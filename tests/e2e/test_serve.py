@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import pytest
 from browser import browser, pixels, until
@@ -44,16 +44,18 @@ def fetch(address: str, **headers: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def head(address: str) -> int:
+def head(address: str, **headers: str) -> int:
     """Status of something that may not be text."""
-    with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=20) as response:
+    with urllib.request.urlopen(
+        urllib.request.Request(address, headers=headers, method="HEAD"), timeout=20
+    ) as response:
         return int(response.status)
 
 
 async def test_a_race_in_a_browser(tmp_path: Path, models_dir: Path, mark: str) -> None:
     with serving(tmp_path, models_dir, mark, *QUICK) as served:
         async with browser(tmp_path / "profile") as tab:
-            await tab.open(served.address)
+            await tab.open(served.page)
             assert await until(served.sessions), tab.terminal[-2000:]
             session = json.loads(served.sessions()[0].read_text())
             assert [(row["backend"], row["status"]) for row in session["results"]] == [("pocketsphinx", "ok")]
@@ -83,7 +85,7 @@ async def test_a_race_in_a_browser(tmp_path: Path, models_dir: Path, mark: str) 
 async def test_keys_are_taken_without_a_click(tmp_path: Path, models_dir: Path, mark: str) -> None:
     with serving(tmp_path, models_dir, mark) as served:
         async with browser(tmp_path / "profile") as tab:
-            await tab.open(served.address)
+            await tab.open(served.page)
             assert await until(lambda: "quit" in tab.terminal), tab.terminal[-2000:]
             await tab.holds("document.activeElement.matches('.xterm-helper-textarea')")
             await tab.press("q")
@@ -95,7 +97,7 @@ async def test_keys_are_taken_without_a_click(tmp_path: Path, models_dir: Path, 
 async def test_closing_the_tab_ends_a_race(tmp_path: Path, models_dir: Path, mark: str) -> None:
     with serving(tmp_path, models_dir, mark, *LONG) as served:
         async with browser(tmp_path / "profile") as tab:
-            await tab.open(served.address)
+            await tab.open(served.page)
             assert await until(lambda: "run 2 of 99" in tab.terminal), tab.terminal[-2000:]
             assert len(served.dashboards()) > 1
             await tab.close()
@@ -105,30 +107,87 @@ async def test_closing_the_tab_ends_a_race(tmp_path: Path, models_dir: Path, mar
 
 
 def test_the_page_comes_from_this_server_alone(lasting: Served) -> None:
-    status, page = fetch(lasting.address)
+    status, page = fetch(lasting.page)
     assert status == 200
     assert "speedtest-tui" in page
     links = re.findall(r"""(?:src|href)="([^"]*)"|url\(['"]([^'"]*)""", page)
     assert len(links) > 3
     for link in map("".join, links):
         assert link.startswith(("data:", "/static/", f"{lasting.address}/static/")), link
-        assert link.startswith("data:") or head(urljoin(lasting.address, link)) == 200
+        assert link.startswith("data:") or head(f"{urljoin(lasting.address, link)}?token={lasting.token}") == 200
     assert not lasting.dashboards()
+
+
+PATHS = (
+    "/",
+    "/ws",
+    "/static/",
+    "/static/css/xterm.css",
+    "/download/x",
+    "/none",
+    "//",
+    "/?fontsize=1",
+    "/../etc/passwd",
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "token", ["", "token=", "token=x", "token={known}x", "token={half}", "TOKEN={known}", "token=%ff"]
+)
+def test_without_the_token_there_is_nothing(lasting: Served, path: str, token: str) -> None:
+    known, joint = lasting.token, "&" if "?" in path else "?"
+    asked = f"{path}{joint}{token.format(known=known, half=known[: len(known) // 2])}"
+    for cookie in ("", f"speedtest-tui-{urlsplit(lasting.address).port}={known[:-1]}", f"token={known}"):
+        status, text = fetch(lasting.address + asked, Cookie=cookie)
+        assert (status, "open the address that" in text, text.count("\n")) == (403, True, 1), text
+    assert not lasting.dashboards()
+
+
+def test_the_page_gives_a_cookie_that_is_as_good(lasting: Served) -> None:
+    with urllib.request.urlopen(lasting.page, timeout=20) as response:
+        given = response.headers["Set-Cookie"]
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert {part.strip() for part in given.split(";")} >= {"HttpOnly", "SameSite=Strict", "Path=/"}
+    cookie = given.partition(";")[0]
+    assert lasting.token in cookie
+    assert fetch(lasting.address, Cookie=cookie)[0] == 200
+    assert head(f"{lasting.address}/static/css/xterm.css", Cookie=cookie) == 200
 
 
 @pytest.mark.parametrize(
-    ("path", "name", "value", "words"),
-    [
-        ("/", "Host", "rebound.example", "not called rebound.example"),
-        ("/ws", "Host", "rebound.example", "not called rebound.example"),
-        ("/ws", "Origin", "http://elsewhere.example", "http://elsewhere.example may not"),
-        ("/ws", "Origin", "null", "null may not"),
-    ],
+    ("asked", "size"), [("1", 8), ("0", 8), ("-5", 8), ("9" * 999, 64), ("20", 20), ("x", 16), ('"', 16)]
 )
-def test_other_sites_are_refused(lasting: Served, path: str, name: str, value: str, words: str) -> None:
-    status, text = fetch(lasting.address + path, **{name: value})
-    assert (status, words in text) == (403, True), text
+def test_the_size_of_letters_is_a_sensible_one(lasting: Served, asked: str, size: int) -> None:
+    page = fetch(f"{lasting.page}&fontsize={quote(asked)}")[1]
+    assert f'data-font-size="{size}"' in page
+
+
+HOSTS = """\
+rebound.example 8.8.8.8 10.0.0.1:8000 evil.com@127.0.0.1 [::2] 127.0.0.1.evil.com 127.0.0.1;'unsafe-eval'
+127.0.0.1"><script> localhost. 127.1 0x7f000001 @ ::1 127.0.0.1:80:80 [::1]:x localhost:8000@evil.com
+"""
+ORIGINS = """\
+http://elsewhere.example null https://{host} http://{host}.evil.com http://evil.com@{host} http://localhost:1 file://
+{host}
+"""
+OTHERS = [*(("Host", value) for value in HOSTS.split()), *(("Origin", value) for value in ORIGINS.split())]
+
+
+@pytest.mark.parametrize("path", ["/", "/ws", "/static/css/xterm.css"])
+@pytest.mark.parametrize("header", OTHERS)
+def test_other_sites_are_refused(lasting: Served, path: str, header: tuple[str, str]) -> None:
+    name, value = header[0], header[1].format(host=urlsplit(lasting.address).netloc)
+    status, text = fetch(f"{lasting.address}{path}?token={lasting.token}", **{name: value})
+    assert (status, "another" in text) == (403, True), text
+    assert value not in text
     assert not lasting.dashboards()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST:8000", "[::1]:9"])
+def test_its_own_names_are_answered(lasting: Served, host: str) -> None:
+    status, page = fetch(lasting.page, Host=host, Origin=f"http://{host}")
+    assert (status, f"ws://{host.lower()}/ws" in page) == (200, True)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +197,9 @@ def test_other_sites_are_refused(lasting: Served, path: str, name: str, value: s
         ("--port {taken}", "port {taken} of 127.0.0.1 is in use"),
         ("--host 203.0.113.9", "203.0.113.9 is not an address of this machine"),
         ("--host no.such.invalid", "no host is called 'no.such.invalid'"),
+        ("--token short", "--token is no token"),
+        ("--token a&b=12345678", "--token is no token"),
+        ("--limit 0", "--limit 0 lets nobody in"),
         ("--audio missing.wav", "missing.wav does not exist"),
         ("--backends whisper-cpp", "no backend is called 'whisper-cpp'"),
     ],
@@ -179,3 +241,13 @@ def test_what_is_served_survives_the_shell(tmp_path: Path) -> None:
     words = shlex.split(command_for(options))
     assert words[:5] == ["exec", sys.executable, "-P", "-m", "speedtest_tui"]
     assert words[5:] == [f"--audio={clip}", "--size=tiny", "--runs=2"]
+
+
+def test_a_token_from_the_environment_is_in_no_process_list(
+    tmp_path: Path, models_dir: Path, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPEEDTEST_SERVE_TOKEN", "chosen-by-me")
+    with serving(tmp_path, models_dir, mark) as served:
+        assert served.token == "chosen-by-me"
+        assert fetch(served.page)[0] == 200
+    assert "token" not in command_for(cli.build_parser().parse_args(["serve", "--token", "chosen-by-me"]))

@@ -33,13 +33,14 @@ class Terminal:
 
 
 @asynccontextmanager
-async def connected(served: Served) -> AsyncIterator[Terminal]:
+async def connected(served: Served, size: str = "width=100&height=30", reading: bool = True) -> AsyncIterator[Terminal]:
+    address = f"{served.address}/ws?{size}&token={served.token}"
     async with (
         aiohttp.ClientSession() as client,
-        client.ws_connect(f"{served.address}/ws?width=100&height=30", headers={"Origin": served.address}) as socket,
+        client.ws_connect(address, headers={"Origin": served.address}) as socket,
     ):
         terminal = Terminal(socket)
-        listener = asyncio.create_task(terminal.listen())
+        listener = asyncio.create_task(terminal.listen() if reading else asyncio.sleep(0))
         yield terminal
         await socket.close()
         await listener
@@ -90,3 +91,65 @@ async def test_nothing_is_left_of_a_dashboard_that_just_starts(
             assert await until(served.dashboards)
             await leave(how, served, terminal)
             assert await until(lambda: not served.dashboards(), GONE_S), served.dashboards()
+
+
+@pytest.mark.parametrize("size", ["width=100000&height=100000", f"width={'9' * 5000}&height=-5", "width=0&height=x"])
+async def test_a_giant_terminal_is_made_smaller(tmp_path: Path, models_dir: Path, mark: str, size: str) -> None:
+    with serving(tmp_path, models_dir, mark) as served:
+        async with connected(served, size) as terminal:
+            assert await until(lambda: terminal.text), served.errors()
+            environment = app_of(served).environ()
+            assert 1 <= int(environment["COLUMNS"]) <= 500
+            assert 1 <= int(environment["ROWS"]) <= 200
+            for width, height in ((100_000, 100_000), (3000, 3000), (-1, 0), (10**30, 10**30), (True, 2.5)):
+                await terminal.socket.send_json(["resize", {"width": width, "height": height}])
+            for odd in (
+                "[",
+                "{}",
+                "[]",
+                '["resize"]',
+                '["resize", {}]',
+                '["stdin", 5]',
+                "[" * 5000,
+                '["stdin", "\\ud800"]',
+            ):
+                await terminal.socket.send_str(odd)
+            await terminal.socket.send_json(["resize", {"width": 100, "height": 30}])
+            terminal.text = ""
+            assert await until(lambda: "quit" in terminal.text), terminal.text[-2000:]
+            assert app_of(served).memory_info().rss < 300e6
+        assert await until(lambda: not served.dashboards(), GONE_S), served.dashboards()
+        assert served.errors() == ""
+
+
+@pytest.mark.parametrize("how", ["unread", "stopped"])
+async def test_a_dashboard_that_cannot_leave_is_ended(tmp_path: Path, models_dir: Path, mark: str, how: str) -> None:
+    with serving(tmp_path, models_dir, mark, *LONG) as served:
+        async with connected(served, reading=how == "stopped") as terminal:
+            assert await until(lambda: len(served.dashboards()) > 1), served.errors()
+            if how == "stopped":
+                app_of(served).suspend()
+            for number in range(2000 if how == "unread" else 0):  # far more than pipe and socket hold
+                await terminal.socket.send_json(["resize", {"width": 500 - number % 2, "height": 200}])
+        assert await until(lambda: not served.dashboards(), 3 * GONE_S), served.dashboards()
+
+
+async def test_there_is_a_limit_to_dashboards(tmp_path: Path, models_dir: Path, mark: str) -> None:
+    with serving(tmp_path, models_dir, mark, "--limit", "1") as served:
+        async with connected(served) as terminal, aiohttp.ClientSession() as client:
+            assert await until(lambda: terminal.text), served.errors()
+            async with client.get(served.page) as reply:
+                assert (reply.status, "1 dashboards already" in await reply.text()) == (503, True)
+            async with connected(served) as second:
+                assert await until(lambda: "--limit" in second.text)
+            assert len(psutil.Process(served.process.pid).children()) == 1
+        assert await until(lambda: not served.dashboards(), GONE_S)
+        async with connected(served) as terminal:
+            assert await until(lambda: "quit" in terminal.text)
+
+
+async def test_no_page_opens_the_microphone(tmp_path: Path, models_dir: Path, mark: str) -> None:
+    with serving(tmp_path, models_dir, mark) as served:
+        async with connected(served) as terminal:
+            assert await until(lambda: "quit" in terminal.text), terminal.text[-2000:]
+            assert not [child.cmdline() for child in app_of(served).children(recursive=True)]
