@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self.error(self._unknown(unknown[0].partition("=")[0]))
         return found, unknown
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)  # argparse keeps it to itself where that cannot be written
 
     def error(self, message: str) -> Any:
         raise UserError(message, f"see `{self.prog} --help`")

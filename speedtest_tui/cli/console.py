@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -47,28 +46,13 @@ def complain(message: str) -> None:
     say(f"speedtest-tui: {' '.join(message.split())}", error=True)
 
 
-INSISTING = 5
-
-
-def end_as_interrupted() -> None:
-    """Let the first SIGINT, SIGTERM or SIGHUP end the work: children are ended, what was reached is kept and printed.
-
-    A terminal that is closed sends two of them, one right behind the other: those that follow are ignored, so that they
-    do not end the keeping. The fifth insists.
-    """
-    received = itertools.count(1)
-
-    def interrupt(number: int, frame: object) -> None:
-        if next(received) in (1, INSISTING):
-            raise KeyboardInterrupt
-
-    for ended in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ended, interrupt)
-
-
 def say(text: str = "", *, error: bool = False) -> None:
     """A line on standard output, or on standard error. With `stdout` and `print_json` the only exits to a terminal."""
-    print(neutral(text), file=sys.stderr if error else sys.stdout, flush=True)
+    try:
+        print(neutral(text), file=sys.stderr if error else sys.stdout, flush=True)
+    except OSError:
+        if not error:  # where complaints cannot go, that one cannot either
+            raise
 
 
 def stdout() -> Console:
@@ -82,6 +66,9 @@ def _console(**options: Any) -> Console:
     from rich.segment import Segment
 
     class Neutral(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would exit, with a code of its own
+
         def render(self, *arguments: Any, **named: Any) -> Iterator[Segment]:
             for segment in super().render(*arguments, **named):
                 text, style, control = segment

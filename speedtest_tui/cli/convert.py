@@ -10,7 +10,6 @@ from speedtest_tui.cli.arguments import Parser, add_json, describe
 from speedtest_tui.cli.console import (
     EXIT_OK,
     Column,
-    end_as_interrupted,
     glyph,
     print_json,
     print_table,
@@ -43,7 +42,6 @@ def run(options: argparse.Namespace) -> int:
     from speedtest_tui.core.codec import plain
     from speedtest_tui.core.jobs.convert import Convert
 
-    end_as_interrupted()
     done = result_of(Convert(options.model, options.out, options.dtype, options.bits))
     if options.json:
         print_json({"folder": done.folder, **plain(done.report)})

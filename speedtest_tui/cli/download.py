@@ -41,7 +41,6 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Download. 0: everything asked for is there; 1: something failed; 130: cancelled, and what has arrived is kept."""
-    console.end_as_interrupted()
     arguments.check_seconds("--timeout", options.timeout)
     size = options.size or DEFAULT_SIZE
     reports = _reports(asked_for(options, (size,)), named=options.backends is not None)

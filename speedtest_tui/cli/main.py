@@ -16,7 +16,10 @@ from speedtest_tui import __version__
 from speedtest_tui.cli.arguments import PROGRAM, Parser, add_clip, add_race, describe
 from speedtest_tui.cli.console import EXIT_CANCELLED, EXIT_FAILED, EXIT_USAGE, complain
 from speedtest_tui.core import locations
-from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.errors import UserError, kept_traceback
+
+NO_MEMORY = ("failed to map segment", "annot allocate memory", "can't start new thread")
+"""What the loader of libraries (ld.so, within an ImportError) and threading say instead of a MemoryError."""
 
 
 class Command(Protocol):
@@ -101,13 +104,9 @@ def _dashboard(options: argparse.Namespace) -> int:
 
 def run(arguments: Sequence[str]) -> int:
     """Parse and carry out; every error that a user can correct becomes one line on stderr."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal may have fewer characters than our texts
     try:
-        options = build_parser().parse_args(arguments)
-        locations.check()
-        code: int = options.command(options)
+        code = _carried_out(arguments)
+        sys.stdout.flush()
         return code
     except UserError as error:
         complain(str(error))
@@ -116,12 +115,40 @@ def run(arguments: Sequence[str]) -> int:
         complain("cancelled")
         return EXIT_CANCELLED
     except BrokenPipeError:
-        # The reader of our output left (`| head`): nothing is wrong, and Python must not complain while it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return 128 + signal.SIGPIPE  # the reader of our output left (`| head`): nothing is wrong
     except OSError as error:
         # What no command foresaw of a place that may not be read, a working folder that is gone, or a full disk that
         # standard output goes to; only the first has a name.
         where = error.filename or ("the working folder" if error.errno == errno.ENOENT else "standard output")
         complain(f"{where}: {error.strerror or error}: check that it can be used")
         return EXIT_FAILED
+    except Exception as error:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+            complain("there is not enough memory: close other programs, or raise the limit (`ulimit -v`)")
+        else:
+            complain(f"it failed ({type(error).__name__}: {error}): {kept_traceback()}")
+        return EXIT_FAILED
+    finally:
+        _settle()
+
+
+def _carried_out(arguments: Sequence[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may have fewer characters than our texts
+    try:
+        options = build_parser().parse_args(arguments)
+    except SystemExit as done:  # of argparse, behind help or a complaint
+        return done.code if isinstance(done.code, int) else EXIT_USAGE
+    locations.check()
+    code: int = options.command(options)
+    return code
+
+
+def _settle() -> None:
+    """Let the interpreter end without a word and with our code: what cannot be written any more is given up."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)

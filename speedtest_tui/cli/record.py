@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from speedtest_tui.cli import console
+from speedtest_tui.cli import console, on_signals
 from speedtest_tui.cli.arguments import Parser, add_json, check_seconds, describe
 from speedtest_tui.cli.console import Column, LiveRow
 from speedtest_tui.core import disk
@@ -104,8 +104,7 @@ def run(options: argparse.Namespace) -> int:
             cancelled.append(number)
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, ended)
+    on_signals(ended)
     recorder = Recorder(device=options.device, max_s=options.seconds or DEFAULT_MAX_S, silence_s=options.silence_stop)
     recorder.start()
     try:

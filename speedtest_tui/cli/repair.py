@@ -85,7 +85,6 @@ def run(options: argparse.Namespace) -> int:
     _refuse_contradictions(options)
     if options.trash or options.empty_trash or options.undo is not None:
         return _trash(options)
-    console.end_as_interrupted()  # the step in hand is ended cleanly
     asked = asked_for(options, (options.size,) if options.size else SIZES)
     if options.checksum:
         console.result_of(Checksum(tuple(inspect_models(asked))))

@@ -66,7 +66,6 @@ def run(options: argparse.Namespace) -> int:
         clips: Sequence[Clip] = [replace(demo, reference=reference or demo.reference)]
     else:
         clips = _readable(options.audio, reference, options.track)
-    console.end_as_interrupted()
     documents = []
     for clip in clips:
         finished = _race(plan, clip, save=not options.no_save)

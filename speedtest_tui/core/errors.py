@@ -43,3 +43,19 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(
         f"no {what} is called {name!r}", f"did you mean {near}?" if near else f"choose from {', '.join(known)}"
     )
+
+
+def kept_traceback() -> str:
+    """Keep the traceback of the exception in hand in a file; returns what to do with it."""
+    import traceback
+
+    from speedtest_tui.core import disk
+    from speedtest_tui.core.locations import crash_log
+
+    try:
+        log = crash_log()
+        disk.keep_private(log.parent)
+        disk.write_text(log, traceback.format_exc())
+    except Exception:
+        return "please report it"
+    return f"please report it with {log}"

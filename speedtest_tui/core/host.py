@@ -95,16 +95,21 @@ def content(path: Path) -> str:
 
 def total_memory() -> int:
     """Bytes of physical memory."""
-    import psutil
-
-    return psutil.virtual_memory().total
+    return _memory("total", "SC_PHYS_PAGES")
 
 
 def available_memory() -> int:
     """Bytes that a new process can take without swapping."""
+    return _memory("available", "SC_AVPHYS_PAGES")
+
+
+def _memory(field: str, pages: str) -> int:
     import psutil
 
-    return psutil.virtual_memory().available
+    try:
+        return int(getattr(psutil.virtual_memory(), field))
+    except (OSError, RuntimeError):  # Linux without /proc
+        return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def of_sysctl(text: str) -> tuple[str, tuple[tuple[str, int], ...]]:

@@ -23,6 +23,7 @@ from textual.color import Color
 from textual.filter import LineFilter
 from textual.screen import Screen
 
+from speedtest_tui.core.errors import kept_traceback
 from speedtest_tui.core.format import neutral
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
 from speedtest_tui.ui.workers.messages import SessionClipWanted
@@ -32,6 +33,9 @@ from speedtest_tui.ui.workers.worker import Worker
 
 LEAVE_S = 2.0
 """How long leaving in order may take after a signal."""
+
+CANCELLED = 130
+"""Exit code after a signal, as of every command."""
 
 
 class SpeedtestApp(App[None]):
@@ -70,16 +74,18 @@ class SpeedtestApp(App[None]):
         # Without this the terminal would be left in full-screen mode by `kill` or a closed window.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                continue
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, self._leave, 128 + number)
+                loop.add_signal_handler(number, self._leave)
 
-    def _leave(self, code: int) -> None:
+    def _leave(self) -> None:
         """Leave because a signal says so."""
-        self.exit(return_code=code)
+        self.exit(return_code=CANCELLED)
 
         def insist() -> None:
             self.dashboard.worker.close()
-            os._exit(code)
+            os._exit(CANCELLED)
 
         # Where the terminal is gone, Textual can wait for ever to be rid of its last output.
         insisting = threading.Timer(LEAVE_S, insist)
@@ -94,18 +100,7 @@ class SpeedtestApp(App[None]):
 
     def _fatal_error(self) -> None:
         """Instead of a traceback on the screen: keep it in a file, and say in one line where."""
-        import traceback
-
-        from speedtest_tui.core import disk
-        from speedtest_tui.core.locations import crash_log
-
-        log = crash_log()
-        try:
-            disk.keep_private(log.parent)
-            disk.write_text(log, traceback.format_exc())
-            where = f"please report it with {log}"
-        except OSError:
-            where = "please report it"
+        where = kept_traceback()
         self.bell()
         self.failure = f"it failed and had to stop: {where}"
         self.panic()

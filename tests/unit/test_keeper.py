@@ -63,8 +63,8 @@ def test_a_backend_may_report_no_files(files: tuple[str, ...]) -> None:
 
 SLOW = """
 import sys, time
-from speedtest_tui.cli import console
-console.end_as_interrupted()
+from speedtest_tui import cli
+cli.end_as_interrupted()
 try:
     print("ready", flush=True)
     time.sleep(30)

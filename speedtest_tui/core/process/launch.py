@@ -113,7 +113,7 @@ def kin(pid: int, mark: str) -> list[psutil.Process]:
             with contextlib.suppress(psutil.Error, OSError):
                 if (process := psutil.Process(number)).environ().get(MARK) == mark:
                     found.add(process)
-    except (ImportError, OSError):
+    except (ImportError, LookupError, OSError):
         return []
     return [process for process in found if process.pid not in (pid, os.getpid())]
 

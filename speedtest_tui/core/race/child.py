@@ -33,12 +33,11 @@ def peak_rss() -> int:
 
     Linux keeps it per address space (VmHWM); its `ru_maxrss` would begin at the size of the parent that forked.
     """
-    if sys.platform == "linux":
-        with Path("/proc/self/status").open(encoding="ascii") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+    with suppress(OSError), Path("/proc/self/status").open(encoding="ascii") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def peak_footprint() -> int | None:
