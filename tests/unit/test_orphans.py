@@ -25,7 +25,7 @@ SOON_S = 2.0
 """How long after the end of its parent a child may still be seen."""
 
 
-@pytest.fixture(params=["this system's poll", "xnu's poll"])
+@pytest.fixture(params=["this system", "darwin"])
 def registered(request: Any, toys: Path, places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The hanging toys, as an installed distribution would register them. Returns the toys' journal."""
     information = places / "site" / "hanging_toys-1.0.dist-info"
@@ -36,7 +36,7 @@ def registered(request: Any, toys: Path, places: Path, monkeypatch: pytest.Monke
     classes += (hanging.HangsWithDaemons, hanging.HoldsTheLockWithDaemons)
     lines = [f"{toy.name} = {toy.reference}" for toy in map(entry, classes)]
     (information / "entry_points.txt").write_text("\n".join(["[speedtest_tui.backends]", *lines]))
-    simulation = (TESTS / "systems/xnu_poll",) if "xnu" in request.param else ()
+    simulation = (TESTS / "systems/darwin",) if request.param == "darwin" else ()
     monkeypatch.setenv("PYTHONPATH", python_path(*simulation, TESTS, places / "site"))
     return toys
 

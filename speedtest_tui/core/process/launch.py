@@ -101,7 +101,8 @@ def end(process: Started) -> None:
 
 def kin(pid: int, mark: str) -> list[psutil.Process]:
     """What a child has started, whatever group, session and parent it is in by now: its descendants, and who carries
-    its mark. Empty where the system shows no processes.
+    its mark. Empty where the system shows no processes. One that has neither is found on Linux only, and only while the
+    child lives, which has adopted it.
     """
     try:
         import psutil
