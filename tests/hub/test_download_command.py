@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from caches import safetensors
 from downloading import CONFIG, add_model, folder, large_bytes, partial, size_of, weights
-from misbehaviour import Status
+from misbehaviour import Stall, Status
+from racing import survivors
 from server import HubServer
 
 from speedtest_tui.cli import console
@@ -24,11 +29,6 @@ def run(*arguments: str) -> int:
     options = build_parser().parse_args(["download", *arguments])
     code: int = options.command(options)
     return code
-
-
-@pytest.fixture(autouse=True)
-def _keep_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("signal.signal", lambda *_: None)
 
 
 def add_transformers(hub: HubServer) -> None:
@@ -126,3 +126,20 @@ def test_ctrl_c_keeps_what_was_downloaded(
     monkeypatch.setattr(console, "watch", interrupted)
     assert run("--size", "tiny", "--backends", "transformers") == 130
     assert "the same command resumes it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_keeps_what_has_arrived(
+    hub: HubServer, online: dict[str, str], places: Path, number: signal.Signals, mark: str
+) -> None:
+    add_model(hub, safetensors(weights(3_000_000)), PLAIN)
+    hub.misbehave("/lfs/*", Stall(after=2_500_000))
+    words = [sys.executable, "-m", "speedtest_tui", "download", "--size", "tiny", "--backends", "mlx-whisper"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **online})
+    assert hub.wait(lambda hub: hub.stalled)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.decode().splitlines()[-1] == "speedtest-tui: cancelled: the same command resumes it"
+    assert b"Traceback" not in errors
+    assert survivors(mark) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,9 +28,8 @@ Ask = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """The command, in this process: its exit code, and what it printed on standard output."""
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process has handlers of its own
 
     def run(*arguments: str) -> tuple[int, str]:
         options = build_parser().parse_args(["repair", *arguments])

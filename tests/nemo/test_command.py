@@ -15,11 +15,6 @@ pytest.importorskip("torch")
 pytest.importorskip("mlx.core")
 
 
-@pytest.fixture(autouse=True)
-def _keep_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # this process has handlers of its own
-
-
 def run(*arguments: str | Path) -> int:
     options = build_parser().parse_args(["convert", *map(str, arguments)])
     code: int = options.command(options)

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from checkpoints import checkpoint, pack
+from racing import survivors
 
 from speedtest_tui.core.convert import convert as parent
 from speedtest_tui.core.convert.convert import ConversionCancelledError, Progress, convert
@@ -100,6 +101,18 @@ def test_a_program_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
     program.wait()
     program.stdout.close()
     assert eventually(lambda: list(tmp_path.iterdir()) == [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals, mark: str) -> None:
+    command = [sys.executable, "-m", "speedtest_tui", "convert", str(checkpoint("ctc")), str(tmp_path / "out")]
+    program = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert eventually(lambda: any(tmp_path.glob(".out.*.partial/*")))
+    program.send_signal(number)
+    out, errors = program.communicate(timeout=PATIENCE_S)
+    assert (program.returncode, out, errors) == (130, b"", b"speedtest-tui: cancelled\n")
+    assert list(tmp_path.iterdir()) == []
+    assert survivors(mark) == []
 
 
 def test_what_a_power_cut_left_is_swept_away_but_not_what_is_in_work(tmp_path: Path) -> None:

@@ -104,3 +104,15 @@ def test_the_fifth_signal_insists() -> None:
         os.kill(child.pid, signal.SIGINT)
         time.sleep(0.04)
     assert "kept" not in child.communicate(timeout=20)[0]
+
+
+def test_what_was_ignored_from_the_start_stays_so() -> None:
+    """As nohup has it for SIGHUP."""
+    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + SLOW
+    child = subprocess.Popen([sys.executable, "-c", ignoring], stdout=subprocess.PIPE, text=True, cwd=TESTS)
+    assert child.stdout and child.stdout.readline() == "ready\n"
+    os.kill(child.pid, signal.SIGHUP)
+    time.sleep(0.04)
+    assert child.poll() is None
+    os.kill(child.pid, signal.SIGTERM)
+    assert child.communicate(timeout=20)[0] == "cancelled\nkept\n"
