@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from speedtest_tui.core.models.inventory import Stored
 from speedtest_tui.core.models.manifest import ManifestFile
 from speedtest_tui.core.models.scan import scan
 from speedtest_tui.core.models.status import Fault
+from speedtest_tui.core.repair.plan import plan
 
 SIZE = sum(len(data) for data in GOOD.values())
 FOLDER = "models--org--name"
@@ -327,3 +330,32 @@ def test_a_repository_of_5000_files_finds_the_same_as_huggingface_hub(hub: Path)
     (revision,) = theirs.revisions
     assert files == {(file.file_path, file.blob_path, file.size_on_disk) for file in revision.files}
     assert row.modified == theirs.last_modified
+
+
+def test_many_damaged_files_cost_no_more_each_than_few(hub: Path) -> None:
+    """Calls are counted, not seconds: four times the links, partial downloads and steps are four times the calls."""
+
+    def calls(count: int) -> int:
+        snapshot = hub / f"models--org--{count}" / "snapshots" / COMMIT
+        snapshot.mkdir(parents=True)
+        blobs = snapshot.parents[1] / "blobs"
+        blobs.mkdir()
+        for number in range(count):
+            (snapshot / f"{number}.json").symlink_to(f"../../blobs/{number:040x}")
+            (blobs / f"{number + count:040x}.0badc0de.incomplete").touch()
+        counted = 0
+
+        def count_call(_frame: object, event: str, _argument: object) -> None:
+            nonlocal counted
+            counted += event == "call"
+
+        sys.setprofile(count_call)
+        try:
+            plan([], [row for row in scan((("hf", hub),)) if row.name == f"org/{count}"])
+        finally:
+            sys.setprofile(None)
+        shutil.rmtree(snapshot.parents[1])
+        return counted
+
+    calls(1)
+    assert calls(200) < 5 * calls(50)

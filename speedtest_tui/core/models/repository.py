@@ -96,13 +96,13 @@ def _snapshots(
 ) -> tuple[set[str], tuple[Snapshot, ...]]:
     """The names in `snapshots/`, and the snapshots that can be looked into."""
     read: list[Snapshot] = []
-    before = len(found.faults)
+    before, begun = len(found.faults), largest_of(found.partials)
     entries = _listed(found, parts, "snapshots")
     for entry in entries:
         name, blamed = f"snapshots/{entry.name}", len(found.faults)
         if not found.is_folder(entry, name, "foreign"):
             continue
-        files = _Files(found, blobs, manifests.get(entry.name, {}))
+        files = _Files(found, blobs, manifests.get(entry.name, {}), begun)
         files.read(entry.path)
         if not files.read_so_far and len(found.faults) == blamed:
             found.blame("missing-file", entry.path, f"{one_line(name)} is empty")
@@ -120,11 +120,13 @@ class _Files:
 
     blobs: of the repository
     listed: the commit's list of files, empty where there is none
+    begun: what a download of each blob would resume
     """
 
     found: Reading
     blobs: Mapping[str, Payload]
     listed: Manifest
+    begun: Mapping[str, Partial]
     read_so_far: list[StoredFile] = field(default_factory=list)
 
     def read(self, folder: str, below: str = "", to_blobs: str = "../../blobs/") -> None:
@@ -159,12 +161,11 @@ class _Files:
         """A link that does not lead to a blob of this repository the way huggingface_hub writes it."""
         payload = reading.of_path(entry.path, self.found.root)
         if payload.kind == "broken-link":
-            begun = [part for part in self.found.partials if part.etag == Path(payload.blob).name]
+            begun = self.begun.get(payload.blob.rpartition("/")[2])
             if begun:
                 listed = self.listed.get(name)
-                largest = max(begun, key=lambda partial: partial.bytes)
                 expected = None if listed is None else listed.size
-                self.found.faults.append(reading.unfinished(name, Path(entry.path), largest, expected)[0])
+                self.found.faults.append(reading.unfinished(name, Path(entry.path), begun, expected)[0])
                 return payload._replace(kind="missing-file")
         self.found.count(payload)
         return payload

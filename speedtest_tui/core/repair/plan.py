@@ -103,29 +103,30 @@ def _is_in(step: Step, row: Stored) -> bool:
 
 def _united(steps: Sequence[Step]) -> list[Step]:
     """Each change once: two backends may want the same file, and two downloads of one model are one."""
-    found: dict[tuple[str, Path, bool], Step] = {}
+    found: dict[tuple[str, Path, bool], list[Step]] = {}
     for step in steps:
         key: tuple[str, Path, bool] = (step.kind, step.path, step.optional)
         if step.request is not None:
             key = (step.request.source, step.request.root, step.optional)
-        earlier = found.get(key)
-        found[key] = step if earlier is None else _joined(earlier, step)
-    return list(found.values())
+        found.setdefault(key, []).append(step)
+    return [_joined(group) for group in found.values()]
 
 
-def _joined(one: Step, other: Step) -> Step:
-    """Two downloads of one model into one cache, with the files that either needs."""
-    if one.request is None or other.request is None:
-        return one
-    spec = one.request.spec
-    spec = replace(spec, files=tuple(dict.fromkeys((*spec.files, *other.request.spec.files))))
-    again = tuple(dict.fromkeys((*one.request.again, *other.request.again)))
-    sizes = (one.download_bytes, other.download_bytes)
-    named = other if one.kind == "resume" else one
+def _joined(group: Sequence[Step]) -> Step:
+    """The downloads of one model into one cache as one, with the files that any of them needs."""
+    requests = [step.request for step in group if step.request is not None]
+    if len(group) == 1 or not requests:
+        return group[0]
+    spec = replace(
+        requests[0].spec, files=tuple(dict.fromkeys(file for request in requests for file in request.spec.files))
+    )
+    again = tuple(dict.fromkeys(name for request in requests for name in request.again))
+    sizes = [step.download_bytes for step in group]
+    named = next((step for step in group if step.kind != "resume"), group[-1])
     return replace(
         named,
         part=f"{len(again)} files" if named.part and len(again) > 1 else named.part,
-        replaces=tuple(dict.fromkeys((*one.replaces, *other.replaces))),
+        replaces=tuple(dict.fromkeys(path for step in group for path in step.replaces)),
         download_bytes=None if None in sizes else max(size or 0 for size in sizes),
-        request=replace(one.request, spec=spec, again=again),
+        request=replace(requests[0], spec=spec, again=again),
     )
