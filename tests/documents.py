@@ -59,7 +59,9 @@ def build(*rows: Row, of: Clip | None = None, started: datetime.datetime = START
 
 def plan_of(*rows: Row) -> Plan:
     """The plan of a race of these rows."""
-    return Plan(candidates([BackendEntry(row.backend, f"m:{row.backend}") for row in rows], "tiny"), runs=3)
+    return Plan(
+        candidates([BackendEntry(row.backend, f"m:{row.backend}") for row in rows], "tiny"), runs=3, pulse=False
+    )
 
 
 def ended(*rows: Row, of: Clip | None = None, state: Any = "done") -> RaceSnapshot:

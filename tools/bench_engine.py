@@ -198,7 +198,7 @@ def compare(backend: str, processes: int, runs: int, clip_file: Path) -> Line:
         # Of two equal processes the one that was started first is some per cent slower on the machines seen so far.
         turns = Turns(lambda: BareScript(backend, model, clip_file), bare_first=index % 2 == 0)
         try:
-            race = Race(Plan(asked, runs=runs), demo_clip(), turns)
+            race = Race(Plan(asked, runs=runs, pulse=False), demo_clip(), turns)
             race.start()
             race.join()
         finally:

@@ -35,8 +35,9 @@ class Host:
         return f"{self.cores} cores ({kinds})" if kinds else f"{self.cores} cores"
 
     def sentence(self) -> str:
-        """The machine on one line: "Apple M4 Pro · 14 cores · 24 GB · macOS 26.1"."""
-        return f"{self.chip} · {self.cores_words} · {self.memory_bytes / 2**30:.0f} GB · {self.system}"
+        """The machine on one line: "Apple M4 Pro · 14 cores (10+4) · 24 GB · macOS 26.1"."""
+        kinds = f" ({'+'.join(str(number) for _, number in self.core_kinds)})" if self.core_kinds else ""
+        return f"{self.chip} · {self.cores} cores{kinds} · {self.memory_bytes / 2**30:.0f} GB · {self.system}"
 
 
 def describe() -> Host:

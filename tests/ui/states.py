@@ -43,7 +43,7 @@ NOW = 1000.0
 SINCE = "since 2026-11-19 20:15: mlx-whisper 1.2× (1.1 to 1.3) faster; all others the same"
 MACHINE = "Apple M4 Pro · 14 cores · 24 GB · macOS 26.1"
 TEXT = "which is the fastest transcription on my mac"
-PLAN = Plan(candidates(default_backends(BUILT_IN)), runs=3)
+PLAN = Plan(candidates(default_backends(BUILT_IN)), runs=3, pulse=False)
 NOT_HERE = CacheState("missing")
 NOWHERE = CacheState("not-applicable")
 WHOLE = Location(Path("/models/x"), "0123", "hf", 139_000_000)

@@ -257,7 +257,9 @@ def test_kinds_of_cores_of_linux(tmp_path: Path, files: dict[str, str], kinds: t
 
 def test_cores_in_words() -> None:
     one = host.Host("Apple M4 Pro", 14, 24 << 30, "macOS 26.1", "3.11", 0.5, (("Performance", 10), ("Efficiency", 4)))
-    assert one.sentence() == "Apple M4 Pro · 14 cores (10 Performance + 4 Efficiency) · 24 GB · macOS 26.1"
+    assert one.sentence() == "Apple M4 Pro · 14 cores (10+4) · 24 GB · macOS 26.1"
+    assert one.cores_words == "14 cores (10 Performance + 4 Efficiency)"
+    assert replace(one, core_kinds=()).sentence() == "Apple M4 Pro · 14 cores · 24 GB · macOS 26.1"
 
 
 def test_programs_are_asked_at_once_and_none_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
