@@ -43,7 +43,7 @@ def archive(*names: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name in names:
-            file.writestr(name, b"n" * 200)
+            file.writestr(zipfile.ZipInfo(name), b"n" * 200)
     return buffer.getvalue()
 
 

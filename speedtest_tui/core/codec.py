@@ -71,6 +71,8 @@ def typed(kind: type[T], value: object) -> T:
         return msgspec.convert(value, kind, dec_hook=_made)
     except msgspec.ValidationError as error:
         raise Damaged(f"does not fit: {' '.join(str(error).split())}") from None
+    except UnicodeEncodeError:  # half a surrogate pair where one of a few words belongs
+        raise Damaged("does not fit: it has a character that is none") from None
     except RecursionError:
         raise Damaged("is nested too deeply") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from backends.base import Advice
+from speedtest_tui.core.format import one_line
 
 
 class UserError(Exception):
@@ -12,9 +13,12 @@ class UserError(Exception):
 
     what: the thing and what is wrong with it
     todo: what to do next
+
+    Both may hold what others have written: they become one line each that can be shown.
     """
 
     def __init__(self, what: str, todo: str) -> None:
+        what, todo = (one_line(" ".join(text.splitlines())) for text in (what, todo))
         super().__init__(f"{what}: {todo}")
         self.advice = Advice(what, todo)
 

@@ -19,10 +19,11 @@ _PICTURES = "\u203c-\u3299\ufe0f\U0001f000-\U0001faff"
 """Signs and emoji; those of a newer Unicode than this Python's stand in the same blocks."""
 
 _SCRIPTS = "\u0590-\u109f\u1700-\u1cff\ua800-\uabff\U00010a00-\U00011fff"
-"""From Hebrew to Tibetan, and their supplements: what words are written with that need joiners."""
+"""From Hebrew to Tibetan, and their supplements: what words are written with that need joiners. Patterns are compiled
+when first needed, not at the start."""
 
-_HIDES = re.compile(f"[{_BLANK}]")
-_LOOKED_AT = re.compile(
+_HIDES = f"[{_BLANK}]"
+_LOOKED_AT = (
     f"(?P<joiner>(?<=[{_SCRIPTS}])[\u200c\u200d]|(?<=[{_PICTURES}])\u200d(?=[{_PICTURES}]))"
     f"|(?P<blank>[{_BLANK}])|(?P<wide>[{_SPACES}\U0001f000-\U0001faff])|[^\t\n -~]"
 )
@@ -40,7 +41,7 @@ def neutral(text: str, mark: str | Callable[[str], str] = "\N{REPLACEMENT CHARAC
     encoding: by Unicode's categories all of Cc, Cf, Cs, Co, Cn, Zl and Zp, and the letters and marks that are blank.
     Tabs and ends of lines stay, and the joiners U+200C and U+200D where words of some scripts and emoji need them.
     """
-    if text.replace("\n", "").isprintable() and not _HIDES.search(text):
+    if text.replace("\n", "").isprintable() and not re.search(_HIDES, text):
         return text
 
     def shown(found: re.Match[str]) -> str:
@@ -49,7 +50,7 @@ def neutral(text: str, mark: str | Callable[[str], str] = "\N{REPLACEMENT CHARAC
             return character
         return mark if isinstance(mark, str) else mark(character)
 
-    return _LOOKED_AT.sub(shown, text)
+    return re.sub(_LOOKED_AT, shown, text)
 
 
 def one_line(text: str, mark: str | Callable[[str], str] = spelled) -> str:

@@ -24,7 +24,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from speedtest_tui.core.errors import kept_traceback
-from speedtest_tui.core.format import neutral
+from speedtest_tui.core.format import one_line
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
 from speedtest_tui.ui.workers.messages import SessionClipWanted
 from speedtest_tui.ui.workers.settings import Request
@@ -200,7 +200,8 @@ class NeutralFilter(LineFilter):
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         return [
-            segment if segment.control else Segment(neutral(segment.text, _mark), segment.style) for segment in segments
+            segment if segment.control else Segment(one_line(segment.text, _mark), segment.style)
+            for segment in segments
         ]
 
 

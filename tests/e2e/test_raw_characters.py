@@ -3,163 +3,220 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
-import os
-import pty
+import json
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
-from documents import as_json, build, clip, failed_row, good_row
+from documents import build, failed_row, good_row
+from poison import ARGUMENT, NAME, PAYLOAD, on_a_terminal, poisoned, poisoned_json, raw, session
+from racing import TESTS, python_path
+from toys.poisoned import KINDS
 
-from speedtest_tui.core.codec import Damaged, encode, typed
+from speedtest_tui.core.audio.spool import Facts
+from speedtest_tui.core.codec import encode, plain
+from speedtest_tui.core.convert.report import Report
 from speedtest_tui.core.format import neutral
+from speedtest_tui.core.repair.journal import Change, Journal
 from speedtest_tui.core.sessions import export, store
-from speedtest_tui.core.sessions.document import Document
 
-PAYLOAD = "x\x1b[31mA\x1b]52;c;aGk=\x07\x1b]8;;http://a\x1b\\\x9b2J\u202eB\u200b\x08\r\x7f\u2066\ufeffz"
-RAW = ("\x1b]", "\x1b[31mA", "\x9b", "\u202e", "\u200b", "\x08", "\x7f", "\u2066", "\ufeff", "\x07")
-"""What no output may hold; what Rich and Textual send themselves are colours and moves, other than these."""
+Walk = Callable[[Iterable[Sequence[str]]], list[str]]
 
+ONE_LINE = re.sub("[\r\x85\u2028=\udcff]", "", ARGUMENT)
+"""The payload in a list with a line for each name."""
 
-SPACES = " ", "\n", "\xa0", "\u3000", "\u200b", "\ufeff", " \t ", "\x00"
-
-
-def texts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where in a JSON document there are texts."""
-    if isinstance(value, str):
-        yield path
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from texts(inner, (*path, key))
-    elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            yield from texts(inner, (*path, place))
-
-
-def poisoned(facts: dict[str, Any], payload: str = PAYLOAD) -> dict[str, Any]:
-    """The payload in every text of a session that may be any text."""
-    for path in list(texts(facts)):
-        place: Any = facts
-        for key in path[:-1]:
-            place = place[key]
-        before, place[path[-1]] = place[path[-1]], f"{payload} {place[path[-1]]}"
-        try:
-            typed(Document, facts)
-        except Damaged:
-            place[path[-1]] = before
-    return facts
-
-
-def session(payload: str = PAYLOAD) -> Document:
-    rows = good_row("a", (0.2, 0.25, 0.3)), good_row("b", (0.1, 0.1, 0.12)), failed_row("c")
-    rows = tuple(dataclasses.replace(row, warnings=("odd",)) for row in rows)  # type: ignore[assignment]
-    return typed(Document, poisoned(as_json(build(*rows, of=clip(warnings=("quiet",)))), payload))
-
-
-def assert_clean(output: str) -> None:
-    assert not [raw for raw in RAW if raw in output]
-
-
-def on_a_terminal(*arguments: str, **environment: str) -> str:
-    """What the command writes to a pseudo-terminal, both streams."""
-    parent, child = pty.openpty()
-    command = [str(Path(sys.executable).with_name("speedtest-tui")), *arguments]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=child,
-        stderr=child,
-        env={**os.environ, **environment, "COLUMNS": "100"},
-    ) as process:
-        os.close(child)
-        output = b""
-        while True:
-            try:
-                data = os.read(parent, 65536)
-            except OSError:
-                break
-            if not data:
-                break
-            output += data
-        process.wait()
-    os.close(parent)
-    return output.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+BACKENDS = ",".join(f"{kind.__name__} {ONE_LINE}" for kind in KINDS)
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    folders = {"HOME": str(tmp_path), "SPEEDTEST_DATA_DIR": str(tmp_path / "data"), "HF_HUB_OFFLINE": "1"}
+    """The environment of a home in which everything is the test's."""
     return {
-        **folders,
-        "SPEEDTEST_MODELS_DIR": str(tmp_path / "models"),
-        "SPEEDTEST_CONFIG_DIR": str(tmp_path / "config"),
-    }
+        "HOME": str(tmp_path), "SPEEDTEST_DATA_DIR": str(tmp_path / "data"), "HF_HUB_OFFLINE": "1",
+        "SPEEDTEST_MODELS_DIR": str(tmp_path / "models"), "SPEEDTEST_CONFIG_DIR": str(tmp_path / "config"),
+        "PYTHONPATH": python_path(TESTS / "sound"), "SOUND_DEVICE": ARGUMENT, "SOUND_SPEED": "9",
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("sessions", "list"), ("sessions", "show", "last"), ("sessions", "compare", "last"),
-        ("sessions", "show", "last", "--json"), ("sessions", "list", "--json"),
-        ("sessions", "export", "last", "--csv", "-"), ("sessions", "export", "last", "--markdown", "-"),
-        ("sessions", "export", "last", "--json", "-"), ("sessions", "show", PAYLOAD.replace("\x00", "")),
-    ],
-    ids=" ".join,
-)  # fmt: skip
-def test_sessions_of_strangers(
-    home: dict[str, str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
-) -> None:
+@pytest.fixture
+def walk(home: dict[str, str]) -> Walk:
+    """Runs commands on terminals, some at a time; fails where anything raw reaches one. Returns what they wrote."""
+
+    def run(arguments: Sequence[str]) -> str:
+        output = on_a_terminal(home["HOME"], *arguments, **home)
+        assert not raw(output), (arguments, output)
+        assert "Traceback" not in output, output
+        return output
+
+    def together(commands: Iterable[Sequence[str]]) -> list[str]:
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(run, commands))
+
+    return together
+
+
+@pytest.fixture
+def strangers(tmp_path: Path, home: dict[str, str]) -> None:
+    """A package of poisoned backends."""
+    package = tmp_path / "site" / "poison-1.0.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {ONE_LINE}\nVersion: {ONE_LINE}\n", "utf-8")
+    points = [f"{kind.__name__} {ONE_LINE} = toys.poisoned:{kind.__name__}" for kind in KINDS]
+    (package / "entry_points.txt").write_text("\n".join(["[speedtest_tui.backends]", *points, ""]), "utf-8")
+    home["PYTHONPATH"] = python_path(TESTS, TESTS / "sound", package.parent)
+
+
+@pytest.mark.usefixtures("strangers")
+def test_backends(walk: Walk) -> None:
+    """Every field of every message of a race's child, and what is made of it: tables, sessions, exports."""
+    race = ("run", "--demo", "--backends", BACKENDS, "--runs", "1", "--warmup", "1")
+    options = (f"Talks {ONE_LINE}.{ARGUMENT}={ARGUMENT}", f"{ARGUMENT}={ARGUMENT}")
+    raced, *_ = walk([race, *((*race, "--option", option) for option in options)])
+    assert raced.count("zq") > 2 * len(KINDS)
+    walk([
+        ("doctor",), ("doctor", "--json"), ("check-models", "--backends", BACKENDS),
+        ("check-models", "--backends", BACKENDS, "--json"), ("check-models", "--backends", BACKENDS, "--verify"),
+        ("download", "--backends", BACKENDS), ("sessions", "list"), ("sessions", "show", "last"),
+        *(("sessions", "export", "last", form, "-") for form in ("--json", "--csv", "--markdown")),
+    ])  # fmt: skip
+
+
+def test_sessions_of_strangers(walk: Walk, home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from documents import clip
+
     monkeypatch.setenv("SPEEDTEST_DATA_DIR", home["SPEEDTEST_DATA_DIR"])
     for _ in range(2):
         store.save(session(), clip())
-    damaged = Path(home["SPEEDTEST_DATA_DIR"]) / "sessions" / f"2026{PAYLOAD.replace('/', '')}"
+    damaged = Path(home["SPEEDTEST_DATA_DIR"]) / "sessions" / f"2026{NAME}"
     damaged.mkdir()
     (damaged / "session.json").write_bytes(encode({"schema": PAYLOAD}))
-    assert_clean(on_a_terminal(*arguments, **home))
+    walk([
+        ("sessions", "list"), ("sessions", "show", "last"), ("sessions", "compare", "last"),
+        ("sessions", "show", "last", "--json"), ("sessions", "list", "--json"), ("sessions", "show", ARGUMENT),
+        *(("sessions", "export", "last", form, "-") for form in ("--json", "--csv", "--markdown")),
+    ])  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        (PAYLOAD,), (f"--{PAYLOAD}",), ("run", PAYLOAD), ("run", "--demo", "--backends", PAYLOAD),
-        ("run", "--demo", "--size", PAYLOAD), ("run", "--demo", "--option", PAYLOAD),
-        ("run", "--demo", "--runs", PAYLOAD),
-        ("run", "--demo", "--reference", f"@{PAYLOAD}"), ("run", "--demo", "--json", f"/nowhere/{PAYLOAD}"),
-        ("check-models", "--backends", PAYLOAD), ("check-models", "--size", PAYLOAD), ("download", "--size", PAYLOAD),
-        ("download", "--to", PAYLOAD), ("repair", "--undo", PAYLOAD), ("repair", "--copy", PAYLOAD),
-        ("convert", PAYLOAD, "out"), ("convert", "a.nemo", PAYLOAD), ("record", f"/nowhere/{PAYLOAD}.wav"),
-        ("record", PAYLOAD), ("--audio", PAYLOAD), ("serve", "--port", PAYLOAD), ("doctor", PAYLOAD),
-    ],
-    ids=lambda arguments: ascii(arguments)[:40],
-)  # fmt: skip
-def test_arguments_that_are_echoed(home: dict[str, str], arguments: tuple[str, ...]) -> None:
-    assert_clean(on_a_terminal(*arguments, **home))
+ECHOED = [
+    *((option, ARGUMENT) for option in ("--audio", "--size", "--backends", "--runs", "--option", f"--{ARGUMENT}")),
+    *(("run", "--demo", option, ARGUMENT) for option in ("--backends", "--size", "--option", "--runs", "--order",
+                                                          "--language", "--track", "--timeout")),
+    (ARGUMENT,), ("run", ARGUMENT), ("run", "--demo", "--reference", f"@{ARGUMENT}"), ("run", f"http://{ARGUMENT}"),
+    *(("run", "--demo", form, f"/nowhere/{ARGUMENT}") for form in ("--json", "--csv", "--markdown")),
+    ("check-models", "--backends", ARGUMENT), ("check-models", "--size", ARGUMENT), ("download", "--size", ARGUMENT),
+    ("download", "--to", ARGUMENT), ("repair", "--undo", ARGUMENT), ("repair", "--copy", ARGUMENT),
+    ("convert", ARGUMENT, "out"), ("convert", "a.nemo", ARGUMENT), ("record", f"/nowhere/{ARGUMENT}.wav"),
+    ("record", ARGUMENT), ("record", "a.wav", "--device", ARGUMENT), ("serve", "--port", ARGUMENT),
+    ("serve", "--host", ARGUMENT), ("doctor", ARGUMENT), ("sessions", ARGUMENT), ("sessions", "export", ARGUMENT),
+]  # fmt: skip
 
 
-def test_files_in_caches(home: dict[str, str]) -> None:
-    hub = Path(home["HOME"]) / ".cache" / "huggingface" / "hub"
-    name = PAYLOAD.replace("/", "")
-    repository = hub / "models--org--name"
-    for folder in (repository / "refs", repository / "blobs", repository / "snapshots" / name, hub / name):
+def test_arguments_that_are_echoed(walk: Walk) -> None:
+    assert sum("qz" in output for output in walk(ECHOED)) > len(ECHOED) * 0.8
+
+
+SOURCES = [path for folder in ("speedtest_tui", "backends") for path in (TESTS.parent / folder).rglob("*.py")]
+NAMED = re.compile(r'"((?:HF|HUGGINGFACE|XDG|SPEEDTEST|LC|TERM)_[A-Z_]+)"')
+OTHERS = {"HOME", "TZ", "LANG", "HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "TMPDIR", "NO_COLOR"}
+VARIABLES = sorted({name for path in SOURCES for name in NAMED.findall(path.read_text("utf-8"))} | OTHERS)
+"""What the program reads of the environment, as its source names it."""
+
+
+def test_variables(home: dict[str, str]) -> None:
+    def run(first: int) -> str:
+        odd = dict.fromkeys(VARIABLES[first : first + 3], f"{home['HOME']}/{ARGUMENT}")
+        output = on_a_terminal(home["HOME"], "doctor", **(home | odd))
+        assert not raw(output), (odd, output)
+        return output
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum("qz" in output for output in pool.map(run, range(0, len(VARIABLES), 3))) > 2
+
+
+def test_what_lies_in_folders(walk: Walk, home: dict[str, str]) -> None:
+    """Files and their contents: caches, manifests, refs, conversions, verifications, journals, recordings, settings."""
+    place, data = Path(home["HOME"]), Path(home["SPEEDTEST_DATA_DIR"])
+    hub, models = place / ".cache" / "huggingface" / "hub", Path(home["SPEEDTEST_MODELS_DIR"])
+    repository, converted = hub / "models--org--name", models / "converted" / NAME
+    entry = data / "trash" / "20260101-000000-000001-abcd"
+    for folder in ("refs", "blobs", f"snapshots/{NAME}", "trees", f"{NAME}2"):
+        (repository / folder).mkdir(parents=True)
+    for folder in (hub / NAME, hub / ".locks" / NAME, hub / f"models--{NAME}--{NAME}", converted, models / NAME, entry,
+                   models / ".speedtest-trash" / NAME, place / "config", data / "recordings"):  # fmt: skip
         folder.mkdir(parents=True)
-    (repository / "refs" / "main").write_text(PAYLOAD)
-    (repository / "refs" / name).write_text("x")
-    (repository / "snapshots" / name / name).write_text("x")
-    (repository / "blobs" / f"{name}.incomplete").write_text("x")
-    for command in (("check-models", "--all"), ("repair", "--all"), ("repair", "--all", "--json"), ("doctor",)):
-        assert_clean(on_a_terminal(*command, **home))
+    commit = "a" * 40
+    manifest = {"format_version": 1, "files": {name: {"size": 3, "blob_id": name} for name in (PAYLOAD, NAME, "a")}}
+    (repository / "refs" / "main").write_text(ARGUMENT, errors="surrogateescape")
+    (repository / "refs" / NAME).write_text(commit)
+    for file in (f"snapshots/{NAME}/{NAME}", f"blobs/{NAME}", f"blobs/{NAME}.incomplete", f"trees/{NAME}.json", NAME):
+        (repository / file).write_text("x")
+    (repository / "snapshots" / commit).mkdir()
+    (repository / "snapshots" / commit / NAME).symlink_to(f"../../blobs/{NAME}2")
+    (repository / "trees" / f"{commit}.json").write_bytes(encode(manifest))
+    (hub / ".locks" / NAME / f"{NAME}.lock").touch()
+    (models / f"{NAME}.pt").write_text("x")
+    (converted / "conversion.json").write_bytes(encode(poisoned(Report)))
+    (converted / "config.json").write_bytes(encode({"target": PAYLOAD, PAYLOAD: PAYLOAD}))
+    (converted / "model.safetensors").write_bytes(b"\x40\0\0\0\0\0\0\0" + ARGUMENT.encode("utf-8", "surrogateescape"))
+    change = Change(1, models / "x", models, "0001-x", through="/")
+    journal = poisoned_json(Journal, plain(Journal(1, "a", "2026-01-01T00:00:00+00:00", changes=(change,))))
+    (entry / "journal.json").write_bytes(encode(journal))
+    (entry.with_name(NAME)).mkdir()
+    (entry.with_name(NAME) / "journal.json").write_bytes(encode({PAYLOAD: PAYLOAD}))
+    facts = poisoned_json(Facts, plain(Facts(16_000.0, 1, "mic", "api", reason="why")))
+    (data / "recordings" / f"2026{NAME}.json").write_bytes(encode({"schema": 1, **facts}))
+    (data / "recordings" / f"2026{NAME}.f32").write_bytes(bytes(64_000))
+    for name in ("verifications.json", "checksums.json"):
+        (data / name).write_bytes(encode({"schema": 1, "results": {PAYLOAD: {"message": PAYLOAD}}}))
+    (place / "config" / "config.toml").write_text(f"theme = {json.dumps(ONE_LINE)}\n{json.dumps(ONE_LINE)} = 1\n")
+    walk([
+        ("check-models", "--all"), ("check-models", "--all", "--json"), ("check-models", "--all", "--checksum"),
+        ("check-models", "--size", f"converted/{NAME}"), ("check-models", "--size", str(converted)),
+        ("run", "--demo", "--size", f"converted/{NAME}"), ("run", "--demo", "--size", str(models / NAME)),
+        ("repair", "--all"), ("repair", "--all", "--json"), ("repair", "--trash"), ("repair", "--trash", "--json"),
+        ("repair", "--undo"), ("record", f"{place}/out.wav", "--recover"), ("doctor",), ("devices",),
+        ("devices", "--json"),
+    ])  # fmt: skip
+    walk([("repair", "--all", "--tidy", "--apply"), ("record", f"{place}/b.wav", "--seconds", "1")])
+    walk([("repair", "--trash"), ("repair", "--undo"), ("repair", "--empty-trash")])
+
+
+def test_checkpoints(walk: Walk, tmp_path: Path) -> None:
+    """NeMo's configuration, members and weights; fuzz_nemo changes every field."""
+    yaml = pytest.importorskip("yaml")
+    pytest.importorskip("torch")
+    pytest.importorskip("mlx.core")
+    from checkpoints import WEIGHTS, YAML, members, pack
+
+    files = members("tdt")
+    settings = yaml.safe_load(files[YAML])
+    sources = []
+    for name, change in {
+        "target": lambda s: s | {"target": ONE_LINE},
+        "encoder": lambda s: s | {"encoder": s["encoder"] | {"_target_": ONE_LINE}},
+        "labels": lambda s: s | {"joint": s["joint"] | {"vocabulary": [ONE_LINE] * 9}},
+        "tokenizer": lambda s: s | {"tokenizer": {"type": "bpe", "model_path": f"nemo:{ONE_LINE}"}},
+        "kind": lambda s: s | {"tokenizer": {"type": ONE_LINE}},
+        "key": lambda s: s | {"encoder": s["encoder"] | {"n_layers": ONE_LINE}},
+    }.items():
+        changed = yaml.safe_dump(change(dict(settings)), allow_unicode=False).encode()
+        sources.append(pack(tmp_path / f"{name}{NAME}.nemo", files | {YAML: changed}))
+    sources.append(pack(tmp_path / f"member{NAME}.nemo", {f"../{NAME}": b"x"} | files))
+    sources.append(pack(tmp_path / f"weights{NAME}.nemo", files | {WEIGHTS: NAME.encode("utf-8", "surrogateescape")}))
+    outputs = walk([("convert", str(source), str(tmp_path / f"out{NAME}")) for source in sources])
+    assert sum("qz" in output for output in outputs) > 6, outputs
 
 
 def test_files_for_people_and_their_programs() -> None:
     document = session()
     for text in (export.to_csv(document), export.to_markdown(document)):
         assert neutral(text, "?").replace("?\n", "\r\n") == text  # what ends a line of CSV is two characters
+
+
+SPACES = " ", "\n", "\xa0", "\u3000", "\u200b", "\ufeff", " \t ", "\x00"
 
 
 @pytest.mark.parametrize(

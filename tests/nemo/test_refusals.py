@@ -7,6 +7,8 @@ import gzip
 import io
 import os
 import pickle
+import pickletools
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -116,6 +118,72 @@ def test_a_yaml_without_end(tmp_path: Path) -> None:
 def test_a_configuration_that_is_too_much(tmp_path: Path, yaml: bytes) -> None:
     source = pack(tmp_path / "model.nemo", members("tdt") | {"./model_config.yaml": yaml})
     assert "model_config.yaml" in refused(source, tmp_path)
+
+
+LAYERS = ("encoder.n_layers", "decoder.prednet.pred_rnn_layers")
+
+
+@pytest.mark.parametrize("field", LAYERS)
+@pytest.mark.parametrize("value", [1_001, 1_000_000])
+def test_more_layers_than_any_model_has(tmp_path: Path, field: str, value: int) -> None:
+    """A million of them would be rules of nine gigabytes."""
+    name = field.rpartition(".")[2]
+    source = with_yaml(tmp_path, lambda text: re.sub(rf"{name}: \d+", f"{name}: {value}", text))
+    assert f"model_config.yaml: {field} is {value:,}" in refused(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["decoder: x", "preprocessor: {dither: nemo}", "model_defaults: [1]", "decoding: {greedy: 7}"]
+)
+def test_values_of_another_kind(tmp_path: Path, text: str) -> None:
+    import yaml
+
+    def change(given: str) -> str:
+        settings, other = yaml.safe_load(given), yaml.safe_load(text)
+        for name, value in other.items():
+            settings[name] = settings[name] | value if isinstance(value, dict) else value
+        return str(yaml.safe_dump(settings))
+
+    assert "model_config.yaml" in refused(with_yaml(tmp_path, change), tmp_path)
+
+
+STRIDES = {"expanded": ((100_000, 100_000), (0, 0)), "beyond": ((1, 2), (10**30, 1)), "nothing": ((0, 10**30), (1, 1)),
+           "dimensions": ((1,) * 99, (1,) * 99)}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", STRIDES.values(), ids=STRIDES)
+def test_an_index_of_more_than_there_is(tmp_path: Path, shape: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    """A tensor of one number that strides of zero make gigabytes of, and sizes that no array has."""
+    marked = members("tdt")[WEIGHTS]
+    source = pack(tmp_path / "model.nemo", members("tdt") | {WEIGHTS: with_index(marked, *shape)})
+    assert "reaches beyond its data" in refused(source, tmp_path)
+
+
+def with_index(weights: bytes, shape: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
+    """Weights whose first tensor is said to have another shape."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(weights)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("data.pkl"):
+                # Behind the storage's persistent id (BINPERSID): where it starts, two tuples, and the rest.
+                steps = list(pickletools.genops(content))
+                at = next(n for n, (opcode, _, _) in enumerate(steps) if opcode.name == "BINPERSID")
+                tuples = [n for n, (opcode, _, _) in enumerate(steps) if n > at and "TUPLE" in opcode.name]
+                begin, end = steps[at + 2][2], steps[tuples[1] + 1][2]
+                both = [b"".join(pickle.dumps(size, 2)[2:-1] for size in each) for each in (shape, strides)]
+                content = b"%b(%bt(%bt%b" % (content[:begin], *both, content[end:])
+            new.writestr(name, content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("bomb", [b"N" * 600_000, b"\x8c\x01a" * 1_500_000], ids=["steps", "bytes"])
+def test_an_index_without_end(tmp_path: Path, bomb: bytes) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr("archive/data.pkl", b"\x80\x02" + bomb + b".")
+    source = pack(tmp_path / "model.nemo", members("tdt") | {WEIGHTS: out.getvalue()})
+    assert "too many steps" in (said := refused(source, tmp_path)) or "no usable data.pkl" in said
 
 
 class Evil:

@@ -3,7 +3,7 @@
 SOUND_SCRIPT says what the microphone does, a word and perhaps seconds of audio: noise, zeros, unplug:1.0 (the stream
 ends), stall:1.0 (no more callbacks), crash:1.0 (the process dies), refuse (cannot be opened), silent (no callback at
 all), deaf (no loudspeaker), abort (the process dies while devices are listed). Audio comes SOUND_SPEED times faster
-than real time.
+than real time. SOUND_DEVICE is the microphone's name.
 """
 
 from __future__ import annotations
@@ -19,9 +19,14 @@ import numpy as np
 
 __version__ = "stand-in"
 RATE, CHANNELS, BLOCK = 48_000, 2, 480
+MICROPHONE = os.environ.get("SOUND_DEVICE", "Toy microphone")
 DEVICES = [
     {"name": "Toy speaker", "max_input_channels": 0, "max_output_channels": 2},
-    {"name": "Toy microphone", "max_input_channels": CHANNELS, "max_output_channels": 0},
+    {
+        "name": os.environ.get("SOUND_DEVICE", "Toy microphone"),
+        "max_input_channels": CHANNELS,
+        "max_output_channels": 0,
+    },
 ]
 default = SimpleNamespace(device=[1, 0])
 

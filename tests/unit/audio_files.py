@@ -25,10 +25,10 @@ def level_db(samples: Any) -> float:
 
 
 def encode(path: Path, container: str, codec: str, samples: Any, rate: int = 48_000) -> Path:
-    """Write mono or (n, 2) float32 samples through FFmpeg's libraries."""
+    """Write mono or (n, channels) float32 samples through FFmpeg's libraries."""
     import av
 
-    layout = "mono" if samples.ndim == 1 else "stereo"
+    layout = "mono" if samples.ndim == 1 else {2: "stereo", 6: "5.1", 8: "7.1"}[samples.shape[1]]
     with av.open(str(path), "w", format=container) as output:
         stream: Any = output.add_stream(codec, rate=rate)
         stream.codec_context.layout = layout

@@ -52,6 +52,7 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
         b'{"kind": "a", "parts": [{"path": "x", "share": ' + b"9" * 21 + b"}]}",
         b'{"kind": "a", "parts": [{"path": "x", "share": 1e999}]}',
         b"[" * 100_000,
+        rb'{"kind": "\ud800"}',
     ],
     ids=lambda data: repr(data[:44]),
 )

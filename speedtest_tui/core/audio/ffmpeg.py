@@ -160,7 +160,7 @@ def _opened(file: FileIO, shown: str, options: dict[str, str]) -> Any:
         chosen = {} if format_name else options
         try:
             return av.open(file, format=format_name, container_options=chosen, metadata_errors="ignore")
-        except (av.error.FFmpegError, OSError, ValueError, RuntimeError):
+        except Exception:
             continue
     raise UserError(f"{shown} is not audio that can be read{_looks_like(file)}", USE) from None
 
@@ -184,7 +184,6 @@ def _chosen(container: Any, track: int | None, sink: Conformer) -> tuple[int, tu
 
 def _energies(container: Any, sink: Conformer) -> list[float]:
     """The mean square of each audio track, -1 for those without a sample that can be decoded. Reads everything."""
-    import av.error
     import numpy as np
 
     sums = [0.0] * len(container.streams.audio)
@@ -192,7 +191,7 @@ def _energies(container: Any, sink: Conformer) -> list[float]:
     for place, stream in enumerate(container.streams.audio):
         if stream.codec_context is None or _codec(stream) in PROTECTED:
             continue
-        with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
+        with contextlib.suppress(Exception):
             container.seek(0)
         for block, _ in _blocks(container, stream):
             if not isinstance(block, str):
@@ -216,8 +215,9 @@ def _blocks(container: Any, stream: Any) -> Iterator[tuple[Block | str, float]]:
             return
         except av.error.InvalidDataError:
             yield "", 0.0  # One bad packet; the next may well decode, as FFmpeg's own program assumes too.
-        except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
-            yield f" ({one_line(str(getattr(error, 'strerror', None) or error))})", 0.0
+        except Exception as error:  # also what PyAV itself stumbles over, as a stream that appears on the way
+            reason = getattr(error, "strerror", None) or "what it holds makes no sense"
+            yield f" ({one_line(str(reason))})", 0.0
             return
 
 

@@ -10,6 +10,7 @@ does the same with a longer list.
 from __future__ import annotations
 
 import io
+import math
 import pickletools
 import struct
 import zipfile
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speedtest_tui.core.convert.archive import TEXT_LIMIT_BYTES, Archive, Member
+from speedtest_tui.core.convert.archive import Archive, Member
 from speedtest_tui.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,15 +36,20 @@ WIDTHS = {
 FLOATING = {"FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": "<u2", "DoubleStorage": "<f8"}
 """How numpy reads the kinds that weights have; it has no bfloat16, whose bits are the upper half of a float32."""
 
+INDEX_LIMIT_BYTES, OPCODES_LIMIT = 4 * 2**20, 500_000
+"""Of the directory and of the index. Two thousand tensors, more than any checkpoint here has, take a tenth of it."""
+
+DIMENSIONS_LIMIT, EMPTY_LIMIT = 8, 2**31
+
 AGAIN = "download the checkpoint again"
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 class Window(io.RawIOBase):
-    """A member of the archive as a file of its own, for zipfile to read."""
+    """A member of the archive as a file of its own, for zipfile to read its directory, which lies at the end."""
 
     def __init__(self, archive: Archive, member: Member) -> None:
-        self._archive, self._member, self._at = archive, member, 0
+        self._archive, self._member, self._at, self._left = archive, member, 0, INDEX_LIMIT_BYTES
 
     def readable(self) -> bool:
         return True
@@ -62,6 +68,9 @@ class Window(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         count = max(0, min(len(buffer), self._member.size - self._at))
+        self._left -= count
+        if self._left < 0:
+            raise OSError("its directory is too long")
         buffer[:count] = self._archive.read_at(self._member.offset + self._at, count)
         self._at += count
         return count
@@ -126,7 +135,7 @@ class Checkpoint:
         entry = self._files.get(self._folder + name)
         if entry is None and default is not None:
             return default
-        if entry is None or entry.file_size > TEXT_LIMIT_BYTES:
+        if entry is None or entry.file_size > INDEX_LIMIT_BYTES:
             raise UserError(f"{self._what} has no usable {name}", AGAIN)
         return bytes(self._archive.read_at(self._data_offset(entry), entry.file_size))
 
@@ -147,13 +156,16 @@ class Checkpoint:
 
     def _check(self, name: str, stored: Stored) -> None:
         """That a tensor lies within its storage, and the storage within its file."""
+        count, size = stored.storage.count, math.prod(max(1, size) for size in stored.shape)
         last = stored.start + sum((size - 1) * step for size, step in zip(stored.shape, stored.strides, strict=True))
-        inside = 0 in stored.shape or last < stored.storage.count
-        if not inside or stored.storage.count * WIDTHS[stored.storage.kind] > self._file(stored.storage).file_size:
+        if 0 in stored.shape:
+            inside = size < EMPTY_LIMIT
+        else:
+            # Strides of zero would make gigabytes of a single number.
+            inside = last < count and size <= count and max(stored.strides, default=0) <= count
+        inside = inside and len(stored.shape) <= DIMENSIONS_LIMIT
+        if not inside or count * WIDTHS[stored.storage.kind] > self._file(stored.storage).file_size:
             raise UserError(f"{self._what}: {name} reaches beyond its data", AGAIN)
-
-
-OPCODES_LIMIT = 20_000_000
 
 
 class UnsafePickleError(Exception):

@@ -11,8 +11,8 @@ from speedtest_tui.core.errors import UserError
 FILE = "model_config.yaml"
 Config = dict[str, Any]
 
-COUNT_LIMIT = 1_000_000
-"""No width, layer or label count comes near; a larger one is damage."""
+COUNT_LIMIT, LAYERS_LIMIT = 1_000_000, 1_000
+"""No width or label count, and no number of layers, comes near; a larger one is damage."""
 
 LARGEST_BYTES, DEEPEST, MOST_EVENTS = 2 << 20, 100, 500_000
 """Real configurations have some 100 kB, ten levels, and an event for each of up to 16,000 labels. YAML costs 500 times
@@ -62,6 +62,12 @@ class Section:
 
     def has(self, name: str) -> bool:
         return self.values.get(name) is not None
+
+    def layers(self, name: str) -> int:
+        """A number of layers: each of them has rules of its own, so that a large number would cost gigabytes."""
+        if (count := self.count(name)) > LAYERS_LIMIT:
+            raise UserError(f"{FILE}: {self._path}{name} is {count:,}", "no checkpoint of NeMo's has so many layers")
+        return count
 
     def count(self, name: str, default: int | None = None) -> int:
         """A whole number from 1 to COUNT_LIMIT; `default` also where the field is null."""

@@ -8,7 +8,7 @@ from math import ceil
 from typing import Literal
 
 from backends.nemo_mel import MelSettings, settings_of
-from speedtest_tui.core.convert.config import Config, Section
+from speedtest_tui.core.convert.config import FILE, Config, Section
 from speedtest_tui.core.convert.tokenizers import TokenizerFile, tokenizer_files
 from speedtest_tui.core.errors import UserError
 
@@ -110,6 +110,16 @@ class Recipe:
 
 def recipe_of(config: Config) -> Recipe:
     """Read a configuration. Raises UserError that names what is not supported or missing."""
+    try:
+        return _recipe_of(config)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # NeMo's fields are many; those that are only copied are not asked for with a type.
+        raise UserError(
+            f"{FILE} has a value of a wrong kind ({error!s:.80})", "download the checkpoint again"
+        ) from error
+
+
+def _recipe_of(config: Config) -> Recipe:
     top = Section(config)
     target = top.text("target")
     if target not in TARGETS:
@@ -178,7 +188,7 @@ def _encoder(given: Section, written: Config, explicit: list[str]) -> EncoderSiz
     )
     expansion = given.count("ff_expansion_factor", 4)
     sizes = EncoderSizes(
-        features=given.count("feat_in"), layers=given.count("n_layers"), width=width, heads=given.count("n_heads", 4),
+        features=given.count("feat_in"), layers=given.layers("n_layers"), width=width, heads=given.count("n_heads", 4),
         inner=width * expansion, kernel=given.count("conv_kernel_size", 31), channels=channels,
         factor=given.count("subsampling_factor", 4), biases=given.flag("use_bias", True),
         scaled=given.flag("xscaling", True),
@@ -249,7 +259,7 @@ def _transducer(top: Section, written: Config, explicit: list[str]) -> Transduce
     durations = (top.values.get("model_defaults") or {}).get("tdt_durations") or []
     joint.must_be("num_extra_outputs", len(durations), *([] if durations else [None]))
     sizes = TransducerSizes(
-        labels=labels, embedded=hidden, hidden=hidden, lstm_layers=predictor.count("pred_rnn_layers"),
+        labels=labels, embedded=hidden, hidden=hidden, lstm_layers=predictor.layers("pred_rnn_layers"),
         joint=network.count("joint_hidden"), activation=network.text("activation"),
         outputs=labels + 1 + len(durations), linear_index=2 if network.values.get("dropout") else 1,
         durations=len(durations),
@@ -283,7 +293,7 @@ def _canary(top: Section) -> DecoderSizes:
     if (defaults.count("asr_enc_hidden"), defaults.count("lm_dec_hidden")) != (encoder, width):
         raise UserError("model_defaults and the widths of encoder and decoder differ", "download the checkpoint again")
     return DecoderSizes(
-        rows=8 * ceil(rows / 8), width=width, inner=inner.count("inner_size"), layers=inner.count("num_layers"),
+        rows=8 * ceil(rows / 8), width=width, inner=inner.count("inner_size"), layers=inner.layers("num_layers"),
         heads=inner.count("num_attention_heads"), activation=inner.text("hidden_act", "relu"),
         final_norm=outer.flag("pre_ln_final_layer_norm", True), longest=inner.count("max_sequence_length", 512),
         learnt_positions=inner.flag("learn_positional_encodings", False),

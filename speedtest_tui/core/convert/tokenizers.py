@@ -10,6 +10,7 @@ from speedtest_tui.core.convert.archive import Archive
 from speedtest_tui.core.convert.config import Section
 from speedtest_tui.core.errors import UserError
 
+FILES_LIMIT_BYTES = 64 * 2**20
 PREFIX = "nemo:"
 FIELDS = ("model_path", "vocab_path", "spe_tokenizer_vocab")
 """What NeMo writes for a SentencePiece tokenizer; only the first is needed to use it."""
@@ -55,12 +56,18 @@ def _files(given: Section, path: str, language: str) -> Iterator[TokenizerFile]:
 def read_all(archive: Archive, files: tuple[TokenizerFile, ...]) -> dict[str, bytes]:
     """Contents by file name. Raises UserError that names a file which the archive lacks."""
     found: dict[str, bytes] = {}
+    room = FILES_LIMIT_BYTES
     for file in files:
         if file.name not in archive.members:
             raise UserError(
                 f"{archive.name} lacks {file.name}, which {file.field} names", "it is incomplete; download it again"
             )
-        found[file.name] = archive.read(file.name)
+        if file.name not in found:
+            room -= archive.members[file.name].size
+            if room < 0:
+                limit = f"{FILES_LIMIT_BYTES >> 20} MiB"
+                raise UserError(f"the tokenizer of {archive.name} has more than {limit}", "real ones have far less")
+            found[file.name] = archive.read(file.name)
     return found
 
 
