@@ -12,7 +12,7 @@ _JOINTS = "-‐‑–—/…"
 
 _PARTS = re.compile(rf"[{_JOINTS}]*[^{_JOINTS}]+[{_JOINTS}]*|[{_JOINTS}]+")
 
-_UNSPACED = re.compile(
+UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 """Thai, Lao, Burmese, kana and Han: written without spaces, so that characters count as words, as in `wer`."""
@@ -57,13 +57,13 @@ def split_words(text: str) -> list[Word]:
 def _pieces(chunk: str) -> list[str]:
     pieces = []
     for part in _PARTS.findall(chunk):
-        if not _UNSPACED.search(part):
+        if not UNSPACED.search(part):
             pieces.append(part)
             continue
         word = ""
         for character in part:
             # Marks and punctuation stay with the character before them.
-            alone = _UNSPACED.match(character) or _UNSPACED.match(word)
+            alone = UNSPACED.match(character) or UNSPACED.match(word)
             if word and alone and unicodedata.category(character)[0] in "LN":
                 pieces.append(word)
                 word = ""
