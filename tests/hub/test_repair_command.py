@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,24 @@ def test_equal_files_are_merged_when_asked_for(places: Path, ask: Ask) -> None:
     assert (code, [step["kind"] for step in done["applied"]["steps"]]) == (0, ["merge"])
     assert first.blob("weights.safetensors").samefile(second.blob("weights.safetensors"))
     assert ask("--all", "--merge-duplicates")[1]["plan"] == []
+
+
+def test_copies_within_a_repository_are_merged_and_undone(places: Path, ask: Ask) -> None:
+    root = locations.hf_cache()
+    hub_cache(places / "other", "a/b", {"config.json": b"{}", "weights.safetensors": WEIGHTS})
+    root.parent.mkdir(parents=True)
+    shutil.copytree(places / "other", root)  # as `cp -rL`: links become files
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    assert not any(path.is_symlink() for path in root.rglob("*"))
+    (weights,) = root.glob("*/snapshots/*/weights.safetensors")
+    (blob,) = (path for path in root.glob("*/blobs/*") if path.read_bytes() == WEIGHTS)
+    code, done = ask("--all", "--merge-duplicates", "--apply")
+    assert (code, [step["kind"] for step in done["applied"]["steps"]]) == (0, ["merge"])
+    assert weights.samefile(blob) and not weights.is_symlink()
+    assert ask("--all", "--merge-duplicates")[1]["plan"] == []
+    assert ask("--undo")[0] == 0
+    assert not weights.samefile(blob)
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("linked", (False, True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from checkpoints import checkpoint, pack
 from racing import survivors
 
+from speedtest_tui.core import disk
 from speedtest_tui.core.convert import convert as parent
 from speedtest_tui.core.convert.convert import ConversionCancelledError, Progress, convert
 from speedtest_tui.core.errors import UserError
@@ -116,14 +118,15 @@ def test_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals, mark: s
 
 
 def test_what_a_power_cut_left_is_swept_away_but_not_what_is_in_work(tmp_path: Path) -> None:
-    dead, alive, other = (tmp_path / name for name in (".out.1.partial", ".out.2.partial", ".other.1.partial"))
-    for folder in (dead, alive, other):
-        folder.mkdir()
-        (folder / "model.safetensors").write_bytes(b"half")
-    with parent._held(alive):
+    dead, other = (tmp_path / name for name in (".out.abcdefgh.partial", ".other.abcdefgh.partial"))
+    with disk.new_folder(tmp_path / "out") as alive:
+        for folder in (dead, alive, other):
+            folder.mkdir(exist_ok=True)
+            (folder / "model.safetensors").write_bytes(b"half")
+            os.utime(folder, (0, 0))
         convert(checkpoint("ctc"), tmp_path / "out")
-    assert not dead.exists()
-    assert alive.exists()
+        assert alive.exists() and not dead.exists()
+        shutil.rmtree(tmp_path / "out")
     assert other.exists()
 
 

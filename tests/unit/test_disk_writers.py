@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
+import secrets
+import signal
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from documents import build, clip
 
 from speedtest_tui.core import disk
+from speedtest_tui.core.audio import spool
+from speedtest_tui.core.download import publish
+from speedtest_tui.core.models import manifest, remembered
 from speedtest_tui.core.sessions import store
+from speedtest_tui.core.settings import Settings
+from speedtest_tui.core.settings import save as save_settings
 
 
 def mode(path: Path) -> int:
@@ -139,3 +148,127 @@ def test_the_disk_s_own_cache_is_flushed_before_others_see_it(
     disk.write_bytes(tmp_path / "file", b"new")
     assert before == [False, True]
     assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def killed(writer: Callable[[], object], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a writer be killed by SIGKILL when it calls a function of `disk`."""
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr(disk, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        with contextlib.suppress(BaseException):
+            writer()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("at", ["sync", "sync_folder"])
+@pytest.mark.parametrize(
+    "writer", ["a file", "an export", "settings", "results", "a session", "a list", "a ref", "a recording"]
+)
+def test_what_a_killed_writer_left_is_swept_by_the_next(
+    writer: str, at: str, places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "models--a--b"
+    repository.mkdir()
+    monkeypatch.setenv("SPEEDTEST_CONFIG_DIR", str(tmp_path / "config"))
+    write: dict[str, Callable[[], object]] = {
+        "a file": lambda: disk.write_bytes(tmp_path / "a.json", b"new"),
+        "an export": lambda: disk.write_where_asked(tmp_path / "a.md", b"new"),
+        "settings": lambda: save_settings(replace(Settings(), size="tiny")),
+        "results": lambda: remembered.HASHES.keep({}),
+        "a session": lambda: store.save(build(), clip()),
+        "a list": lambda: manifest.write(repository, "c" * 40, {}),
+        "a ref": lambda: publish.write_ref(repository, "main", secrets.token_hex(20)),
+        "a recording": lambda: spool.SpoolWriter(tmp_path / "recordings", spool.Facts(16_000, 1, "")).close(),
+    }
+
+    def left() -> list[Path]:
+        return [path for path in tmp_path.rglob(".*") if disk.is_leftover(path.name)]
+
+    for _ in range(3):
+        killed(write[writer], at, monkeypatch)
+    if at == "sync" and writer != "a session":
+        assert len(left()) >= 1
+    for path in left():
+        os.utime(path, (0, 0))
+    write[writer]()
+    for folder in {path.parent for path in left()} if writer in ("a file", "a list", "a ref") else ():
+        disk.sweep(folder)
+    assert left() == []
+
+
+def test_what_is_held_new_or_not_ours_is_not_swept(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "thesis").write_text("years of work")
+    place = tmp_path / "place"
+    place.mkdir()
+    kept = (".a.json.abcdefg.partial", ".a.abcdefgh.part", "a.abcdefgh.partial", ".abcdefgh.partial", ".git", ".x.new",
+            ".a.ABCDEFGH.partial", ".0123456z.new")  # fmt: skip
+    for name in (*kept, ".gone.abcdefgh.partial", ".young.abcdefgh.partial", ".old.one.abcdefgh.damaged"):
+        (place / name).write_text("x")
+        os.utime(place / name, (0, 0))
+    (place / ".gone.abcdefgh.partial").unlink()
+    (place / ".gone.abcdefgh.partial").mkdir()
+    (place / ".gone.abcdefgh.partial" / "out").symlink_to(home)
+    os.utime(place / ".gone.abcdefgh.partial", (0, 0))
+    os.utime(place / ".young.abcdefgh.partial")
+    (place / ".link.abcdefgh.partial").symlink_to(home)
+    (place / ".01234567.new").symlink_to(home / "thesis")
+    with disk.new_folder(place / "held") as building:
+        os.utime(building, (0, 0))
+        disk.sweep(place)
+        disk.sweep(place, "old.two")
+        assert building.is_dir()
+    disk.sweep(place, older_s=0)
+    assert {path.name for path in place.iterdir()} == {*kept, "held", ".link.abcdefgh.partial"}
+    assert (home / "thesis").read_text() == "years of work"
+
+
+def test_a_folder_is_removed_however_deep_it_is_nested(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    top = folder
+    for number in range(3_000):
+        os.mkdir("d", dir_fd=folder)
+        inner = os.open("d", os.O_RDONLY, dir_fd=folder)
+        if number % 500 == 0:
+            os.symlink("/", "link", dir_fd=inner)
+            os.chmod("d", 0o500, dir_fd=folder)
+        if folder != top:
+            os.close(folder)
+        folder = inner
+    os.close(folder)
+    disk.remove_at(top, "d")
+    os.close(top)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_swapped_for_a_link_while_it_is_removed(tmp_path: Path) -> None:
+    home, place = tmp_path / "home", tmp_path / "place"
+    (home / "deep").mkdir(parents=True)
+    (home / "deep" / "thesis").write_text("years of work")
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(OSError):
+                (place / "a" / "b").rename(place / "a" / "aside")
+                (place / "a" / "b").symlink_to(home)
+
+    swapper = threading.Thread(target=swap)
+    place.mkdir()
+    parent = os.open(place, os.O_RDONLY)
+    swapper.start()
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            (place / "a" / "b" / "deep").mkdir(parents=True)
+            (place / "a" / "b" / "deep" / "thesis").write_text("old")
+        with contextlib.suppress(OSError):
+            disk.remove_at(parent, "a")
+        # What was written through the link by this test itself comes back.
+        (home / "deep" / "thesis").write_text("years of work")
+    stop.set()
+    swapper.join()
+    os.close(parent)
+    assert (home / "deep" / "thesis").read_text() == "years of work"
+    assert [path.name for path in home.iterdir()] == ["deep"]

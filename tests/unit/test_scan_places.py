@@ -117,7 +117,7 @@ def test_our_own_models(local: Path) -> None:
     write(made / ".mlx.lock", b"")
     write(made / "hf" / "model.safetensors", safetensors())
     write(made / "hf" / "manifest.json", b'{"files": {"model.safetensors": {"bytes": 1}, "gone": {"bytes": 1}}}')
-    killed = write(made / ".hf.abc.partial" / "model.safetensors", b"123").parent
+    killed = write(made / ".hf.abcdefgh.partial" / "model.safetensors", b"123").parent
     write(local / "converted" / "canary" / "conversion.json", b"{}")
     write(local / "converted" / "bare" / "weights.safetensors", safetensors())
     found = rows()
@@ -128,7 +128,7 @@ def test_our_own_models(local: Path) -> None:
     assert kinds(found["bare"]) == ["missing-file"]
     assert len(found) == 4  # what is being built at this moment is nobody's business
     os.utime(killed, (time.time() - 7_200, time.time() - 7_200))
-    assert kinds(rows()[".hf.abc.partial"]) == ["orphaned-partial"]
+    assert kinds(rows()[".hf.abcdefgh.partial"]) == ["orphaned-partial"]
 
 
 def test_what_does_not_belong(places: Path, local: Path) -> None:

@@ -98,6 +98,7 @@ class SpoolWriter:
     def __init__(self, folder: Path, facts: Facts) -> None:
         """Make the folder, the sidecar and the empty file of frames. Raises OSError."""
         disk.keep_private(folder, deep=True)
+        disk.sweep(folder)
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         self.path = folder / f"{stem}{FRAMES}"
         self.facts = facts

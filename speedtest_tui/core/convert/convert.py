@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -90,9 +89,9 @@ def convert(
     """
     source, target = source.expanduser().absolute(), target.expanduser().absolute()
     _refuse_unusable(source, target)
-    _sweep(target)
+    disk.sweep(target.parent, target.name)
     try:
-        with disk.new_folder(target) as building, _held(building):
+        with disk.new_folder(target) as building:
             on_progress(Progress("starting"))
             job = Job(source, building, dtype, bits, limit)
             done = ask(
@@ -150,29 +149,6 @@ def _give_way(target: Path, building: Path) -> None:
             with contextlib.suppress(OSError):
                 (building / path.name).rename(path)
         raise
-
-
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Lock a folder for as long as it is being filled: one that nobody holds was left by a program that was killed."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _sweep(target: Path) -> None:
-    """Remove what a conversion into the same folder left when everything was killed at once."""
-    for left in target.parent.glob(f".{target.name}.*.partial"):
-        with contextlib.suppress(OSError):
-            descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                disk.remove_tree(left)
-            finally:
-                os.close(descriptor)
 
 
 USUAL = "bfloat16"

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
+from speedtest_tui.core import disk
 from speedtest_tui.core.download import publish
 from speedtest_tui.core.download.failures import TRY_LATER, Failure, portal, require_room
 from speedtest_tui.core.download.network import Questions, client, endless, hub_headers
@@ -291,6 +292,9 @@ class Repository:
     def finish(self, ref: str | None) -> None:
         """Write what says that it is all there. Raises OSError."""
         self.write_list()
+        folders = {(self.snapshot / name).parent for name in self._files}
+        for folder in (*(self._folder / part for part in (layout.BLOBS, layout.REFS, layout.LISTS)), *folders):
+            disk.sweep(folder)
         if ref:
             self._refuse_links(layout.ref_file(self._folder, ref))
             publish.write_ref(self._folder, ref, self._listing.commit)

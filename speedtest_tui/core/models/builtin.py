@@ -139,9 +139,7 @@ def clear(target: Path) -> None:
     if target.exists() or target.is_symlink():
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".damaged", dir=target.parent))
         target.rename(aside / target.name)
-    for suffix in ("partial", "damaged"):
-        for leftover in target.parent.glob(f".{target.name}.*.{suffix}"):
-            disk.remove_tree(leftover)
+    disk.sweep(target.parent, target.name, older_s=0)
 
 
 def explained(error: OSError, folder: Path) -> UnpackError:

@@ -6,6 +6,8 @@ their content; what is left is hashed where another file has exactly its size.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from speedtest_tui.core.models.hashes import HashJob
 from speedtest_tui.core.models.inventory import Duplicate, Stored, StoredFile
-from speedtest_tui.core.models.layout import digest_of, first_hop
+from speedtest_tui.core.models.layout import BLOBS, digest_of, first_hop
 from speedtest_tui.core.models.status import CACHES
 
 Hashes = Callable[[Sequence[HashJob], Callable[[int, int], None], threading.Event], Mapping[Path, "str | OSError"]]
@@ -101,6 +103,13 @@ def _copies(stored: Sequence[Stored]) -> dict[Inode, _Copy]:
 
 
 def _files(row: Stored) -> Iterator[StoredFile]:
-    yield from row.files
-    for snapshot in row.snapshots:
-        yield from snapshot.files
+    """All files of a row; blobs to which no snapshot's link leads as well, as where links were copied as files."""
+    files = [*row.files, *(file for snapshot in row.snapshots for file in snapshot.files)]
+    yield from files
+    linked = {file.target for file in files}
+    for etag, size in row.blobs.items():
+        place = f"{row.path}/{BLOBS}/{etag}"
+        if size >= SMALLEST and place not in linked and digest_of(etag):
+            with contextlib.suppress(OSError):
+                status = os.stat(place)  # noqa: PTH116
+                yield StoredFile(etag, place, place, size, (status.st_dev, status.st_ino))

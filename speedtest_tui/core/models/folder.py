@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from speedtest_tui.core import disk
 from speedtest_tui.core.codec import Damaged, decode
 from speedtest_tui.core.convert import report
 from speedtest_tui.core.format import amount, one_line
@@ -75,7 +76,7 @@ def read(folder: Path, name: str, root: Root, layout: Layout = "plain", deepest:
         entry = listed.get(file.name)
         found.judge(file, payload, entry.bytes if entry else None, whole=layout == "embedded")
     for missing in listed.keys() - files:
-        found.blame("missing-file", folder / missing, f"{missing} is missing", missing)
+        found.blame("missing-file", folder / missing, f"{one_line(missing)} is missing", missing)
     return found.row(name, layout, [file for file, _ in files.values()])
 
 
@@ -184,7 +185,7 @@ def made(folder: Path, root: Root, layout: Layout) -> Iterator[Stored]:
         elif not found.is_folder(entry, entry.name, "foreign"):
             pass
         elif entry.name.startswith("."):
-            if time.time() - reading.modified(model) > ABANDONED_S:
+            if disk.is_leftover(entry.name) and time.time() - reading.modified(model) > ABANDONED_S:
                 left = Reading(root, model)
                 _measure(left, str(model), COUNTED)
                 detail = f"{one_line(model.name)} was left by a process that was killed"

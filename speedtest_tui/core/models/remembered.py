@@ -72,6 +72,7 @@ class Store(Generic[T]):
         file = self.file()
         try:
             disk.keep_private(file.parent)
+            disk.sweep(file.parent)
             with disk.locked(file):
                 results = {**self.read_or_move(file), **new}
                 document = Document(

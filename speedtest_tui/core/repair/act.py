@@ -172,7 +172,9 @@ def _clear(step: Step, changes: Changes) -> None:
 
 def _is_orphan(partial: Path) -> bool:
     """Whether its file is there, or more of it beside it."""
-    etag = layout.etag_of_partial(partial.name) or ""
+    etag = layout.etag_of_partial(partial.name)
+    if etag is None:
+        return disk.is_leftover(partial.name)
     if os.path.lexists(partial.with_name(etag)):
         return True
     size = partial.stat().st_size

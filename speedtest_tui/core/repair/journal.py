@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,24 +75,19 @@ def digest(journal: Journal) -> str:
     return hashlib.sha256(codec.encode(journal)).hexdigest()
 
 
-def read(folder: Path, roots: Collection[Path] | None = None) -> Journal | None:
-    """The journal of a trash folder, or None where it has none that can be trusted.
-
-    roots: the caches that it may speak of; of any where None
-    """
+def read(folder: Path) -> Journal | None:
+    """The journal of a trash folder, or None where it has none that can be trusted."""
     try:
         with os.fdopen(os.open(folder / JOURNAL, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             journal = codec.decode(Journal, file.read(LARGEST))
     except (OSError, ValueError):
         return None
-    return journal if journal.format == FORMAT and _is_sane(journal.changes, roots) else None
+    return journal if journal.format == FORMAT and _is_sane(journal.changes) else None
 
 
-def _is_sane(changes: Sequence[Change], roots: Collection[Path] | None) -> bool:
+def _is_sane(changes: Sequence[Change]) -> bool:
     for change in changes:
         if not change.path.is_absolute() or not is_within(change.path, change.root):
-            return False
-        if roots is not None and change.root not in roots:
             return False
         # A kept thing lies directly in the journal's folder: anything else is not our writing.
         if change.kept and (Path(change.kept).name != change.kept or change.kept in ("..", JOURNAL)):

@@ -86,43 +86,37 @@ def _known() -> Path:
     return locations.trash_folder().with_name(KNOWN)
 
 
-def _is_noted(entry: str, folder: Path) -> bool:
-    """Whether the journal in `folder` is one that we wrote for `entry`: a name alone could be anybody's."""
-    try:
-        if not disk.is_plain_folder(_known()):
-            return False
-        with os.fdopen(os.open(_known() / entry, os.O_RDONLY | os.O_NOFOLLOW)) as file:
-            notes = file.read().split()
-    except (OSError, ValueError):
-        return False
-    found = journal.read(folder)
-    return found is not None and journal.digest(found) in notes
-
-
 def entries(roots: Iterable[Path] | None = None) -> tuple[Entry, ...]:
     """All applications that left something, the newest first. What cannot be read is left out, and left alone."""
     found: dict[tuple[str, bool], list[tuple[Path, Journal]]] = {}
     for folder, only_root in _folders(roots):
-        read = _read(folder, only_root)
+        read, foreign = _read(folder, only_root)
         if read is not None:
-            foreign = only_root is not None and not _is_noted(folder.name, folder)
             found.setdefault((folder.name, foreign), []).append((folder, read))
     return tuple(_entry(name, found[name, foreign], foreign) for name, foreign in sorted(found, reverse=True))
 
 
 def unreadable(roots: Iterable[Path] | None = None) -> tuple[Path, ...]:
     """Folders in the trash whose journal is missing or damaged: nobody knows what they keep, so they stay."""
-    return tuple(folder for folder, only_root in _folders(roots) if _read(folder, only_root) is None)
+    return tuple(folder for folder, only_root in _folders(roots) if _read(folder, only_root)[0] is None)
 
 
-def _read(folder: Path, only_root: Path | None, entry: str = "") -> Journal | None:
-    """The journal of an entry. One in a cache may speak of that alone, one in our own trash of all caches.
+def _read(folder: Path, only_root: Path | None, entry: str = "") -> tuple[Journal | None, bool]:
+    """The journal of an entry, and whether it is foreign, as it came with its cache: a name alone could be anybody's.
 
-    What we noted as ours may speak of whatever else was a cache then.
+    One in a cache may speak of that alone, one in our own trash of all caches; what we noted as ours there, of whatever
+    else was a cache then.
     """
-    if only_root is None and _is_noted(entry or folder.name, folder):
-        return journal.read(folder)
-    return journal.read(folder, cache_roots() if only_root is None else (only_root,))
+    found, notes = journal.read(folder), list[str]()
+    with contextlib.suppress(OSError, ValueError):
+        if disk.is_plain_folder(_known()):
+            with os.fdopen(os.open(_known() / (entry or folder.name), os.O_RDONLY | os.O_NOFOLLOW)) as file:
+                notes = file.read().split()
+    noted = found is not None and journal.digest(found) in notes
+    if found is not None and (only_root is not None or not noted):
+        roots = cache_roots() if only_root is None else (only_root,)
+        found = found if all(change.root in roots for change in found.changes) else None
+    return found, only_root is not None and not noted
 
 
 def _places(roots: Iterable[Path] | None) -> Iterator[tuple[Path, Path | None]]:
@@ -210,18 +204,18 @@ def _emptied(parent: int, folder: Path, only_root: Path | None) -> int:
     entry = folder.with_name(folder.name.removeprefix(EMPTYING))
     if entry.name.startswith(".") or not disk.is_plain_folder(folder):
         return 0
-    emptied = folder == aside and not any(folder.iterdir()) and os.path.lexists(_known() / entry.name)
-    if only_root is not None and not emptied and not _is_noted(entry.name, folder):
-        return 0
+    found, foreign = _read(folder, only_root, entry.name)
     # The journal goes last: what still has it is ours, and what has nothing else any more is empty.
-    if _read(folder, only_root, entry.name) is None and (folder != aside or any(folder.iterdir())):
+    bare = folder == aside and not any(folder.iterdir())
+    bare = bare and (only_root is None or os.path.lexists(_known() / entry.name))
+    if not bare and (found is None or foreign):
         return 0
     size = _reclaimable([folder])
     try:
         # Out of the list in one step: a half-emptied entry must not be undone.
         os.rename(folder.name, aside.name, src_dir_fd=parent, dst_dir_fd=parent)
         disk.remove_at(parent, aside.name, last=journal.JOURNAL)
-    except (OSError, RecursionError):
+    except OSError:
         return 0
     with contextlib.suppress(OSError):
         (_known() / entry.name).unlink()

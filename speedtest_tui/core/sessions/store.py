@@ -46,6 +46,7 @@ def save(document: Document, clip: Clip) -> Path:
 
     root = sessions_folder()
     disk.keep_private(root, deep=True)
+    disk.sweep(root)
     stem = re.sub(r"[^0-9T]", "", document.started.partition("+")[0])
     for name in (stem, *(f"{stem}-{i}" for i in range(2, 1000))):
         if (target := root / name).exists():
