@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import states
 from rich.cells import cell_len
@@ -69,3 +71,20 @@ def test_waveform_fills_its_width_whatever_the_clip() -> None:
         for width in (1, 7, 240, 500):
             assert len(waveform(outline, width)) == (width if outline else 0)
     assert waveform((0.0, 1.0), 2) == " █"
+
+
+@pytest.mark.parametrize(
+    ("rss", "footprint", "device", "shown"),
+    [
+        (298_000_000, None, None, "  298 MB"),
+        (102_000_000, 102_400_000_000, None, "102.4 GB"),
+        (900_000_000, 120_000_000, 512_000_000, "  512 MB"),
+        (900_000_000, 999_900_000_000, 1, "999.9 GB"),
+        (0, None, None, "       –"),
+    ],
+)
+def test_memory_keeps_to_its_column(rss: int, footprint: int | None, device: int | None, shown: str) -> None:
+    row = replace(states.finished().rows[0], peak_rss=rss, peak_footprint=footprint, device_peak=device)
+    cells = "".join(text for text, _ in line(row, 160, 3, states.NOW, scale_of([row], states.NOW)))
+    end = header(160).index("memory") + len("memory")
+    assert cells[end - 8 : end] == shown
