@@ -24,7 +24,7 @@ from repairing import ENTRY
 from backends.base import Advice, ModelSpec
 from backends.catalogue import openai_checkpoint
 from speedtest_tui.core.jobs.download import wanted
-from speedtest_tui.core.models.inspect import inspect_model, locate
+from speedtest_tui.core.models.inspect import Blocked, inspect_model, locate
 from speedtest_tui.core.models.scan import scan, use
 from speedtest_tui.core.models.wording import of_caches, of_report
 from speedtest_tui.core.repair.plan import plan
@@ -85,6 +85,7 @@ def told(cache: str) -> dict[str, list[str]]:
     rows = list(scan())
     found = plan(list(reports.values()), rows)
     located = locate(SPECS[cache])
+    assert not isinstance(located, Advice) or isinstance(located, Blocked)
     others = [report for name, report in reports.items() if name != cache]
     return {
         "check": [str(problem.advice) for problem in of_report(reports[cache], named=True)],

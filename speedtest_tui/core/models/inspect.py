@@ -36,6 +36,11 @@ from speedtest_tui.core.models.structure import Flaw, tensors_in
 
 States = tuple[tuple[CacheName, CacheState], ...]
 
+
+class Blocked(Advice):
+    """Why a model cannot even be looked for: no download and no repair helps before a person has done what it says."""
+
+
 WORDS: dict[StateName, str] = {
     "partial": "is incomplete",
     "damaged": "is damaged",
@@ -143,7 +148,7 @@ def _unpacked(spec: ModelSpec, cancelled: threading.Event) -> Location | Advice:
     folder = builtin.find(spec.source, local_cache())
     if folder is None:
         if blocked := obstacle(local_cache()):
-            return Advice(blocked.detail, blocked.todo)
+            return Blocked(blocked.detail, blocked.todo)
         try:
             folder = builtin.unpack_apart(spec.source, local_cache(), cancelled)
         except UserError as error:
@@ -177,7 +182,7 @@ def explained(spec: ModelSpec, states: States, options: str = "") -> Advice:
     if spec.kind == "folder":
         detail = "; ".join(sentence(state) for _, state in states if state.state in WORDS)
         if blocked := next(filter(None, (state.obstacle for _, state in states)), None):
-            return Advice(blocked.detail, blocked.todo)
+            return Blocked(blocked.detail, blocked.todo)
         return Advice(f"{spec.source} {detail or 'is not there'}", "convert it again, or choose another size")
     options = options or options_for(spec)
     name = name_of(spec)
@@ -185,7 +190,7 @@ def explained(spec: ModelSpec, states: States, options: str = "") -> Advice:
     if not begun:
         return Advice(f"{name} is not downloaded", f"run {command('download', options)}")
     if (blocked := begun[0][1].obstacle) and all(state.obstacle for _, state in begun):
-        return Advice(blocked.detail, blocked.todo)
+        return Blocked(blocked.detail, blocked.todo)
     others = [other_layout(spec, state, options) for _, state in begun]
     if others[0] is not None and None not in others:
         return others[0]

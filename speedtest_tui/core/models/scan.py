@@ -92,6 +92,10 @@ class _Scan:
                 self.links.append((entry, root))
             elif entry.is_dir(follow_symlinks=False):
                 yield from self._folder(entry, root, f"{root.real}/{name}", locks)
+            elif name == BELOW_LOCAL and "local" in root.caches:
+                continue  # a cache that cannot be used: see `use`
+            elif repository_id(name) is not None:
+                yield from _guarded(partial(_misled, entry, root), entry, root)
             elif not root.caches & {"local", "whisper"}:
                 yield from _guarded(partial(_foreign, entry, root), entry, root)
             elif name.endswith((CHECKPOINT, CHECKPOINT + INCOMPLETE)):
@@ -174,7 +178,7 @@ def _models_of_an_owner(entry: os.DirEntry[str], root: Root) -> Iterator[Stored]
 
 
 def _misled(entry: os.DirEntry[str], root: Root) -> Iterator[Stored]:
-    """A link to a folder that is not there."""
+    """A file, or a link to a folder that is not there, in the place of a repository."""
     known = repository_id(entry.name)
     if known is None:
         yield from _foreign(entry, root)

@@ -24,12 +24,12 @@ from backends.base import (
 )
 from backends.registry import create
 from speedtest_tui.core import host
-from speedtest_tui.core.models.inspect import find
+from speedtest_tui.core.models.inspect import Blocked, find
 from speedtest_tui.core.models.sizes import Candidate, Unavailable, installed
 from speedtest_tui.core.process.lines import Message
 from speedtest_tui.core.process.parent import Child, Ended
 from speedtest_tui.core.race.events import CHILD, MESSAGES, Assignment
-from speedtest_tui.core.race.row import Failure, RowError
+from speedtest_tui.core.race.row import Failure, RowError, Status
 from speedtest_tui.core.race.watch import wait_until_quiet
 
 
@@ -72,7 +72,8 @@ def _prepare(candidate: Candidate, language: str | None, cancelled: threading.Ev
             warnings.append(f"ran {spec.fallback.source} because {found.what}")
             found, spec = replacement, spec.fallback
     if isinstance(found, Advice):
-        return Failure("missing-model", RowError("missing-model", found), spec)
+        status: Status = "unavailable" if isinstance(found, Blocked) else "missing-model"
+        return Failure(status, RowError(status, found), spec)
     if spec.english_only and language not in (None, "en"):
         warnings.append(f"the model knows English only: language {language} was ignored")
     return Ready(candidate.entry.reference, backend.engine, spec, found, availability.version, tuple(warnings))
