@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import json
 import math
 import os
@@ -128,7 +129,7 @@ def _change(holder: Any, dice: random.Random) -> None:
             case 3 if isinstance(inner, str):
                 holder[key] = mutate(inner.encode("utf-8", "replace"), dice).decode("utf-8", "surrogateescape")
             case _:
-                holder[key] = dice.choice(ODD)
+                holder[key] = copy.deepcopy(dice.choice(ODD))
         return
 
 
