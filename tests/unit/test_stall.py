@@ -84,6 +84,7 @@ GOING, STOPPED = Vitals(0, 0, 0), Vitals(0, 0, 0, stopped=True)
         # (seconds until the look, seconds slept until it, what the process does then)
         ([(0.1, 0, GOING)] * 50, 5, "", False),
         ([(0.1, 0, GOING), *[(0.1, 0, STOPPED)] * 30, (0.1, 0, GOING)], 3.2, "its process was stopped for 3.0 s", True),
+        ([(3, 0, STOPPED)], 0.4, "its process was stopped for 3.0 s", False),  # before it began
         ([(0.1, 0, STOPPED)], 0.1, "its process was stopped for 0.1 s", True),
         ([(0.1, 60, GOING), (0.1, 0, None)], 0.2, "the machine slept for 60.0 s", True),
         ([(0.1, 0.001, GOING)] * 50, 5, "", False),

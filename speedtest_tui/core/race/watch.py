@@ -145,7 +145,8 @@ class Interruptions:
 
     def of(self, step_s: float) -> bool:
         """Whether a step that took so many seconds can have been held up: its process may have gone on, and ended."""
-        return bool(self.stopped or self.asleep or (self.standstill and step_s > STANDSTILL_S))
+        stopped = self.stopped and step_s > self.stopped - 0.2  # not before it began; looks are that far apart
+        return bool(stopped or self.asleep or (self.standstill and step_s > STANDSTILL_S))
 
 
 WINDOW_S = 0.05
