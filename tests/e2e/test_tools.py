@@ -91,6 +91,7 @@ def test_every_tool_is_named_here() -> None:
         *bare,
         "house_shape.py",
         "sweep_audio.py",
+        "count_faults.py",
     }
 
 
@@ -105,6 +106,11 @@ def test_benches(tool: str, tmp_path: Path) -> None:
 def test_fuzzers(tool: str, tmp_path: Path) -> None:
     """A short run of each, which prints the seed of what fails."""
     assert " 0 faults" in run(tool, "--short", "--seconds", "30", home=tmp_path)
+
+
+def test_the_readme_counts_the_faults(tmp_path: Path) -> None:
+    found = run("count_faults.py", "--check", home=tmp_path)
+    assert int(found.partition(" ")[0]) >= 300
 
 
 def test_what_a_fuzzer_sees(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def as_float(values: NDArray[Any]) -> Block:
     import numpy as np
 
     if values.dtype.kind == "f":
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             return values.astype(np.float32, copy=False)
     if values.dtype.kind not in "iu":
         raise TypeError(f"samples must be integers or floats, not {values.dtype}")
