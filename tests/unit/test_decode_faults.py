@@ -214,6 +214,15 @@ def test_tags_at_the_end_of_an_mp3_are_no_damage(tmp_path: Path, tag: bytes) -> 
     assert load_clip(path).warnings == ()
 
 
+@pytest.mark.parametrize("container", ["wav", "w64"])
+def test_speex_where_ffmpeg_reads_noise(tmp_path: Path, container: str) -> None:
+    """FFmpeg finds no frames in what it wrote itself: 0xA109 is Speex in WAVE's and Wave64's list of formats."""
+    path = encode(tmp_path / f"a.{container}", container, "adpcm_ms", tone(16_000), 16_000)
+    path.write_bytes(path.read_bytes().replace(b"\x02\x00\x01\x00\x80\x3e", b"\x09\xa1\x01\x00\x80\x3e", 1))
+    with pytest.raises(UserError, match=f"holds Speex in a {container.upper()}"):
+        load_clip(path)
+
+
 def test_headerless_telephony_is_known_by_its_ending(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.g722", "g722", "g722", tone(16_000), 16_000)
     assert seconds(path) == 1.5

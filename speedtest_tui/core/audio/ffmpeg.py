@@ -129,6 +129,10 @@ def decode_with_ffmpeg(
     if stream.codec_context is None:
         name = _sample_entry(file) if "mov" in container.format.name else "unknown"
         raise UserError(f"{shown} holds sound in a format that cannot be decoded ({name})", USE)
+    if container.format.name in ("wav", "w64") and "speex" in stream.codec_context.name:
+        raise UserError(
+            f"{shown} holds Speex in a {container.format.name.upper()}, which comes out as noise", "export it as Ogg"
+        )
     declared = _declared_seconds(container, stream, file)
     if declared > MAX_SECONDS:
         raise too_long(shown)
