@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +22,8 @@ import numpy as np
 import pytest
 from racing import MARK
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROME_OF_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"  # on no PATH
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", CHROME_OF_MACOS)
 
 FLAGS = (
     "--headless",
@@ -45,7 +47,9 @@ def chromium() -> str:
     """The browser's program. Without one the test is skipped, and where CI is set it fails."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("no Chromium is installed: apt-get install chromium")
+        (pytest.fail if os.environ.get("CI") and sys.platform != "darwin" else pytest.skip)(
+            "no Chromium is installed: apt-get install chromium"
+        )
     return program
 
 
