@@ -18,10 +18,10 @@ from speedtest_tui.core.audio.decode import demo_clip, load_named
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.race import Keeper
 from speedtest_tui.core.race.plan import Plan
-from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, headline
+from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, headline, rank_mark, relative
 from speedtest_tui.core.race.supervisor import Race
 from speedtest_tui.core.sessions.document import Document, Result
-from speedtest_tui.core.sessions.export import median, relative, weights
+from speedtest_tui.core.sessions.export import median, weights
 
 
 def add_arguments(parser: Parser) -> None:
@@ -173,7 +173,7 @@ def print_results(document: Document) -> None:
 
 def _cells(result: Result) -> tuple[str, ...]:
     return (
-        str(result.rank or figures.DASH),
+        rank_mark(result) or figures.DASH,
         result.backend,
         median(result),
         figures.rtfx(result.rtfx),

@@ -103,18 +103,14 @@ LIST = (
 
 
 def _line(session: Summary) -> tuple[str, ...]:
-    ranked = [entry for entry in session.entries if entry.rank]
-    best = ranked[0] if ranked else None
-    tied = len(ranked) > 1 and not session.verdict.significant
+    best = session.best
     return (
         session.name,
         f"{session.begun:%Y-%m-%d %H:%M}",
         session.clip.name,
         figures.seconds(session.clip.seconds),
         session.plan.size,
-        (best.backend if best else figures.DASH)
-        + (" (tied)" if tied else "")
-        + (", cancelled" if session.state == "cancelled" else ""),
+        (session.winners or figures.DASH) + (", cancelled" if session.state == "cancelled" else ""),
         figures.rtfx(best.rtfx if best else None),
         figures.percent(best.wer if best else None),
     )

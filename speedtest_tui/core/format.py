@@ -150,10 +150,15 @@ def rtfx(value: float | None) -> str:
     return f"{value:.0f}×" if value >= 100 else f"{value:.1f}×" if value >= 10 else f"{value:.2f}×"
 
 
+def factor(ratio: float) -> str:
+    """ "2.8×", with a digit more near 1."""
+    digits = 0 if ratio >= 10 else 1 if ratio >= 1.15 else 2
+    return f"{ratio:.{digits}f}×"
+
+
 def slower(ratio: float) -> str:
     """ "2.8× slower"."""
-    digits = 0 if ratio >= 10 else 1 if ratio >= 1.15 else 2
-    return f"{ratio:.{digits}f}× slower"
+    return f"{factor(ratio)} slower"
 
 
 def megabytes(value: float | None) -> str:
@@ -183,8 +188,17 @@ def measured(own: Mapping[str, float]) -> str:
 
 
 def percent(share: float | None) -> str:
-    """ "11 %" from a share of 1."""
-    return DASH if share is None else f"{share * 100:.0f} %"
+    """ "11 %" from a share of 1; what is less than half a percent and not nothing keeps a digit."""
+    if share is None:
+        return DASH
+    return f"{max(share * 100, 0.1):.1f} %" if 0 < share < 0.005 else f"{share * 100:.0f} %"
+
+
+def error_mood(share: float | None) -> Mood:
+    """How an error rate looks: none is good, more than one word in ten asks for attention, three in ten is bad."""
+    if share is None or 0 < share <= 0.1:
+        return "quiet"
+    return "good" if share == 0 else "bad" if share > 0.3 else "needs-you"
 
 
 def count(number: int, noun: str) -> str:

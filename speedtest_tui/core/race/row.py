@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from backends.base import Advice, Loaded, Location, ModelSpec, Transcription
 from speedtest_tui.core import format
@@ -46,6 +46,8 @@ class Row:
 
     runs_s: steady runs only; first_s is the first transcription in the process and never among them
     run_figures: what the backend measured beside, for each of these runs
+    rank: 1 for the fastest; `shared` with those that cannot be told apart from the fastest of that rank
+    tied: all rows that this one cannot be told apart from
     peak_rss, rss: resident bytes; peak_footprint: bytes as macOS counts them, None elsewhere
     device_peak, device_cache: largest bytes in use on the accelerator, and kept there for later use
     device_held, device_limit: bytes in use and kept now, and how many all processes may have there together
@@ -82,6 +84,8 @@ class Row:
     median: Interval | None = None
     rtfx: float | None = None
     rank: int | None = None
+    shared: bool = False
+    tied: tuple[str, ...] = ()
     slower: Interval | None = None
     """How many times slower than the fastest: 1 for that one itself, None where no interval can be given."""
 
@@ -110,11 +114,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Who won, whether the intervals allow saying so, and the sentence for people."""
+    """Who won, whether the intervals allow saying so, the sentence for people, and who shares the first rank."""
 
     fastest: str = ""
     significant: bool = False
     sentence: str = ""
+    tied: tuple[str, ...] = ()
 
 
 RaceState = Literal["preparing", "racing", "done", "cancelled"]
@@ -133,7 +138,7 @@ class RaceSnapshot:
 
     def ordered(self) -> tuple[Row, ...]:
         """The rows as a screen shows them: in the plan's order, and once the race has ended in order of rank."""
-        return tuple(sorted(self.rows, key=lambda row: row.rank or len(self.rows) + 1)) if self.ended else self.rows
+        return tuple(sorted(self.rows, key=place_of)) if self.ended else self.rows
 
     @property
     def ended(self) -> bool:
@@ -175,3 +180,36 @@ def reason(row: Row) -> str:
 def look(row: Row) -> format.Look:
     """How its state is shown before it has a rank."""
     return format.LOOKS[row.status or ("active" if row.phase in ACTIVE_PHASES else "waiting")]
+
+
+class Placed(Protocol):
+    """What has a place in a list of results: a row, or what is kept of one."""
+
+    @property
+    def rank(self) -> int | None: ...
+    @property
+    def shared(self) -> bool: ...
+    @property
+    def slower(self) -> Interval | None: ...
+    @property
+    def median_s(self) -> float | None: ...
+
+
+def place_of(row: Placed) -> tuple[float, float]:
+    """For sorting: by rank, within a rank by median, those without one last and as they stood."""
+    return (row.rank, row.median_s or 0.0) if row.rank else (float("inf"), 0.0)
+
+
+def rank_mark(row: Placed) -> str:
+    """ "1", or "1=" where others share the rank; "" without one."""
+    return f"{row.rank}{'=' if row.shared else ''}" if row.rank else ""
+
+
+def relative(row: Placed) -> str:
+    """ "fastest", "1.4× (tied)" or "2.8× slower"."""
+    if not row.rank:
+        return ""
+    if row.rank == 1:
+        factor = row.slower.value if row.slower else 1.0
+        return ("tied" if factor == 1 else f"{format.factor(factor)} (tied)") if row.shared else "fastest"
+    return format.slower(row.slower.value) if row.slower else ""

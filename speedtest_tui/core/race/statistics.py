@@ -20,7 +20,8 @@ class Interval:
     high: float
 
 
-def _medians(samples: Sequence[float], seed: int) -> list[float]:
+def resampled_medians(samples: Sequence[float], seed: int) -> list[float]:
+    """Medians of RESAMPLES draws with replacement; the same seed always gives the same ones."""
     import random
     from statistics import median
 
@@ -43,7 +44,7 @@ def median_interval(samples: Sequence[float]) -> Interval | None:
         return None
     from statistics import median
 
-    return _percentile_interval(median(samples), _medians(samples, 0))
+    return _percentile_interval(median(samples), resampled_medians(samples, 0))
 
 
 def ratio_interval(slower: Sequence[float], faster: Sequence[float]) -> Interval | None:
@@ -55,8 +56,12 @@ def ratio_interval(slower: Sequence[float], faster: Sequence[float]) -> Interval
         return None
     from statistics import median
 
-    ratios = [a / b for a, b in zip(_medians(slower, 1), _medians(faster, 2), strict=True)]
-    return _percentile_interval(median(slower) / median(faster), ratios)
+    return ratio_of(median(slower) / median(faster), resampled_medians(slower, 1), resampled_medians(faster, 2))
+
+
+def ratio_of(value: float, slower: Sequence[float], faster: Sequence[float]) -> Interval:
+    """The interval of a ratio of medians from what `resampled_medians` gave for both, drawn with different seeds."""
+    return _percentile_interval(value, [a / b for a, b in zip(slower, faster, strict=True)])
 
 
 def rtfx(clip_seconds: float, median_seconds: float) -> float:

@@ -9,7 +9,7 @@ from backends.base import Advice
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.format import precision
 from speedtest_tui.core.race.row import Row, RowError, Verdict
-from speedtest_tui.core.race.statistics import Interval, median_interval, ratio_interval, rtfx
+from speedtest_tui.core.race.statistics import Interval, median_interval, ratio_of, resampled_medians, rtfx
 
 
 def judge(row: Row, clip: Clip, language: str | None) -> Row:
@@ -41,18 +41,43 @@ def _wer(clip: Clip, text: str, language: str | None) -> float | None:
 
 
 def rank(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Rank the rows that are ok by their median, 1 for the fastest; all others stay without a rank."""
+    """Rank the rows that are ok by their median, 1 for the fastest; all others stay without a rank.
+
+    Rows share a rank while the 95 % interval of their ratio to the fastest of that rank includes 1, as it always does
+    after one run each; the next rank is the place of the first that is really slower.
+    """
     order = sorted((row for row in rows if row.status == "ok" and row.median_s), key=lambda row: row.median_s or 0.0)
+    drawn = [resampled_medians(row.runs_s, seed) if len(row.runs_s) > 1 else [] for seed, row in enumerate(order, 1)]
+
+    def ratio(slower: int, faster: int) -> Interval | None:
+        if not drawn[slower] or not drawn[faster]:
+            return None
+        value = (order[slower].median_s or 0.0) / (order[faster].median_s or 1.0)
+        return ratio_of(value, drawn[slower], drawn[faster])
+
+    def alike(slower: int, faster: int) -> bool:
+        found = ratio(slower, faster)
+        return found is None or found.low <= 1
+
+    places = range(len(order))
+    leader, ranks = 0, []
+    for place in places:
+        leader = leader if alike(place, leader) or place == leader else place
+        ranks.append(leader + 1)
     ranked = {}
-    for place, row in enumerate(order, 1):
-        slower = Interval(1.0, 1.0, 1.0) if place == 1 else ratio_interval(row.runs_s, order[0].runs_s)
-        ranked[row.backend] = replace(row, rank=place, slower=slower)
+    for place, row in enumerate(order):
+        tied = tuple(
+            order[other].backend for other in places if other != place and alike(max(other, place), min(other, place))
+        )
+        slower = Interval(1.0, 1.0, 1.0) if place == 0 else ratio(place, 0)
+        shared = ranks.count(ranks[place]) > 1
+        ranked[row.backend] = replace(row, rank=ranks[place], shared=shared, tied=tied, slower=slower)
     return tuple(ranked.get(row.backend, row) for row in rows)
 
 
 def verdict(rows: Sequence[Row]) -> Verdict:
     """Name the fastest of ranked rows; significant only where the runner-up's interval stays above 1."""
-    order = sorted((row for row in rows if row.rank), key=lambda row: row.rank or 0)
+    order = sorted((row for row in rows if row.rank), key=lambda row: (row.rank or 0, row.median_s or 0.0))
     if not order:
         return Verdict(sentence="no backend finished: nothing to compare")
     first = order[0]
@@ -60,18 +85,20 @@ def verdict(rows: Sequence[Row]) -> Verdict:
         how = "took part" if len(rows) == 1 else "finished"
         return Verdict(first.backend, False, f"only {first.backend} {how}: nothing to compare")
     second = order[1]
+    tied = tuple(row.backend for row in order if row.rank == 1) if first.shared else ()
     weights = _weights_remark(first, second)
     if second.slower is None:
         assert first.median_s and second.median_s
         ratio = second.median_s / first.median_s
         sentence = f"{first.backend} took {ratio:.2g}× less time than {second.backend}, in one run each: no interval"
-        return Verdict(first.backend, False, f"{sentence}; {weights}")
+        return Verdict(first.backend, False, f"{sentence}; {weights}", tied)
     low, high = second.slower.low, second.slower.high
     if low > 1:
         spread = f"{second.slower.value:.2f}× ({low:.2f} to {high:.2f})"
         return Verdict(first.backend, True, f"{first.backend} is {spread} faster than {second.backend}; {weights}")
     spread = f"ratio {second.slower.value:.2f}, 95 % interval {low:.2f}–{high:.2f}: includes 1"
-    return Verdict(first.backend, False, f"{first.backend} and {second.backend} are tied ({spread}); {weights}")
+    names = f"{', '.join(tied[:-1])} and {tied[-1]}" if tied else f"{first.backend} and {second.backend}"
+    return Verdict(first.backend, False, f"{names} are tied ({spread}); {weights}", tied)
 
 
 def _weights_remark(first: Row, second: Row) -> str:

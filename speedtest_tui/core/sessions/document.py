@@ -17,7 +17,7 @@ from speedtest_tui.core.conditions import Conditions
 from speedtest_tui.core.format import outcome
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.race.plan import Order, Plan
-from speedtest_tui.core.race.row import RaceSnapshot, RaceState, Row, Status, Verdict
+from speedtest_tui.core.race.row import RaceSnapshot, RaceState, Row, Status, Verdict, place_of
 from speedtest_tui.core.race.statistics import Interval
 
 SCHEMA = 1
@@ -105,6 +105,8 @@ class Result:
     rank: int | None
     wer: float | None
     text: str | None
+    shared: bool = False
+    tied: tuple[str, ...] = ()
     version: str | None = None
     device: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
@@ -178,7 +180,7 @@ class Document(Begun):
     @property
     def ordered(self) -> tuple[Result, ...]:
         """The results, ranked ones first by rank, the others as they stood."""
-        return tuple(sorted(self.results, key=lambda result: result.rank or float("inf")))
+        return tuple(sorted(self.results, key=place_of))
 
 
 def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: datetime.datetime) -> Document:
@@ -228,6 +230,8 @@ def result_of(row: Row) -> Result:
         ci95_s=(row.median.low, row.median.high) if row.median else None,
         rtfx=row.rtfx,
         rank=row.rank,
+        shared=row.shared,
+        tied=row.tied,
         slower=row.slower,
         peak_rss_mb=_megabytes(row.peak_rss or None),
         peak_footprint_mb=_megabytes(row.peak_footprint),

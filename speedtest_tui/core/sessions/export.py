@@ -8,6 +8,7 @@ import re
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.codec import plain
+from speedtest_tui.core.race.row import rank_mark, relative
 from speedtest_tui.core.sessions.document import Document, Result
 
 CSV_COLUMNS = (
@@ -74,7 +75,7 @@ def _cells(result: Result) -> tuple[str, ...]:
     if result.status != "ok":
         return ("", result.backend, result.reason, *[""] * 7)
     return (
-        str(result.rank),
+        rank_mark(result),
         result.backend,
         median(result),
         figures.rtfx(result.rtfx),
@@ -91,13 +92,6 @@ def median(result: Result) -> str:
     """ "0.145 s ±0.003"."""
     interval = f" {figures.half_width(*result.ci95_s)}" if result.ci95_s else ""
     return figures.seconds(result.median_s) + interval
-
-
-def relative(result: Result) -> str:
-    """ "fastest" or "2.8× slower"."""
-    if result.rank == 1:
-        return "fastest"
-    return figures.slower(result.slower.value) if result.slower else ""
 
 
 def weights(result: Result) -> str:

@@ -80,6 +80,21 @@ class Summary(Begun):
     def folder(self) -> Path:
         return sessions_folder() / self.name
 
+    @property
+    def best(self) -> Entry | None:
+        """The fastest that finished."""
+        return next((entry for entry in self.entries if entry.rank), None)
+
+    @property
+    def winners(self) -> str:
+        """ "parakeet-mlx", "parakeet-mlx ≈ canary-mlx" where they cannot be told apart; "" where nothing finished."""
+        ranked = [entry for entry in self.entries if entry.rank]
+        first = [entry.backend for entry in ranked if entry.rank == 1]
+        if len(first) == 1 and not self.verdict.significant:
+            first = [entry.backend for entry in ranked[:2]]  # kept by a version that gave each a rank of its own
+        shown = " ≈ ".join(first[:3])
+        return f"{shown} ≈ {len(first) - 3} more" if len(first) > 3 else shown
+
 
 def summary(session: Session) -> Summary:
     """What is listed of a session."""

@@ -1,7 +1,7 @@
 """How one row of the race is laid out at a given width. Pure: widths in, text and styles out; no widget in here.
 
-The columns and their order of importance: name, bar, time, RTFx, relative speed; then, as width allows, memory, first,
-load, import. The bar takes what is left, up to BAR_MAX cells.
+The columns and their order of importance: name, bar, time, RTFx, WER where there is one, relative speed; then, as width
+allows, memory, first, load, import. The bar takes what is left, up to BAR_MAX cells.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import Mood
-from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, look, reason
+from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, look, rank_mark, reason, relative
 from speedtest_tui.ui.widgets.line_text import fit
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -22,6 +22,8 @@ LEVELS = " ▁▂▃▄▅▆▇█"
 
 BAR_MIN, BAR_MAX = 12, 60
 GAP = 2
+MARK = 3
+"""Cells of the glyph or rank ("1=") and the space behind it."""
 
 Span = tuple[str, str]
 """Text and the style it is drawn in; an empty style is the widget's own."""
@@ -44,6 +46,7 @@ class Columns:
     bar: int
     time: int
     rtfx: int
+    wer: int
     relative: int
     memory: int
     first: int
@@ -51,26 +54,29 @@ class Columns:
     imported: int
 
 
-def columns(width: int) -> Columns:
-    """Choose columns for a row of `width` cells."""
+def columns(width: int, wer: bool = False) -> Columns:
+    """Choose columns for a row of `width` cells; `wer`: whether any row has an error rate."""
     name = 15 if width >= 70 else 13
     time, rtfx, relative = 17, 7, 13
+    rates = 6 if wer else 0
     chosen = {"memory": 0, "first": 0, "load": 0, "imported": 0}
 
     def left() -> int:
-        shown = [name, time, rtfx, relative, *(size for size in chosen.values() if size)]
-        return width - 2 - sum(size + GAP for size in shown if size)
+        shown = [name, time, rtfx, rates, relative, *(size for size in chosen.values() if size)]
+        return width - MARK - sum(size + GAP for size in shown if size)
 
     if left() < BAR_MIN:
         relative = 0
     if left() < BAR_MIN:
         rtfx = 0
+    if left() < BAR_MIN:
+        rates = 0
     for column in chosen:
         chosen[column] = 8
         if left() < BAR_MIN + 10:
             chosen[column] = 0
             break
-    return Columns(name, max(0, min(BAR_MAX, left())), time, rtfx, relative, **chosen)
+    return Columns(name, max(0, min(BAR_MAX, left())), time, rtfx, rates, relative, **chosen)
 
 
 def bar(share: float, cells: int) -> str:
@@ -87,17 +93,18 @@ def right(text: str, width: int) -> str:
     return " " * max(0, width - cell_len(text)) + text if cell_len(text) <= width else set_cell_size(text, width)
 
 
-def header(width: int) -> str:
+def header(width: int, wer: bool = False) -> str:
     """The titles above the rows, aligned as their columns are."""
-    c = columns(width)
+    c = columns(width, wer)
     titles = [
-        "  " + set_cell_size("backend", c.name),
+        " " * MARK + set_cell_size("backend", c.name),
         right("import", c.imported) if c.imported else "",
         right("load", c.load) if c.load else "",
         right("first", c.first) if c.first else "",
         set_cell_size("run", c.bar),
         right("median ±95 %", c.time),
         right("RTFx", c.rtfx) if c.rtfx else "",
+        right("WER", c.wer) if c.wer else "",
         right("memory", c.memory) if c.memory else "",
         "relative" if c.relative else "",
     ]
@@ -106,10 +113,14 @@ def header(width: int) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """What a full bar stands for, in seconds: the slowest run, and the longest wait of each kind so far."""
+    """What a full bar stands for, in seconds: the slowest run, and the longest wait of each kind so far.
+
+    wer: whether any row has an error rate, so that all leave room for it
+    """
 
     run_s: float
     wait_s: float
+    wer: bool = False
 
 
 def scale_of(rows: Sequence[Row], now: float) -> Scale:
@@ -118,14 +129,15 @@ def scale_of(rows: Sequence[Row], now: float) -> Scale:
     runs += [now - row.since for row in rows if row.phase == "running"]
     waits = [value or 0.0 for row in rows for value in (row.import_s, row.load_s, row.first_s)]
     waits += [now - row.since for row in rows if row.phase in ACTIVE_PHASES and row.phase != "running"]
-    return Scale(max(runs, default=0.0) or 1.0, max(*waits, 1.0) if waits else 1.0)
+    rated = any(row.wer is not None for row in rows)
+    return Scale(max(runs, default=0.0) or 1.0, max(*waits, 1.0) if waits else 1.0, rated)
 
 
 def line(row: Row, width: int, runs: int, now: float, scale: Scale) -> list[Span]:
     """One row as spans that are `width` cells wide or narrower."""
-    c = columns(width)
+    c = columns(width, scale.wer)
     glyph, style = mark(row)
-    spans: list[Span] = [(f"{glyph} ", style), (set_cell_size(row.backend, c.name), "bold")]
+    spans: list[Span] = [(set_cell_size(glyph, MARK), style), (set_cell_size(row.backend, c.name), "bold")]
 
     def add(text: str, style: str = "") -> None:
         spans.append((" " * GAP, ""))
@@ -142,17 +154,19 @@ def line(row: Row, width: int, runs: int, now: float, scale: Scale) -> list[Span
     add(right(_time(row, runs, now), c.time), STYLE_NOW if row.phase in ACTIVE_PHASES else "")
     if c.rtfx:
         add(right(figures.rtfx(row.rtfx), c.rtfx))
+    if c.wer:
+        add(right(figures.percent(row.wer), c.wer), STYLES[figures.error_mood(row.wer)])
     if c.memory:
         add(right(figures.megabytes(row.peak_memory / 1e6 if row.peak_memory else None), c.memory))
     if c.relative:
-        add(set_cell_size(_relative(row), c.relative), STYLE_BEST if row.rank == 1 else "")
+        add(set_cell_size(relative(row), c.relative), STYLE_BEST if row.rank == 1 else "")
     return spans
 
 
 def mark(row: Row) -> Span:
     """The glyph before a row: its rank once there is one, else its state."""
     if row.rank:
-        return str(row.rank), STYLE_BEST if row.rank == 1 else ""
+        return rank_mark(row), STYLE_BEST if row.rank == 1 else ""
     shown = look(row)
     return shown.glyph, STYLES[shown.mood]
 
@@ -193,9 +207,3 @@ def _time(row: Row, runs: int, now: float) -> str:
             else (f"{len(row.runs_s)}/{runs} {figures.seconds(row.median_s)}")
         )
     return {"loaded": "loaded", "resting": "warm", "ended": "finished"}.get(row.phase, "waiting")
-
-
-def _relative(row: Row) -> str:
-    if row.rank == 1:
-        return "fastest"
-    return figures.slower(row.slower.value) if row.rank and row.slower else ""

@@ -8,6 +8,7 @@ from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -20,8 +21,11 @@ class RaceHeader(Widget):
 
     DEFAULT_CSS = "RaceHeader { height: 1; }"
 
+    wer = reactive(False)
+    """Whether rows have an error rate."""
+
     def render(self) -> Content:
-        return Content(header(self.size.width))
+        return Content(header(self.size.width, self.wer))
 
 
 class RacePane(Vertical, can_focus=True):
@@ -33,13 +37,13 @@ class RacePane(Vertical, can_focus=True):
     def __init__(self, rows: Sequence[Row], runs: int) -> None:
         super().__init__(id="race")
         self._rows = tuple(rows)
+        self._bars = [BackendBar(row) for row in rows]
         self._runs = runs
 
     def compose(self) -> ComposeResult:
         yield RaceHeader()
         with VerticalScroll(id="bars", can_focus=False):
-            for row in self._rows:
-                yield BackendBar(row)
+            yield from self._bars
         yield Static(id="verdict")
 
     def wait(self, rows: Sequence[Row], runs: int) -> None:
@@ -57,10 +61,8 @@ class RacePane(Vertical, can_focus=True):
         """Take a snapshot over; rows keep their place while the race runs and stand in their order of rank after it."""
         rows = snapshot.ordered()
         self._rows, self._runs = rows, runs
-        bars = list(self.query(BackendBar))
-        if len(bars) != len(rows):
+        if len(self._bars) != len(rows):
             self.replace(rows)
-            return
         self.tick(now)
         self.query_one("#verdict", Static).update(Content(self._remarks(snapshot, since)))
         self.set_class(snapshot.ended, "-ended")
@@ -68,14 +70,16 @@ class RacePane(Vertical, can_focus=True):
     def replace(self, rows: Sequence[Row]) -> None:
         """Show other backends than before."""
         self._rows = tuple(rows)
+        self._bars = [BackendBar(row) for row in rows]
         container = self.query_one("#bars")
         container.remove_children()
-        container.mount_all(BackendBar(row) for row in rows)
+        container.mount_all(self._bars)
 
     def tick(self, now: float) -> None:
         """Let the clocks and bars of rows at work move on."""
         scale = scale_of(self._rows, now)
-        for bar, row in zip(self.query(BackendBar), self._rows, strict=False):
+        self.query_one(RaceHeader).wer = scale.wer
+        for bar, row in zip(self._bars, self._rows, strict=False):
             bar.show(row, self._runs, now, scale)
 
     @staticmethod

@@ -21,9 +21,10 @@ from textual.widgets import DataTable, Static
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import LOOKS, one_line
 from speedtest_tui.core.locations import short
+from speedtest_tui.core.race.row import rank_mark, relative
 from speedtest_tui.core.sessions.compare import BackendChange, Comparison, factor_words
 from speedtest_tui.core.sessions.document import Begun, Document, Result
-from speedtest_tui.core.sessions.export import median, relative, weights
+from speedtest_tui.core.sessions.export import median, weights
 from speedtest_tui.core.sessions.index import Summary
 from speedtest_tui.core.sessions.store import DamagedSession, Session
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU, STYLES
@@ -113,9 +114,9 @@ def _local(moment: datetime.datetime) -> str:
 
 
 def _result(session: Summary) -> str:
-    best = next((entry for entry in session.entries if entry.rank == 1), None)
     cancelled = "– cancelled" if session.state == "cancelled" else ""
-    fastest = f"{best.backend} {figures.seconds(best.median_s)}" if best else ""
+    best = session.best
+    fastest = f"{session.winners} {figures.seconds(best.median_s)}" if best else ""
     return " · ".join(filter(None, (cancelled, fastest))) or "✗ nothing finished"
 
 
@@ -178,19 +179,19 @@ def _table(document: Document, width: int) -> Iterator[Part]:
         ("first", 8, lambda r: figures.seconds(r.first_s)),
     ]
     name = min(17, max((cell_len(result.backend) for result in document.results), default=8))
-    room = width - 2 - name - sum(size + 2 for _, size, _ in columns)
+    room = width - 3 - name - sum(size + 2 for _, size, _ in columns)
     for extra in optional:
         room -= extra[1] + 2
         if room < 0:
             break
         columns.append(extra)
     head = "  ".join(column(title, size, right=True) for title, size, _ in columns)
-    yield f"  {column('backend', name)}  {head}\n", "underline"
+    yield f"   {column('backend', name)}  {head}\n", "underline"
     for result in document.ordered:
         if result.status != "ok":
             continue
         style = STYLE_BEST if result.rank == 1 else ""
-        yield f"{result.rank or ' '} {column(result.backend, name)}  ", style
+        yield f"{column(rank_mark(result), 3)}{column(result.backend, name)}  ", style
         yield "  ".join(column(str(cell(result)), size, right=True) for _, size, cell in columns) + "\n"
 
 
