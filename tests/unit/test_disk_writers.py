@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from documents import build, clip
 
-from speedtest_tui.core import disk
+from speedtest_tui.core import disk, removal
 from speedtest_tui.core.audio import spool
 from speedtest_tui.core.download import publish
 from speedtest_tui.core.models import manifest, remembered
@@ -183,7 +183,7 @@ def test_what_a_killed_writer_left_is_swept_by_the_next(
     }
 
     def left() -> list[Path]:
-        return [path for path in tmp_path.rglob(".*") if disk.is_leftover(path.name)]
+        return [path for path in tmp_path.rglob(".*") if removal.is_leftover(path.name)]
 
     for _ in range(3):
         killed(write[writer], at, monkeypatch)
@@ -193,7 +193,7 @@ def test_what_a_killed_writer_left_is_swept_by_the_next(
         os.utime(path, (0, 0))
     write[writer]()
     for folder in {path.parent for path in left()} if writer in ("a file", "a list", "a ref") else ():
-        disk.sweep(folder)
+        removal.sweep(folder)
     assert left() == []
 
 
@@ -217,10 +217,10 @@ def test_what_is_held_new_or_not_ours_is_not_swept(tmp_path: Path) -> None:
     (place / ".01234567.new").symlink_to(home / "thesis")
     with disk.new_folder(place / "held") as building:
         os.utime(building, (0, 0))
-        disk.sweep(place)
-        disk.sweep(place, "old.two")
+        removal.sweep(place)
+        removal.sweep(place, "old.two")
         assert building.is_dir()
-    disk.sweep(place, older_s=0)
+    removal.sweep(place, older_s=0)
     assert {path.name for path in place.iterdir()} == {*kept, "held", ".link.abcdefgh.partial"}
     assert (home / "thesis").read_text() == "years of work"
 
@@ -238,7 +238,7 @@ def test_a_folder_is_removed_however_deep_it_is_nested(tmp_path: Path) -> None:
             os.close(folder)
         folder = inner
     os.close(folder)
-    disk.remove_at(top, "d")
+    removal.remove_at(top, "d")
     os.close(top)
     assert list(tmp_path.iterdir()) == []
 
@@ -264,7 +264,7 @@ def test_a_folder_that_is_swapped_for_a_link_while_it_is_removed(tmp_path: Path)
             (place / "a" / "b" / "deep").mkdir(parents=True)
             (place / "a" / "b" / "deep" / "thesis").write_text("old")
         with contextlib.suppress(OSError):
-            disk.remove_at(parent, "a")
+            removal.remove_at(parent, "a")
         # What was written through the link by this test itself comes back.
         (home / "deep" / "thesis").write_text("years of work")
     stop.set()

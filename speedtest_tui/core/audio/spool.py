@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from speedtest_tui.core import disk
+from speedtest_tui.core import disk, removal
 from speedtest_tui.core.audio.conform import RATES
 from speedtest_tui.core.codec import decode
 
@@ -98,7 +98,7 @@ class SpoolWriter:
     def __init__(self, folder: Path, facts: Facts) -> None:
         """Make the folder, the sidecar and the empty file of frames. Raises OSError."""
         disk.keep_private(folder, deep=True)
-        disk.sweep(folder)
+        removal.sweep(folder)
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         self.path = folder / f"{stem}{FRAMES}"
         self.facts = facts

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from speedtest_tui.core import disk
+from speedtest_tui.core import disk, removal
 from speedtest_tui.core.convert.archive import LIMIT_BYTES
 from speedtest_tui.core.convert.numbers import DType
 from speedtest_tui.core.convert.report import Report
@@ -89,7 +89,7 @@ def convert(
     """
     source, target = source.expanduser().absolute(), target.expanduser().absolute()
     _refuse_unusable(source, target)
-    disk.sweep(target.parent, target.name)
+    removal.sweep(target.parent, target.name)
     try:
         with disk.new_folder(target) as building:
             on_progress(Progress("starting"))

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from speedtest_tui.core import disk
+from speedtest_tui.core import removal
 from speedtest_tui.core.download import publish
 from speedtest_tui.core.download.failures import TRY_LATER, Failure, portal, require_room
 from speedtest_tui.core.download.network import Questions, client, endless, hub_headers
@@ -294,7 +294,7 @@ class Repository:
         self.write_list()
         folders = {(self.snapshot / name).parent for name in self._files}
         for folder in (*(self._folder / part for part in (layout.BLOBS, layout.REFS, layout.LISTS)), *folders):
-            disk.sweep(folder)
+            removal.sweep(folder)
         if ref:
             self._refuse_links(layout.ref_file(self._folder, ref))
             publish.write_ref(self._folder, ref, self._listing.commit)

@@ -17,8 +17,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from backends.base import Advice
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.background import Background
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.process.background import Background
 
 JobKind = Literal["verify", "checksum", "download", "repair", "undo", "trash", "convert"]
 RowState = Literal["waiting", "running", "done", "failed", "cancelled", "skipped"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.embedded import layouts
-from speedtest_tui.core import disk
+from speedtest_tui.core import disk, removal
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.layout import EMBEDDED, EMBEDDED_LIST
 from speedtest_tui.core.process.child import Parent, serve
@@ -139,7 +139,7 @@ def clear(target: Path) -> None:
     if target.exists() or target.is_symlink():
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".damaged", dir=target.parent))
         target.rename(aside / target.name)
-    disk.sweep(target.parent, target.name, older_s=0)
+    removal.sweep(target.parent, target.name, older_s=0)
 
 
 def explained(error: OSError, folder: Path) -> UnpackError:

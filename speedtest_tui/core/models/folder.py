@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from speedtest_tui.core import disk
+from speedtest_tui.core import removal
 from speedtest_tui.core.codec import Damaged, decode
 from speedtest_tui.core.convert import report
 from speedtest_tui.core.format import amount, one_line
@@ -185,7 +185,7 @@ def made(folder: Path, root: Root, layout: Layout) -> Iterator[Stored]:
         elif not found.is_folder(entry, entry.name, "foreign"):
             pass
         elif entry.name.startswith("."):
-            if disk.is_leftover(entry.name) and time.time() - reading.modified(model) > ABANDONED_S:
+            if removal.is_leftover(entry.name) and time.time() - reading.modified(model) > ABANDONED_S:
                 left = Reading(root, model)
                 _measure(left, str(model), COUNTED)
                 detail = f"{one_line(model.name)} was left by a process that was killed"

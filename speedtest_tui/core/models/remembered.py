@@ -22,7 +22,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from backends.base import BackendEntry, Engine, Location, ModelSpec
 from backends.registry import create
-from speedtest_tui.core import disk, locations
+from speedtest_tui.core import disk, locations, removal
 from speedtest_tui.core.codec import Damaged, decode, encode, typed
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.status import Verification
@@ -72,7 +72,7 @@ class Store(Generic[T]):
         file = self.file()
         try:
             disk.keep_private(file.parent)
-            disk.sweep(file.parent)
+            removal.sweep(file.parent)
             with disk.locked(file):
                 results = {**self.read_or_move(file), **new}
                 document = Document(

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from speedtest_tui.core import conditions, host
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.background import Background
 from speedtest_tui.core.conditions import Conditions
+from speedtest_tui.core.process.background import Background
 from speedtest_tui.core.process.lines import Message
 from speedtest_tui.core.process.parent import Ended, Vitals
 from speedtest_tui.core.race.events import (

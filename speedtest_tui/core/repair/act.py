@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from speedtest_tui.core import disk
+from speedtest_tui.core import disk, removal
 from speedtest_tui.core.download.request import Request
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models import builtin, layout
@@ -174,7 +174,7 @@ def _is_orphan(partial: Path) -> bool:
     """Whether its file is there, or more of it beside it."""
     etag = layout.etag_of_partial(partial.name)
     if etag is None:
-        return disk.is_leftover(partial.name)
+        return removal.is_leftover(partial.name)
     if os.path.lexists(partial.with_name(etag)):
         return True
     size = partial.stat().st_size

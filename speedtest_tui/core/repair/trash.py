@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from speedtest_tui.core import disk, locations
+from speedtest_tui.core import disk, locations, removal
 from speedtest_tui.core.repair import journal
 from speedtest_tui.core.repair.journal import Change, Journal
 
@@ -185,7 +185,7 @@ def empty(roots: Iterable[Path] | None = None) -> int:
     freed = 0
     for place, only_root in _places(roots):
         try:
-            parent = os.open(place, disk.FOLDER)
+            parent = os.open(place, removal.FOLDER)
         except OSError:
             continue
         try:
@@ -214,7 +214,7 @@ def _emptied(parent: int, folder: Path, only_root: Path | None) -> int:
     try:
         # Out of the list in one step: a half-emptied entry must not be undone.
         os.rename(folder.name, aside.name, src_dir_fd=parent, dst_dir_fd=parent)
-        disk.remove_at(parent, aside.name, last=journal.JOURNAL)
+        removal.remove_at(parent, aside.name, last=journal.JOURNAL)
     except OSError:
         return 0
     with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from speedtest_tui.core import codec, disk
+from speedtest_tui.core import codec, disk, removal
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import sessions_folder
@@ -46,7 +46,7 @@ def save(document: Document, clip: Clip) -> Path:
 
     root = sessions_folder()
     disk.keep_private(root, deep=True)
-    disk.sweep(root)
+    removal.sweep(root)
     stem = re.sub(r"[^0-9T]", "", document.started.partition("+")[0])
     for name in (stem, *(f"{stem}-{i}" for i in range(2, 1000))):
         if (target := root / name).exists():
