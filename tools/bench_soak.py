@@ -53,7 +53,7 @@ async def race(races: int) -> list[Held]:
 
     entries = [entry for entry in BUILT_IN if entry.name == "pocketsphinx"]
     app = SpeedtestApp(Request(Plan(candidates(entries), runs=1), demo=True, open_backends=False))
-    found = []
+    found: list[Held] = []
     async with app.run_test(size=(120, 40)) as pilot, asyncio.timeout(races * PATIENCE_S):
         control = app.dashboard.race
         while len(found) < races:
