@@ -14,10 +14,14 @@ from speedtest_tui.core.race import watch as quiet
 class Clock(threading.Event):
     """An Event that is never set, and on which waiting costs no time but moves the clock."""
 
-    now = 0.0
+    now = asleep = 0.0
+    stops: tuple[tuple[float, float], ...] = ()
+    """When the program stands still, and for how long."""
 
     def wait(self, timeout: float | None = None) -> bool:
         self.now += timeout or 0.0
+        if self.stops and self.now >= self.stops[0][0]:
+            self.now, self.stops = self.now + self.stops[0][1], self.stops[1:]
         return self.is_set()
 
 
@@ -32,7 +36,9 @@ class Child:
 
 
 def wait(clock: Clock, *children: Any) -> Any:
-    return quiet.wait_until_quiet({child.row: child for child in children}, clock, clock=lambda: clock.now)
+    held = quiet.Interruptions(lambda: clock.now, lambda: clock.asleep)
+    found = quiet.wait_until_quiet({child.row: child for child in children}, clock, held)
+    return (found, held.told()) if held.told() else found
 
 
 def test_returns_after_a_few_windows_where_all_are_quiet() -> None:
@@ -64,3 +70,14 @@ def test_ends_at_once_where_the_race_is_cancelled() -> None:
     clock.set()
     assert wait(clock, Child(0, clock, 1000.0)) == []
     assert clock.now <= quiet.WINDOW_S
+
+
+@pytest.mark.parametrize("until", [0.0, 0.2, 2.9])
+@pytest.mark.parametrize("stops", [((0.0, 3.0),), ((0.1, 30.0),), ((0.1, 3.0), (3.11, 4.0))])
+def test_a_stop_of_the_program_is_told_and_blames_nobody(stops: tuple[tuple[float, float], ...], until: float) -> None:
+    clock = Clock()
+    clock.stops = stops
+    found, told = wait(clock, Child(0, clock, 0.0), Child(1, clock, until))
+    assert (found, clock.stops) == ([], ())
+    seconds = float(told.removeprefix("this program stood still for ").removesuffix(" s"))
+    assert seconds == pytest.approx(sum(one for _, one in stops), abs=0.2)

@@ -75,6 +75,17 @@ def test_an_event_starts_the_clock_again() -> None:
     assert watch.verdict(10.0) != ""
 
 
+@pytest.mark.parametrize("stop_s", [2.5, 60.0, 3600.0])
+def test_time_in_which_this_program_stood_still_does_not_count(stop_s: float) -> None:
+    watch, idle = StallWatch(5.0, 0.0), Vitals(0.0, 0, 0)
+    before = [tick / 10 for tick in range(49)]
+    assert {watch.stalled(idle, now) for now in before} == {""}
+    after = [before[-1] + stop_s + tick / 10 for tick in range(60)]
+    found = [watch.stalled(idle, now) for now in after]
+    assert set(found[:45]) == {""}
+    assert found[-1] == "nothing happened for 5 s"
+
+
 GOING, STOPPED = Vitals(0, 0, 0), Vitals(0, 0, 0, stopped=True)
 
 

@@ -256,16 +256,19 @@ def ask(
     """
     reports: queue.SimpleQueue[Message | Ended] = queue.SimpleQueue()
     child = Child(module, order, (answer, *progress), reports.put, pass_fds=pass_fds)
-    heard = time.monotonic()
+    silent_s, looked = 0.0, time.monotonic()
     try:
         while cancelled is None or not cancelled.is_set():
             try:
                 report = reports.get(timeout=TICK_S)
             except queue.Empty:
-                if stall_s is not None and time.monotonic() - heard > stall_s:
+                # Not the time in which this program stood still, and could hear nothing.
+                silent_s += min(time.monotonic() - looked, 10 * TICK_S)
+                looked = time.monotonic()
+                if stall_s is not None and silent_s > stall_s:
                     raise UserError(f"{what} got stuck: nothing happened for {stall_s:g} s", otherwise) from None
                 continue
-            heard = time.monotonic()
+            silent_s, looked = 0.0, time.monotonic()
             if isinstance(report, answer):
                 return report
             if isinstance(report, Ended):

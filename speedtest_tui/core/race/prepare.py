@@ -30,7 +30,7 @@ from speedtest_tui.core.process.lines import Message
 from speedtest_tui.core.process.parent import Child, Ended
 from speedtest_tui.core.race.events import CHILD, MESSAGES, Assignment
 from speedtest_tui.core.race.row import Failure, RowError, Status
-from speedtest_tui.core.race.watch import wait_until_quiet
+from speedtest_tui.core.race.watch import Interruptions, wait_until_quiet
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,6 @@ class Children:
             if self._running.get(row, (None,))[0] == number:
                 yield row, report
 
-    def wait_until_quiet(self, cancelled: threading.Event) -> list[int]:
+    def wait_until_quiet(self, cancelled: threading.Event, held: Interruptions) -> list[int]:
         """Return when no child computes, or with the rows of those that do not stop."""
-        return wait_until_quiet({row: child for row, (_, child) in self._running.items()}, cancelled)
+        return wait_until_quiet({row: child for row, (_, child) in self._running.items()}, cancelled, held)

@@ -184,9 +184,11 @@ class Race(Background):
             child = self._children.get(turn.row)
             if child is None:
                 continue
-            for other in self._children.wait_until_quiet(self._cancelled):
+            pause = Interruptions()
+            for other in self._children.wait_until_quiet(self._cancelled, pause):
                 self._board.warn(turn.row, f"{self._board.rows[other].backend} was still busy when a run began")
             self._check_cancelled()
+            self._board.interrupted(pause)
             child.send(Transcribe(turn.kind, turn.index, self.plan.pulse and turn.kind == "run"))
             what = f"run {turn.index + 1}" if turn.kind == "run" else "the warm-up"
             if failed := self._await(turn.row, Transcribed, what):
@@ -196,12 +198,15 @@ class Race(Background):
         """All results are in: let the children end by themselves, and note it where they do not manage to."""
         for index in self._children.rows():
             self._children[index].send(CLOSE)
-        deadline = time.monotonic() + CLOSE_S
-        while self._children.rows() and time.monotonic() < deadline:
+        held = Interruptions()
+        deadline = held.looked_at + CLOSE_S
+        while self._children.rows() and held.looked_at < deadline:
             self._check_cancelled()
             for index, found in self._pump():
                 if isinstance(found, Failure):
                     self._board.decide(index, found)
+            if held.look():
+                deadline = held.looked_at + CLOSE_S
         for index in self._children.rows():
             self._board.warn(index, f"its process did not end by itself within {CLOSE_S:g} s")
             self._children.drop(index)
@@ -223,12 +228,14 @@ class Race(Background):
                     outcome = found if isinstance(found, (Failure, kind)) else outcome
             child = self._children.get(awaited)
             vitals = child.vitals() if child else None
-            if held.look(vitals):
-                watch.progressed(time.monotonic())  # nobody has looked meanwhile
+            held.look(vitals)
+            if outcome is not None:
+                self._board.interrupted(held)
             if isinstance(outcome, Failure):
                 return outcome
             if outcome is not None:
-                self._board.interrupted(awaited, what, held, outcome.seconds)
+                if held.of(outcome.seconds):
+                    self._board.warn(awaited, f"{what} was interrupted: {held.told()}")
                 return None
             if reason := watch.stalled(vitals):
                 self._children.drop(awaited)
@@ -352,10 +359,8 @@ class Scoreboard:
         if warning not in row.warnings:
             self.rows[index] = replace(row, warnings=(*row.warnings, warning))
 
-    def interrupted(self, index: int, what: str, held: Interruptions, seconds: float) -> None:
-        """Say where a step was held up that took so many seconds, and that this race should be repeated."""
-        if held.of(seconds):
-            self.warn(index, f"{what} was interrupted: {held.told()}")
+    def interrupted(self, held: Interruptions) -> None:
+        """Say, once and last, that this race should be repeated where a step or a wait between two was held up."""
         if held.told():
             remark = "this race was interrupted, and its times may not compare: race again"
             self.notes = (*(note for note in self.notes if note != remark), remark)

@@ -45,16 +45,21 @@ BUSY_WINDOW_S, BUSY_SHARE = 1.0, 0.05
 """A process counts as busy when it used this share of one core over a window."""
 
 
+STANDSTILL_S = 2.0
+"""Between two of this program's looks, which come ten times a second. A crowded machine is late, but not so late."""
+
+
 class StallWatch:
     """Watches one child through one step (import, load, one run), never by a guess of how long that should take.
 
     Progress is an event, bytes read from disk, or memory that grows. Without any for `limit_s` and with an idle
-    processor the step has stalled; with a busy one it has after BUSY_FACTOR times as long.
+    processor the step has stalled; with a busy one it has after BUSY_FACTOR times as long. Time in which this program
+    stood still does not count: nobody has looked meanwhile.
     """
 
     def __init__(self, limit_s: float, now: float) -> None:
         self._limit_s = limit_s
-        self._progress_at = self._active_at = self._window_at = now
+        self._looked_at = self._progress_at = self._active_at = self._window_at = now
         self._window_cpu_s = 0.0
         self._read_bytes = 0
         self._max_memory = 0
@@ -78,11 +83,15 @@ class StallWatch:
                 self._active_at = now
             self._window_at, self._window_cpu_s = now, vitals.cpu_s
 
-    def stalled(self, vitals: Vitals | None) -> str:
+    def stalled(self, vitals: Vitals | None, now: float | None = None) -> str:
         """As `verdict`, after a look at the process."""
+        now = time.monotonic() if now is None else now
+        if now - self._looked_at > STANDSTILL_S:
+            self.progressed(now)
+        self._looked_at = now
         if vitals:
-            self.observe(time.monotonic(), vitals)
-        return self.verdict(time.monotonic())
+            self.observe(now, vitals)
+        return self.verdict(now)
 
     def verdict(self, now: float) -> str:
         """Why the step counts as stalled, in words, or an empty string while it does not."""
@@ -92,9 +101,6 @@ class StallWatch:
             return f"busy for {self._limit_s * BUSY_FACTOR:g} s without getting further"
         return ""
 
-
-STANDSTILL_S = 2.0
-"""Between two of this program's looks, which come ten times a second. A crowded machine is late, but not so late."""
 
 SLEPT_S = 0.5
 
@@ -109,7 +115,7 @@ def slept() -> float:
 
 
 class Interruptions:
-    """What held up one step without being a part of it, in seconds.
+    """What held up one step, or the wait before it, without being a part of it, in seconds.
 
     stopped: its process was, by a signal or a debugger
     asleep: the machine
@@ -118,13 +124,13 @@ class Interruptions:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, sleep_clock: Callable[[], float] = slept) -> None:
         self._clock, self._sleep_clock = clock, sleep_clock
-        self._looked_at, self._slept = clock(), sleep_clock()
+        self.looked_at, self._slept = clock(), sleep_clock()
         self.stopped = self.asleep = self.standstill = 0.0
 
-    def look(self, vitals: Vitals | None) -> bool:
+    def look(self, vitals: Vitals | None = None) -> bool:
         """Take note of what happened since the last look; returns whether nobody can have looked meanwhile."""
         now, slept_s = self._clock(), self._sleep_clock() - self._slept
-        since, self._looked_at = now - self._looked_at, now
+        since, self.looked_at = now - self.looked_at, now
         if vitals and vitals.stopped:
             self.stopped += since
         elif since > STANDSTILL_S:
@@ -159,26 +165,27 @@ QUIET_WINDOWS = 2
 GIVE_UP_S = 3.0
 
 
-def wait_until_quiet(
-    children: Mapping[int, Child], cancelled: threading.Event, clock: Callable[[], float] = time.monotonic
-) -> list[int]:
+def wait_until_quiet(children: Mapping[int, Child], cancelled: threading.Event, held: Interruptions) -> list[int]:
     """Return when no child computed for QUIET_WINDOWS windows, or after GIVE_UP_S with the rows of those that still do.
 
     OpenMP's threads spin for up to 200 ms after their work (GOMP_SPINCOUNT, KMP_BLOCKTIME): a run that begins at once
-    would share its cores with them.
+    would share its cores with them. A window that was held up says nothing of anybody; `held` takes note of it.
     """
-    deadline = clock() + GIVE_UP_S
+    deadline = held.looked_at + GIVE_UP_S
     before = {row: _cpu(child) for row, child in children.items()}
     quiet = 0
     while not cancelled.wait(WINDOW_S):
         after = {row: _cpu(child) for row, child in children.items()}
+        if held.look():
+            deadline, before, quiet = held.looked_at + GIVE_UP_S, after, 0
+            continue
         # A hair above the share: a tick is not exactly 10 ms once it has been through floating point.
         limit = QUIET_SHARE * WINDOW_S + 0.001
         busy = [row for row, used in after.items() if used - before[row] > limit]
         quiet = 0 if busy else quiet + 1
         if quiet == QUIET_WINDOWS:
             return []
-        if clock() > deadline:
+        if held.looked_at > deadline:
             return busy
         before = after
     return []
