@@ -17,6 +17,7 @@ from typing import ClassVar
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual import on
+from textual._styles_cache import StylesCache
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.color import Color
@@ -36,6 +37,11 @@ LEAVE_S = 2.0
 
 CANCELLED = 130
 """Exit code after a signal, as of every command."""
+
+# In Textual 8.2 this cache of 1024 colours belongs to each widget's own cache by mistake, and so keeps those of widgets
+# that are long gone, with all that they drew: four in every race, 10 MB in a day.
+if not isinstance(vars(StylesCache).get("get_inner_outer", classmethod), (classmethod, staticmethod)):
+    StylesCache.get_inner_outer = classmethod(StylesCache.get_inner_outer)  # type: ignore[method-assign, assignment, arg-type]
 
 
 class SpeedtestApp(App[None]):

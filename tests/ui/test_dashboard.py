@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,6 +133,22 @@ async def test_transcripts_show_texts_errors_and_warnings(still_app: MakeApp) ->
         assert [str(line.query_one(".name", Static).render()) for line in app.screen.query(TranscriptLine)] == [
             "parakeet-mlx"
         ]
+
+
+async def test_what_is_no_longer_shown_is_let_go(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        worker_of(app).show(states.finished())
+        await pilot.pause()
+        drawn = [part for line in app.screen.query(TranscriptLine) for part in (line, *line.query(Static))]
+        kept = [weakref.ref(one) for part in drawn for one in (part, part._styles_cache)]
+        del drawn
+        worker_of(app).show(states.loading())
+        await pilot.pause()
+        assert len(app.screen.query(TranscriptLine)) == 1
+        gc.collect()
+        assert len([one for one in kept if one()]) == 8, "a line, its three parts, and what each has drawn"
 
 
 async def test_markup_in_a_transcript_or_error_is_text(still_app: MakeApp) -> None:
