@@ -17,7 +17,7 @@ from speedtest_tui.core.host import Host
 from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot, Row, RowError
-from speedtest_tui.core.race.verdict import judge, rank, verdict
+from speedtest_tui.core.race.verdict import decide, judge
 from speedtest_tui.core.sessions import document
 from speedtest_tui.core.sessions.document import Document
 
@@ -66,8 +66,8 @@ def plan_of(*rows: Row) -> Plan:
 
 def ended(*rows: Row, of: Clip | None = None, state: Any = "done") -> RaceSnapshot:
     """The last snapshot of a race that ended with these rows."""
-    ranked = rank([judge(row, of or clip(), None) for row in rows])
-    return RaceSnapshot(ranked, state, verdict=verdict(ranked), notes=("ran on a test",))
+    ranked, found = decide([judge(row, of or clip(), None) for row in rows])
+    return RaceSnapshot(ranked, state, verdict=found, notes=("ran on a test",))
 
 
 def as_json(found: Document) -> dict[str, Any]:

@@ -102,6 +102,10 @@ def add_race(parser: argparse._ActionsContainer) -> None:
     add_backends(parser)
     parser.add_argument("--runs", type=int, metavar="N", help=f"timed runs of each (default: 5, demo: {DEMO_RUNS})")
     parser.add_argument(
+        "--max-wer", type=float, metavar="PERCENT",
+        help="wrong words up to which a text is good enough (default: 2 more than in the best)",
+    )  # fmt: skip
+    parser.add_argument(
         "--option", action="append", metavar="BACKEND.NAME=VALUE",
         help="backend setting, e.g. canary-mlx.beam=4; may be given several times",
     )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -57,7 +58,7 @@ def say(text: str = "", *, error: bool = False) -> None:
 
 def stdout() -> Console:
     """Where results are printed."""
-    return _console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    return _console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH)
 
 
 def _console(**options: Any) -> Console:

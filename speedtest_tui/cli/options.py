@@ -20,7 +20,7 @@ from speedtest_tui.core.errors import UserError, unknown
 from speedtest_tui.core.models.sizes import Candidate, Option, candidates, choose, resolve
 from speedtest_tui.core.race.plan import DEFAULT_WARMUP, PULSE, Plan
 from speedtest_tui.core.race.watch import DEFAULT_STALL_S
-from speedtest_tui.core.settings import Reading, Settings
+from speedtest_tui.core.settings import Reading, Settings, percent
 
 
 def asked_for(
@@ -69,6 +69,7 @@ def plan_from(options: argparse.Namespace, settings: Settings | None = None, *, 
         pulse=given("pulse", PULSE),
         language=_language(given("language", settings.language or None)),
         stall_s=given("timeout", DEFAULT_STALL_S),
+        max_wer=_share(given("max_wer", settings.max_wer)),
     )
 
 
@@ -77,6 +78,16 @@ def known_for(options: argparse.Namespace) -> tuple[BackendEntry, ...]:
     names = {*(backend_names(options.backends) or ()), *(_parsed(text)[0] for text in options.option or ())}
     built_in = registry.BUILT_IN
     return built_in if names <= {entry.name for entry in built_in} else registry.entries()
+
+
+def _share(value: float | None) -> float | None:
+    """A percentage as a share of 1."""
+    if value is None:
+        return None
+    try:
+        return percent(value) / 100
+    except ValueError:
+        raise UserError(f"--max-wer takes a percentage, not {value:g}", "choose 0 to 100") from None
 
 
 def _language(code: str | None) -> str | None:

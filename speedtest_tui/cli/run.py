@@ -6,6 +6,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from speedtest_tui.cli import arguments, console
 from speedtest_tui.cli.arguments import Parser
@@ -18,10 +19,13 @@ from speedtest_tui.core.audio.decode import demo_clip, load_named
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.race import Keeper
 from speedtest_tui.core.race.plan import Plan
-from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, headline, rank_mark, relative
+from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, answer_line, headline, place_mark, relative
 from speedtest_tui.core.race.supervisor import Race
 from speedtest_tui.core.sessions.document import Document, Result
 from speedtest_tui.core.sessions.export import median, weights
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 def add_arguments(parser: Parser) -> None:
@@ -127,7 +131,7 @@ def _live(row: Row, runs: int) -> LiveRow:
 
 
 COLUMNS = (
-    Column("#", right=True),
+    Column(" #"),
     Column("backend"),
     Column("median ±95 %", right=True),
     Column("RTFx", right=True),
@@ -168,16 +172,20 @@ def print_results(document: Document) -> None:
             out.print(console.note(warning, indent="    "))
     for remark in (*clip.warnings, *document.notes):
         out.print(console.note(remark))
-    out.print(console.heading(document.verdict.sentence))
+    answer = answer_line(document.verdict)
+    out.print(Text(document.verdict.sentence, style="" if answer else "bold"))
+    if answer:
+        out.print(Text(answer, style="bold green" if document.verdict.recommended else "bold"))
 
 
-def _cells(result: Result) -> tuple[str, ...]:
+def _cells(result: Result) -> tuple[str | Text, ...]:
+    won: figures.Mood = "good" if result.rank == 1 or result.recommended else "quiet"
     return (
-        rank_mark(result) or figures.DASH,
-        result.backend,
+        console.toned(place_mark(result) or f" {figures.DASH}", won),
+        console.toned(result.backend, won),
         median(result),
         figures.rtfx(result.rtfx),
-        figures.percent(result.wer),
+        console.toned(figures.percent(result.wer), figures.error_mood(result.wer)),
         relative(result),
         figures.megabytes(result.memory_mb),
         figures.seconds(result.load_s),

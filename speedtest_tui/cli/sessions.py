@@ -97,8 +97,9 @@ def _list(options: argparse.Namespace) -> int:
 
 
 LIST = (
-    Column("session"), Column("started", rank=3), Column("clip"), Column("length", right=True, rank=2),
+    Column("session"), Column("started", rank=4), Column("clip"), Column("length", right=True, rank=3),
     Column("size", rank=1), Column("fastest"), Column("RTFx", right=True), Column("WER", right=True),
+    Column("recommended", rank=2),
 )  # fmt: skip
 
 
@@ -113,6 +114,7 @@ def _line(session: Summary) -> tuple[str, ...]:
         (session.winners or figures.DASH) + (", cancelled" if session.state == "cancelled" else ""),
         figures.rtfx(best.rtfx if best else None),
         figures.percent(best.wer if best else None),
+        " ≈ ".join(session.verdict.recommended) or figures.DASH,
     )
 
 

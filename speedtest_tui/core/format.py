@@ -95,6 +95,7 @@ LOOKS: dict[str, Look] = {
     "invalid": Look("✗", "invalid", "bad"),
     "unavailable": Look("○", "not installed", "needs-you"),
     "missing-model": Look("○", "not downloaded", "needs-you"),
+    "recommended": Look("★", "recommended", "good"),
     # a candidate in a newer session
     "faster": Look("▲", "faster", "good"),
     "slower": Look("▼", "slower", "needs-you"),

@@ -45,6 +45,8 @@ class Settings:
     keys: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Options of backends by the backend's name, as --option sets them."""
+    max_wer: float | None = None
+    """Percent of wrong words up to which a text is good enough; without it, what is near the best one's."""
 
     def with_recent(self, path: Path) -> Settings:
         """The same with a file at the top of the recent ones, once."""
@@ -93,6 +95,13 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def percent(value: Any) -> float:
+    """From 0 to 100. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        raise ValueError("should be a percentage from 0 to 100")
+    return float(value)
+
+
 def _keys(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(key, str) and key for key in value.values()):
         raise ValueError("should name keys as texts")
@@ -118,6 +127,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "device": _string,
     "listen": _switch,
     "silence_stop": _seconds,
+    "max_wer": percent,
     "recent": _strings,
     "keys": _keys,
     "options": _options,

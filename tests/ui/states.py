@@ -24,7 +24,7 @@ from speedtest_tui.core.models.sizes import candidates
 from speedtest_tui.core.models.status import CacheName, CacheState, ModelReport, Verification
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot, Row, RowError
-from speedtest_tui.core.race.verdict import judge, rank, verdict
+from speedtest_tui.core.race.verdict import decide, judge, verdict
 from speedtest_tui.core.sessions.document import Document, build
 from speedtest_tui.ui.workers.messages import (
     BackendsKnown,
@@ -166,8 +166,8 @@ def finished() -> RaceSnapshot:
         ran("pocketsphinx", (0.81, 0.80, 0.82), phase="ended", warnings=("its text differed between runs",)),
     ]
     judged = [judge(r, clip_view().clip, "en") if r.runs_s else r for r in rows]
-    ranked = rank(judged)
-    return RaceSnapshot(ranked, "done", verdict=verdict(ranked))
+    ranked, found = decide(judged)
+    return RaceSnapshot(ranked, "done", verdict=found)
 
 
 def cancelled() -> RaceSnapshot:

@@ -111,9 +111,14 @@ async def test_rows_keep_their_place_while_racing_and_are_ranked_after(still_app
         assert "fastest" in bars(app)[0]
         assert "1.3× slower" in bars(app)[1]
         assert "failed: its process crashed (segmentation fault" in bars(app)[4]
-        remarks = str(app.screen.query_one("#verdict", Static).render())
-        assert "mlx-whisper is 1.33×" in remarks
-        assert states.SINCE in remarks
+        verdict, remarks, statistics, since = (
+            str(app.screen.query_one(f"#{name}", Static).render())
+            for name in ("verdict", "remarks", "statistics", "since")
+        )
+        assert verdict.startswith("★ Fastest and good enough: mlx-whisper")
+        assert statistics.startswith("mlx-whisper is 1.33×")
+        assert remarks.startswith("nano compares overhead only")
+        assert since == states.SINCE
 
 
 async def test_transcripts_show_texts_errors_and_warnings(still_app: MakeApp) -> None:
@@ -318,8 +323,8 @@ async def test_y_copies_the_results_as_markdown(still_app: MakeApp) -> None:
         await pilot.pause()
         await pilot.press("y")
         await pilot.pause()
-        assert worker_of(app).asked[-1].startswith("copy **mlx-whisper is 1.33")
-        assert app.clipboard.startswith("**mlx-whisper is 1.33")
+        assert worker_of(app).asked[-1].startswith("copy **★ Fastest and good enough: mlx-whisper")
+        assert app.clipboard.startswith("**★ Fastest and good enough: mlx-whisper")
 
 
 async def test_a_shows_transcripts_side_by_side_then_each_alone(still_app: MakeApp) -> None:

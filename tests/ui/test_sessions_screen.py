@@ -145,8 +145,9 @@ async def test_nothing_is_wider_than_its_pane(root: Path, size: tuple[int, int])
         await pilot.press("enter")
         await pilot.pause()
         width = host.list_screen.query_one(DetailsScroll).scrollable_content_region.width
-        sentence, *lines = host.details.splitlines()
-        assert sentence.startswith("mlx-whisper is")
+        answer, statistics, *lines = host.details.splitlines()
+        assert answer.startswith("★ Fastest and good enough: mlx-whisper")
+        assert statistics.startswith("mlx-whisper is 1.33")
         assert max(map(len, lines)) <= width
 
 
@@ -225,7 +226,7 @@ async def test_copies_markdown(root: Path) -> None:
         await opened(pilot, host)
         await pilot.press("y")
         assert len(host.copied) == 1
-        assert "| 1 | mlx-whisper |" in host.copied[0]
+        assert "| ★1 | mlx-whisper |" in host.copied[0]
         assert "Copied" in next(iter(host._notifications)).message
 
 
@@ -276,7 +277,7 @@ async def test_reading_again_moves_neither_cursor_nor_list(root: Path) -> None:
         await until(pilot, lambda: host.table.scroll_offset.y == offset + 1)
         assert host.table.cursor_row == row + 1
         assert host.rows[0][0] == "11-20 12:00" or host.rows[0][0] == "2026-11-20 12:00"
-        assert host.details.startswith("mlx-whisper is")
+        assert host.details.startswith("★ Fastest and good enough: mlx-whisper")
         key = host.table.coordinate_to_cell_key(host.table.cursor_coordinate).row_key.value
         assert key == folder_name(14)
 

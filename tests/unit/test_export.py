@@ -122,7 +122,7 @@ def test_csv_carries_awkward_text_unchanged() -> None:
 def test_markdown_table() -> None:
     cells = table(export.to_markdown(build()))
     assert {len(row) for row in cells} == {10}
-    assert [row[:2] for row in cells[2:]] == [["1", "b"], ["2", "a"], ["", "c"]]
+    assert [row[:2] for row in cells[2:]] == [["★1", "b"], ["2", "a"], ["", "c"]]
     assert cells[2][4] == "fastest"
     assert cells[3][4] == "2.5× slower"
     assert cells[4][2] == "failed: it broke: mend it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ import pytest
 
 from backends.base import Advice, Loaded, ModelSpec, Transcription
 from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.race import verdict as verdicts
 from speedtest_tui.core.race.row import Row, RowError, Verdict, rank_mark, relative
-from speedtest_tui.core.race.verdict import judge, rank, verdict, weights_of
+from speedtest_tui.core.race.verdict import judge, nano, verdict, weights_of
 
 FAST, SLOW = (0.10, 0.11, 0.10, 0.105, 0.10), (0.30, 0.31, 0.30, 0.305, 0.29)
 
@@ -28,9 +29,8 @@ def row(name: str, runs: tuple[float, ...], text: str = "hello there", **facts: 
     return replace(Row(name, "tiny", "ended"), runs_s=runs, spec=spec, loaded=loaded, transcription=transcription)
 
 
-def decide(*rows: Row) -> tuple[tuple[Row, ...], Verdict]:
-    ranked = rank([judge(row, clip(), None) for row in rows])
-    return ranked, verdict(ranked)
+def decide(*rows: Row, max_wer: float | None = None) -> tuple[tuple[Row, ...], Verdict]:
+    return verdicts.decide([row if row.rtfx else judge(row, clip(), None) for row in rows], max_wer)
 
 
 def test_figures_of_a_row() -> None:
@@ -83,9 +83,9 @@ def test_after_one_run_nobody_wins() -> None:
 
 
 def test_one_run_each_has_no_interval() -> None:
-    rows, found = decide(row("a", (0.1,)), row("b", (0.3,)))
+    rows, _ = decide(row("a", (0.1,)), row("b", (0.3,)))
     assert rows[1].slower is None
-    assert found == Verdict(
+    assert verdict(rows) == Verdict(
         "a",
         False,
         "a took 3× less time than b, in one run each: no interval; same weights (model float16)",
@@ -94,8 +94,8 @@ def test_one_run_each_has_no_interval() -> None:
 
 
 def test_alone() -> None:
-    _, found = decide(row("a", FAST))
-    assert found == Verdict("a", False, "only a took part: nothing to compare")
+    rows, _ = decide(row("a", FAST))
+    assert verdict(rows) == Verdict("a", False, "only a took part: nothing to compare")
 
 
 def test_nobody() -> None:
@@ -146,3 +146,105 @@ def test_names_of_weights() -> None:
     assert weights_of(row("a", FAST, spec=ModelSpec("openai", "https://x/abc/tiny.pt"))) == "tiny.pt float16"
     assert weights_of(row("a", FAST, spec=ModelSpec("bundled", "pocketsphinx/en-us"), dtype="")) == "pocketsphinx"
     assert weights_of(Row("a", "tiny")) == "unknown weights"
+
+
+def rated(name: str, pace: float, wer: float | None, runs: int = 5) -> Row:
+    """A judged row that takes `pace` seconds, with next to no spread."""
+    times = tuple(pace * (1 + 0.001 * step) for step in range(runs))
+    judged = judge(row(name, times), clip(reference=None), None)
+    return replace(judged, wer=wer, rtfx=10 / pace)
+
+
+@pytest.mark.parametrize(
+    ("rows", "max_wer", "recommended", "good", "sentence"),
+    [
+        pytest.param(
+            [("a", 0.1, 0.12), ("b", 0.2, 0.0), ("c", 0.4, 0.01)], None, ["b"], ["b", "c"],
+            "Fastest: a 100× but 12 % wrong. Fastest good one: b 50.0×, 0 %.", id="fastest is bad",
+        ),
+        pytest.param(
+            [("a", 0.1, 0.02), ("b", 0.2, 0.0)], None, ["a"], ["a", "b"],
+            "Fastest and good enough: a 100×, 2 % wrong.", id="within two points of the best",
+        ),
+        pytest.param(
+            [("a", 0.1, 0.12), ("b", 0.2, 0.0)], 0.15, ["a"], ["a", "b"],
+            "Fastest and good enough: a 100×, 12 % wrong.", id="the user's limit",
+        ),
+        pytest.param(
+            [("a", 0.1, 0.12), ("b", 0.2, 0.06)], 0.05, [], [],
+            "No recommendation: even b has 6 % wrong, above the 5 % allowed.", id="none within the user's limit",
+        ),
+        pytest.param(
+            [("a", 0.1, 0.9), ("b", 0.2, 0.6)], None, [], [],
+            "No recommendation: even b has 60 % wrong, no text here is good enough.", id="all are bad",
+        ),
+        pytest.param(
+            [("a", 0.1, 0.02), ("b", 0.1001, 0.0)], None, ["b"], ["a", "b"],
+            "Best text of the fastest (tied): b 99.9×, 0 % wrong.", id="tied, other texts",
+        ),
+        pytest.param(
+            [("a", 0.1, 0.0), ("b", 0.1001, 0.0)], None, ["a", "b"], ["a", "b"],
+            "Fastest and good enough: a 100× ≈ b 99.9×, 0 % wrong (tied).", id="tied in both",
+        ),
+        pytest.param(
+            [("a", 0.1, 0.3), ("b", 0.2, 0.02), ("c", 0.2001, 0.0)], None, ["c"], ["b", "c"],
+            "Fastest: a 100× but 30 % wrong. Best text of the fastest good ones: c 50.0×, 0 %.", id="good ones tied",
+        ),
+        pytest.param(
+            [("a", 0.1, None), ("b", 0.2, None)], None, [], [],
+            "No recommendation: enter the correct text (t, or --reference) to see which is good enough.", id="no text",
+        ),
+        pytest.param([("a", 0.1, 0.0)], None, ["a"], ["a"], "Good enough: a 100×, 0 % wrong.", id="alone"),
+    ],
+)  # fmt: skip
+def test_the_fastest_with_a_good_text_is_recommended(
+    rows: list[tuple[str, float, float | None]], max_wer: float | None, recommended: list[str], good: list[str],
+    sentence: str,
+) -> None:  # fmt: skip
+    ranked, found = decide(*(rated(*facts) for facts in reversed(rows)), max_wer=max_wer)
+    assert (list(found.recommended), list(found.good_enough), found.answer) == (recommended, good, sentence)
+    assert {r.backend for r in ranked if r.recommended} == set(recommended)
+
+
+def test_one_run_each_recommends_none_of_the_good_ones() -> None:
+    _, found = decide(rated("a", 0.1, 0.0, 1), rated("b", 0.3, 0.0, 1))
+    assert (found.recommended, found.good_enough) == ((), ("a", "b"))
+    assert found.answer == "No recommendation after one run each: race again with more runs."
+
+
+@dataclass(frozen=True)
+class Agreeing(Row):
+    agreement: float | None = None
+
+
+def test_without_a_reference_agreement_counts_and_is_called_so() -> None:
+    shares = {"a": (0.1, 0.7), "b": (0.2, 0.97)}
+    rows = [Agreeing(**vars(rated(name, pace, None)), agreement=share) for name, (pace, share) in shares.items()]
+    _, found = decide(*rows)
+    assert found.recommended == ("b",)
+    assert found.answer == (
+        "Fastest: a 100× but only 70 % agreement with the others. "
+        "Fastest good one: b 50.0×, 97 % agreement with the others."
+    )
+
+
+def test_what_nobody_beats_in_both_is_marked() -> None:
+    """A row as fast as another, as far as anybody can tell, with a worse text is beaten; an unknown text beats none."""
+    facts = [("a", 0.1, 0.2), ("b", 0.1001, 0.1), ("c", 0.2, 0.1), ("d", 0.3, 0.0), ("e", 0.4, 0.0), ("f", 0.05, None)]
+    ranked, _ = decide(*(rated(*one) for one in facts))
+    assert {r.backend for r in ranked if r.pareto} == {"b", "d"}
+
+
+def test_only_what_ended_well_is_recommended() -> None:
+    wrong = replace(rated("bad", 0.01, 0.0), status="invalid")
+    assert decide(wrong, rated("a", 0.1, 0.1))[1].recommended == ("a",)
+    assert decide(wrong)[1].answer == ""
+
+
+def test_toy_models_are_known() -> None:
+    built_in, bundled = ModelSpec("embedded", "nano/mlx"), ModelSpec("bundled", "pocketsphinx/en-us")
+    for row_, expected in (
+        (Row("a", "nano"), True), (Row("a", "nano", spec=built_in), True), (Row("a", "nano", spec=bundled), False),
+        (Row("a", "tiny"), False),
+    ):  # fmt: skip
+        assert nano([row_]) is expected

@@ -40,6 +40,7 @@ class Plan:
 
     pulse: whether each timed run comes right after an untimed one in the same process, so that all begin alike
     stall_s: how long a backend may go without progress, in seconds
+    max_wer: the share of wrong words up to which a text is good enough; None is near the best one's
     """
 
     candidates: tuple[Candidate, ...]
@@ -49,6 +50,7 @@ class Plan:
     language: str | None = None
     stall_s: float = DEFAULT_STALL_S
     pulse: bool = PULSE
+    max_wer: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.runs <= MAX_RUNS:

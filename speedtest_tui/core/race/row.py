@@ -48,6 +48,7 @@ class Row:
     run_figures: what the backend measured beside, for each of these runs
     rank: 1 for the fastest; `shared` with those that cannot be told apart from the fastest of that rank
     tied: all rows that this one cannot be told apart from
+    recommended: the fastest whose text is good enough, or one of several alike; pareto: nobody beats it in both
     peak_rss, rss: resident bytes; peak_footprint: bytes as macOS counts them, None elsewhere
     device_peak, device_cache: largest bytes in use on the accelerator, and kept there for later use
     device_held, device_limit: bytes in use and kept now, and how many all processes may have there together
@@ -88,6 +89,8 @@ class Row:
     tied: tuple[str, ...] = ()
     slower: Interval | None = None
     """How many times slower than the fastest: 1 for that one itself, None where no interval can be given."""
+    recommended: bool = False
+    pareto: bool = False
 
     @property
     def peak_memory(self) -> int:
@@ -114,12 +117,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Who won, whether the intervals allow saying so, the sentence for people, and who shares the first rank."""
+    """Who won, whether the intervals allow saying so, the sentence for people, and who shares the first rank.
+
+    good_enough: those whose text is, the fastest first; recommended: the fastest of them, several where they are alike
+    answer: which one to use, or why none is recommended and what to do, in words
+    """
 
     fastest: str = ""
     significant: bool = False
     sentence: str = ""
     tied: tuple[str, ...] = ()
+    good_enough: tuple[str, ...] = ()
+    recommended: tuple[str, ...] = ()
+    answer: str = ""
 
 
 RaceState = Literal["preparing", "racing", "done", "cancelled"]
@@ -193,6 +203,8 @@ class Placed(Protocol):
     def slower(self) -> Interval | None: ...
     @property
     def median_s(self) -> float | None: ...
+    @property
+    def recommended(self) -> bool: ...
 
 
 def place_of(row: Placed) -> tuple[float, float]:
@@ -203,6 +215,17 @@ def place_of(row: Placed) -> tuple[float, float]:
 def rank_mark(row: Placed) -> str:
     """ "1", or "1=" where others share the rank; "" without one."""
     return f"{row.rank}{'=' if row.shared else ''}" if row.rank else ""
+
+
+def place_mark(row: Placed) -> str:
+    """The same behind the mark of what is recommended, or behind its place: "★1=", " 2"."""
+    return (format.LOOKS["recommended"].glyph if row.recommended else " ") + rank_mark(row) if row.rank else ""
+
+
+def answer_line(verdict: Verdict) -> str:
+    """The answer behind its mark; empty in sessions of earlier versions."""
+    mark = format.LOOKS["recommended"].glyph if verdict.recommended else ""
+    return f"{mark} {verdict.answer}".strip()
 
 
 def relative(row: Placed) -> str:

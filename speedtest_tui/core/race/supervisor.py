@@ -25,7 +25,7 @@ from speedtest_tui.core.race.events import (
 from speedtest_tui.core.race.plan import Plan, Turn, crowded, expected_bytes, interleaved, order_for
 from speedtest_tui.core.race.prepare import Children, Ready, assign, fallback, prepare, shared_samples
 from speedtest_tui.core.race.row import Failure, Phase, RaceSnapshot, RaceState, Row, Verdict
-from speedtest_tui.core.race.verdict import judge, rank, verdict
+from speedtest_tui.core.race.verdict import NANO_NOTE, decide, judge, nano
 from speedtest_tui.core.race.watch import Interruptions, StallWatch, failure, received
 
 TICK_S = 0.1
@@ -95,8 +95,10 @@ class Race(Background):
             done = len(board.rows[index].runs_s)
             board.decide(index, failure("cancelled", f"after {done} of {self.plan.runs} runs", status="cancelled"))
         board.rows = [judge(row, self.clip, self.plan.language) if row.runs_s else row for row in board.rows]
-        board.rows = list(rank(board.rows))
-        board.verdict = verdict(board.rows)
+        rows, board.verdict = decide(board.rows, self.plan.max_wer)
+        board.rows = list(rows)
+        if nano(rows):
+            board.note(NANO_NOTE)
         board.state = state
         try:
             self._when_ended(board.freeze())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from backends.base import Advice
+from speedtest_tui.core import format
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.format import precision
-from speedtest_tui.core.race.row import Row, RowError, Verdict
+from speedtest_tui.core.race.row import Row, RowError, Verdict, place_of
 from speedtest_tui.core.race.statistics import Interval, median_interval, ratio_of, resampled_medians, rtfx
 
 
@@ -75,9 +77,120 @@ def rank(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(ranked.get(row.backend, row) for row in rows)
 
 
+def decide(rows: Sequence[Row], max_wer: float | None = None) -> tuple[tuple[Row, ...], Verdict]:
+    """Rank judged rows, mark those that are recommended and those that nobody beats, and say what it comes to."""
+    rows = rank(rows)
+    choice, found = choose(rows, max_wer), verdict(rows)
+    best, unbeaten = ({row.backend for row in some} for some in (choice.best, pareto(rows)))
+    marked = tuple(replace(row, recommended=row.backend in best, pareto=row.backend in unbeaten) for row in rows)
+    good, recommended = (tuple(row.backend for row in some) for some in (choice.good, choice.best))
+    return marked, replace(found, good_enough=good, recommended=recommended, answer=choice.sentence)
+
+
+WITHIN = 0.02
+"""Good enough, where nobody says what is: not worse than the best text by more than this share of words."""
+
+ANY_GOOD = 0.3
+"""And where even the best text has more errors than this, as `format.error_mood` has it, none is good enough."""
+
+
+class Choice(NamedTuple):
+    """Rows whose text is good enough, the fastest first; the recommended among them, several where they are alike."""
+
+    good: tuple[Row, ...]
+    best: tuple[Row, ...]
+    sentence: str
+
+
+def choose(rows: Sequence[Row], max_wer: float | None = None) -> Choice:
+    """The fastest of ranked rows whose text is good enough; of those tied with it, the one with the best text.
+
+    max_wer: the share of wrong words that is good enough, of those not agreed upon where there is no reference
+    """
+    order = _order(rows)
+    errors = {row.backend: round(found, 4) for row in order if (found := _errors(row, order)) is not None}
+    order = [row for row in order if row.backend in errors]
+    if not order:
+        return Choice((), (), NO_TEXT if any(row.rank for row in rows) else "")
+    agreed = order[0].wer is None
+
+    def speed(some: Sequence[Row]) -> str:
+        return " ≈ ".join(f"{row.backend} {format.rtfx(row.rtfx)}" for row in some)
+
+    def quality(some: Sequence[Row], wrong: str = " wrong") -> str:
+        shares = dict.fromkeys(errors[row.backend] for row in some)
+        if agreed:
+            return " and ".join(format.percent(1 - share) for share in shares) + " agreement with the others"
+        return " and ".join(map(format.percent, shares)) + wrong
+
+    least = min(errors.values())
+    limit = max_wer if max_wer is not None else least + WITHIN
+    good = tuple(row for row in order if errors[row.backend] <= limit + 1e-9)
+    if not good or (max_wer is None and least > ANY_GOOD):
+        nearest = next(row for row in order if errors[row.backend] == least)
+        where = f"above the {format.percent(limit)} allowed" if max_wer is not None else "no text here is good enough"
+        return Choice((), (), f"No recommendation: even {nearest.backend} has {quality([nearest])}, {where}.")
+    first = good[0]
+    alike = tuple(row for row in good if row is first or row.backend in first.tied)
+    best = tuple(row for row in alike if errors[row.backend] == min(errors[one.backend] for one in alike))
+    if len(alike) > 1 and any(len(row.runs_s) < 2 for row in alike):
+        return Choice(good, (), "No recommendation after one run each: race again with more runs.")
+    fastest = [row for row in order if row.rank == order[0].rank]
+    shown = f"{speed(best)}, {quality(best, '' if first not in fastest else ' wrong')}"
+    tie = " (tied)" if len(best) > 1 else ""
+    if first not in fastest:
+        worse = f"Fastest: {speed(fastest)} but {'only ' if agreed else ''}{quality(fastest)}."
+        kind = "Fastest good one" if len(alike) == 1 else "Best text of the fastest good ones"
+        kind = "Fastest good ones" if tie else kind
+        return Choice(good, best, f"{worse} {kind}: {shown}{tie}.")
+    kind = "Fastest and good enough" if tie or len(alike) == len(fastest) == 1 else "Best text of the fastest (tied)"
+    return Choice(good, best, f"{kind if len(order) > 1 else 'Good enough'}: {shown}{tie}.")
+
+
+NO_TEXT = "No recommendation: enter the correct text (t, or --reference) to see which is good enough."
+
+
+def _order(rows: Sequence[Row]) -> list[Row]:
+    return sorted((row for row in rows if row.rank), key=place_of)
+
+
+def _errors(row: Row, rows: Sequence[Row]) -> float | None:
+    """A share of wrong words: against the reference, else of those that the other rows do not agree upon."""
+    if any(one.wer is not None for one in rows):
+        return row.wer
+    agreement: float | None = getattr(row, "agreement", None)
+    return None if agreement is None else 1 - agreement
+
+
+def pareto(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The ranked rows that nobody beats: none is as fast and has a better text, none is faster and as good."""
+    order = _order(rows)
+    known = {row.backend: found for row in order if (found := _errors(row, order)) is not None}
+
+    def beats(one: Row, other: Row) -> bool:
+        tied = one.backend in other.tied
+        faster = not tied and (one.median_s or 0.0) < (other.median_s or 0.0)
+        mine, theirs = known[one.backend], known[other.backend]
+        return (faster and mine <= theirs) or ((faster or tied) and mine < theirs)
+
+    able = [row for row in order if row.backend in known]
+    return tuple(row for row in able if not any(beats(one, row) for one in able if one is not row))
+
+
+NANO_NOTE = (
+    "demo models (nano) know about 70 words: this compares overhead only; for real speed and text choose a size "
+    "(s, or --size=small)"
+)
+
+
+def nano(rows: Sequence[Row]) -> bool:
+    """Whether any of the rows runs, or is going to run, one of the tiny models that come with the program."""
+    return any(row.size == "nano" and (row.spec is None or row.spec.kind == "embedded") for row in rows)
+
+
 def verdict(rows: Sequence[Row]) -> Verdict:
     """Name the fastest of ranked rows; significant only where the runner-up's interval stays above 1."""
-    order = sorted((row for row in rows if row.rank), key=lambda row: (row.rank or 0, row.median_s or 0.0))
+    order = _order(rows)
     if not order:
         return Verdict(sentence="no backend finished: nothing to compare")
     first = order[0]

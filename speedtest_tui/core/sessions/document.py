@@ -54,6 +54,7 @@ class PlanFacts:
     timeout_s: float | None = None
     options: tuple[str, ...] = ()
     pulse: bool = False
+    max_wer: float | None = None
 
     @property
     def order_words(self) -> str:
@@ -124,6 +125,8 @@ class Result:
     figures: Mapping[str, float] = field(default_factory=dict)
     language: str | None = None
     warnings: tuple[str, ...] = ()
+    recommended: bool = False
+    pareto: bool = False
 
     def __post_init__(self) -> None:
         if any(not run > 0 for run in self.runs_s):
@@ -202,6 +205,7 @@ def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: d
             language=plan.language,
             timeout_s=plan.stall_s,
             options=plan.options,
+            max_wer=plan.max_wer,
         ),
         notes=snapshot.notes,
         results=tuple(map(result_of, snapshot.rows)),
@@ -245,6 +249,8 @@ def result_of(row: Row) -> Result:
         language=transcription.language if transcription else None,
         wer=row.wer,
         warnings=row.warnings,
+        recommended=row.recommended,
+        pareto=row.pareto,
     )
 
 

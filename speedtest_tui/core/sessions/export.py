@@ -8,13 +8,13 @@ import re
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.codec import plain
-from speedtest_tui.core.race.row import rank_mark, relative
+from speedtest_tui.core.race.row import answer_line, place_mark, relative
 from speedtest_tui.core.sessions.document import Document, Result
 
 CSV_COLUMNS = (
     "backend", "size", "status", "rank", "median_s", "ci95_low_s", "ci95_high_s", "rtfx", "import_s", "load_s",
     "first_s", "runs_s", "peak_rss_mb", "peak_footprint_mb", "peak_device_mb", "wer", "device", "source", "revision",
-    "dtype", "bits", "parameters", "text", "error", "warnings",
+    "dtype", "bits", "parameters", "text", "error", "warnings", "recommended", "pareto",
 )  # fmt: skip
 
 
@@ -51,9 +51,11 @@ def to_csv(document: Document) -> str:
 def to_markdown(document: Document) -> str:
     """A table to paste into an issue, with the machine, the clip and the verdict around it."""
     clip, host, plan = document.clip, document.host, document.plan
+    answer = answer_line(document.verdict)
     lines = [
-        f"**{_cell(document.verdict.sentence)}**",
+        f"**{_cell(answer or document.verdict.sentence)}**",
         "",
+        *([_cell(document.verdict.sentence), ""] if answer else []),
         f"{_cell(clip.name)}, {figures.seconds(clip.seconds)} · size {_cell(plan.size)} · "
         f"{figures.count(plan.runs, 'run')}, {_cell(plan.order_words)} · "
         f"{_cell(host.chip)}, {_cell(host.cores_words)}, {host.memory_bytes / 2**30:.0f} GB, "
@@ -75,7 +77,7 @@ def _cells(result: Result) -> tuple[str, ...]:
     if result.status != "ok":
         return ("", result.backend, result.reason, *[""] * 7)
     return (
-        rank_mark(result),
+        place_mark(result),
         result.backend,
         median(result),
         figures.rtfx(result.rtfx),

@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import Mood
-from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, look, rank_mark, reason, relative
+from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, look, place_mark, reason, relative
 from speedtest_tui.ui.widgets.line_text import fit
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -22,8 +22,8 @@ LEVELS = " ▁▂▃▄▅▆▇█"
 
 BAR_MIN, BAR_MAX = 12, 60
 GAP = 2
-MARK = 3
-"""Cells of the glyph or rank ("1=") and the space behind it."""
+MARK = 4
+"""Cells of what is recommended ("★"), of the glyph or rank ("1="), and the space behind it."""
 
 Span = tuple[str, str]
 """Text and the style it is drawn in; an empty style is the widget's own."""
@@ -166,9 +166,9 @@ def line(row: Row, width: int, runs: int, now: float, scale: Scale) -> list[Span
 def mark(row: Row) -> Span:
     """The glyph before a row: its rank once there is one, else its state."""
     if row.rank:
-        return rank_mark(row), STYLE_BEST if row.rank == 1 else ""
+        return place_mark(row), STYLE_BEST if row.rank == 1 or row.recommended else ""
     shown = look(row)
-    return shown.glyph, STYLES[shown.mood]
+    return f" {shown.glyph}", STYLES[shown.mood]
 
 
 def outcome(row: Row) -> str:

@@ -12,7 +12,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
-from speedtest_tui.core.race.row import RaceSnapshot, Row
+from speedtest_tui.core.race.row import RaceSnapshot, Row, answer_line
+from speedtest_tui.core.race.verdict import NANO_NOTE, nano
 from speedtest_tui.ui.widgets.bar_layout import STYLE_NEEDS_YOU, Scale, Span, header, line, scale_of
 
 
@@ -45,12 +46,15 @@ class RacePane(Vertical, can_focus=True):
         with VerticalScroll(id="bars", can_focus=False):
             yield from self._bars
         yield Static(id="verdict")
+        yield Static(id="remarks")
+        yield Static(id="statistics")
+        yield Static(id="since")
 
     def wait(self, rows: Sequence[Row], runs: int) -> None:
         """Show who will race, before a race."""
         self._runs = runs
         self.remove_class("-ended")
-        self.query_one("#verdict", Static).update()
+        self._remark(rows)
         if [row.backend for row in rows] != [row.backend for row in self._rows] or len(rows) != len(self._rows):
             self.replace(rows)
         else:
@@ -64,8 +68,20 @@ class RacePane(Vertical, can_focus=True):
         if len(self._bars) != len(rows):
             self.replace(rows)
         self.tick(now)
-        self.query_one("#verdict", Static).update(Content(self._remarks(snapshot, since)))
+        found = snapshot.verdict
+        self.query_one("#verdict", Static).update(Content(answer_line(found) or found.sentence))
+        self.query_one("#statistics", Static).update(Content(found.sentence if found.answer else ""))
+        self._remark(rows, snapshot.notes)
+        self.query_one("#since", Static).update(Content(since))
         self.set_class(snapshot.ended, "-ended")
+
+    def _remark(self, rows: Sequence[Row], notes: Sequence[str] = ()) -> None:
+        """Show what belongs to the race as a whole; of toy models first, at any time."""
+        lines = [NANO_LINE] if nano(rows) else []
+        lines += [f"{REMARK} {note}" for note in notes if note != NANO_NOTE]
+        remarks = self.query_one("#remarks", Static)
+        remarks.update(Content("\n".join(lines)))
+        remarks.display = bool(lines)
 
     def replace(self, rows: Sequence[Row]) -> None:
         """Show other backends than before."""
@@ -82,12 +98,8 @@ class RacePane(Vertical, can_focus=True):
         for bar, row in zip(self._bars, self._rows, strict=False):
             bar.show(row, self._runs, now, scale)
 
-    @staticmethod
-    def _remarks(snapshot: RaceSnapshot, since: str) -> str:
-        sentence = snapshot.verdict.sentence if snapshot.ended else ""
-        return "\n".join(filter(None, (sentence, *snapshot.notes, since)))
 
-
+NANO_LINE = "nano compares overhead only · s chooses real models"
 REMARK = "!"
 """After the name of a row with warnings, such as that other weights ran; it stands before each of them elsewhere."""
 

@@ -21,7 +21,7 @@ from textual.widgets import DataTable, Static
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import LOOKS, one_line
 from speedtest_tui.core.locations import short
-from speedtest_tui.core.race.row import rank_mark, relative
+from speedtest_tui.core.race.row import answer_line, place_mark, relative
 from speedtest_tui.core.sessions.compare import BackendChange, Comparison, factor_words
 from speedtest_tui.core.sessions.document import Begun, Document, Result
 from speedtest_tui.core.sessions.export import median, weights
@@ -140,7 +140,10 @@ def details(session: Session, width: int, *, whole: bool = False) -> Content:
     document = session.document
     clip, plan, host = document.clip, document.plan, document.host
     state = "– cancelled: what was measured until then counts\n" if document.state == "cancelled" else ""
-    parts: list[Part] = [(document.verdict.sentence, "bold"), "\n", (state, STYLE_NEEDS_YOU), "\n"]
+    answer = answer_line(document.verdict)
+    parts: list[Part] = [(f"{answer}\n", "bold")] if answer else []
+    parts.append((document.verdict.sentence, "" if answer else "bold"))
+    parts += ["\n", (state, STYLE_NEEDS_YOU), "\n"]
     parts += _table(document, width)
     for result in document.ordered:
         parts += _transcript(result, width, whole)
@@ -179,19 +182,19 @@ def _table(document: Document, width: int) -> Iterator[Part]:
         ("first", 8, lambda r: figures.seconds(r.first_s)),
     ]
     name = min(17, max((cell_len(result.backend) for result in document.results), default=8))
-    room = width - 3 - name - sum(size + 2 for _, size, _ in columns)
+    room = width - 4 - name - sum(size + 2 for _, size, _ in columns)
     for extra in optional:
         room -= extra[1] + 2
         if room < 0:
             break
         columns.append(extra)
     head = "  ".join(column(title, size, right=True) for title, size, _ in columns)
-    yield f"   {column('backend', name)}  {head}\n", "underline"
+    yield f"    {column('backend', name)}  {head}\n", "underline"
     for result in document.ordered:
         if result.status != "ok":
             continue
         style = STYLE_BEST if result.rank == 1 else ""
-        yield f"{column(rank_mark(result), 3)}{column(result.backend, name)}  ", style
+        yield f"{column(place_mark(result), 4)}{column(result.backend, name)}  ", style
         yield "  ".join(column(str(cell(result)), size, right=True) for _, size, cell in columns) + "\n"
 
 
