@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -254,6 +255,43 @@ class Observant(Protocol):
 
     def observed(self) -> tuple[tuple[str, str], ...]:
         """Facts as names and values, for the record; they join `Loaded.options`."""
+
+
+class Library:
+    """What most backends have alike, to inherit from: `availability`, `load` and `transcribe` are left to write.
+
+    models: by size
+    imports: the modules of `import_library`; those that a library would import lazily belong here too
+    """
+
+    name = ""
+    models: Mapping[str, ModelSpec] = {}
+    imports: tuple[str, ...] = ()
+    _model: Any = None
+
+    def model(self, size: str) -> ModelSpec | None:
+        return self.models.get(size)
+
+    def import_library(self) -> None:
+        for module in self.imports:
+            import_module(module)
+
+    def path_of(self, location: Location, what: str = "a folder of weights") -> Path:
+        """Where the model lies. Raises BackendError with kind "model" where nothing was found."""
+        if location.path is None or not location.path.is_absolute():
+            # A relative path that exists is taken for a repository name by some: 23 s of retries when offline.
+            raise BackendError(f"{self.name} needs the absolute path of {what}", kind="model")
+        return location.path
+
+    def synchronize(self) -> None:
+        """Nothing to wait for on a processor."""
+
+    def device_memory(self) -> DeviceMemory:
+        """A processor keeps no figures of its own."""
+        return DeviceMemory()
+
+    def close(self) -> None:
+        self._model = None
 
 
 @dataclass(frozen=True)

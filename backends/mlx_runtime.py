@@ -5,11 +5,12 @@ what a model asks for, where a library does not look (what is absent would stay 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
-from backends.base import BackendError, DeviceMemory
+from backends.base import BackendError, DeviceMemory, Engine, Library, Loaded, Location, ModelSpec
 
 
 def own_arrays(model: Any) -> Iterator[Any]:
@@ -29,21 +30,19 @@ def own_arrays(model: Any) -> Iterator[Any]:
                 yield value
 
 
-def evaluate(model: Any) -> None:
-    """Put all of a model's arrays on the device, so that loading ends when this returns."""
+def loaded(
+    model: Any, spec: ModelSpec, location: Location, files: Iterable[Path], options: tuple[tuple[str, str], ...]
+) -> Loaded:
+    """Put all of a model's arrays on the device, so that loading ends when this returns, and say what it is made of."""
     import mlx.core as mx
 
     mx.eval(list(own_arrays(model)))
     mx.synchronize()
-
-
-def device_name() -> str:
-    """The device that MLX computes on: "cpu", or "gpu" with the chip's name."""
-    import mlx.core as mx
-
+    device = "cpu"
     if mx.default_device().type == mx.DeviceType.gpu:
-        return f"gpu ({mx.device_info().get('device_name', 'unknown')})"
-    return "cpu"
+        device = f"gpu ({mx.device_info().get('device_name', 'unknown')})"
+    paths = tuple(map(str, files))
+    return Loaded(device, *composition(model), spec.source, location.revision, paths, options)
 
 
 def composition(model: Any) -> tuple[str, float | None, int]:
@@ -75,8 +74,10 @@ def composition(model: Any) -> tuple[str, float | None, int]:
     return dtype, (stored_bytes * 8 / parameters if parameters else None), parameters
 
 
-class OnMlx:
+class OnMlx(Library):
     """What every backend on MLX has alike."""
+
+    engine: Engine = "mlx"
 
     def synchronize(self) -> None:
         """Wait until the device has finished what was asked of it."""
@@ -97,6 +98,13 @@ class OnMlx:
     def observed(self) -> tuple[tuple[str, str], ...]:
         """Whether float32 matrices are multiplied in full precision; MLX 0.30 and newer does not on an M5 (TF32)."""
         return (("fp32 matmul", matmul_precision()),)
+
+    def close(self) -> None:
+        """Drop the model and give freed buffers back to the system."""
+        import mlx.core as mx
+
+        super().close()
+        mx.clear_cache()
 
 
 PROBE_SIZE = 256
@@ -126,13 +134,6 @@ def _multiply(a: Any, b: Any) -> Any:
     import mlx.core as mx
 
     return mx.matmul(mx.array(a), mx.array(b))
-
-
-def release() -> None:
-    """Give freed buffers back to the system."""
-    import mlx.core as mx
-
-    mx.clear_cache()
 
 
 Shapes = Mapping[str, tuple[int, ...]]

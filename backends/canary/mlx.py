@@ -1,15 +1,17 @@
 """canary-mlx: NVIDIA's Canary models on MLX, with NeMo's exact mel spectrogram.
 
 With the prompts that Canary was trained with, `canary` (canary-1b) and `canary2` (flash models and v2); the times of
-words, from the `<|n|>` tokens that models of the canary2 prompt write; and the options that users
-may set.
+words, from the `<|n|>` tokens that models of the canary2 prompt write; and the options that users may set.
+
+Clips of any length are cut into pieces of less than 40 s, which is what Canary was trained on; longer ones make it
+loop. Pieces are cut where it is quiet and overlap a little, so that no word is heard only in halves. What two pieces
+heard of their overlap is put together at the words on which they agree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends import catalogue, mlx_runtime
@@ -17,7 +19,6 @@ from backends.base import (
     SAMPLE_RATE,
     Availability,
     BackendError,
-    Engine,
     Loaded,
     LoadOptions,
     Location,
@@ -28,14 +29,12 @@ from backends.base import (
     mlx_library,
 )
 from backends.canary.architecture import layout_of
-from backends.canary.chunking import LONGEST_SECONDS, OVERLAP_SECONDS
 from backends.canary.tokenizers import Vocabulary, tokenizer_files
 from backends.checks import repetition_loop
 from backends.parakeet.options import BEAM, Setting
 
 if TYPE_CHECKING:
     from backends.base import Samples
-    from backends.canary.chunking import Piece
     from backends.canary.decoding import Written
     from backends.canary.load import Opened
 
@@ -43,24 +42,36 @@ if TYPE_CHECKING:
 SHORTEST_FRAMES = 16
 """Mel frames (10 ms) below which nothing can be heard and nothing is computed."""
 
+LONGEST_SECONDS = 30.0
+"""Of one piece, its overlaps included."""
+
+SEARCH_SECONDS = 8.0
+"""How far before the longest piece's end a quiet place is looked for."""
+
+OVERLAP_SECONDS = 2.0
+QUIET_SECONDS = 0.2
+WORDS_PER_SECOND = 5
+"""People speak 2 to 4; more words than this per second of overlap are not compared."""
+
 
 class CanaryMlx(mlx_runtime.OnMlx):
     """Canary v1, flash and v2: a FastConformer encoder and a Transformer decoder that is told the languages."""
 
     name = "canary-mlx"
-    engine: Engine = "mlx"
     summary = "NVIDIA Canary on MLX"
+    models = catalogue.CANARY_MLX
+    imports = ("mlx.nn", "parakeet_mlx.conformer", "backends.canary.load", "backends.canary.model")
+    _model: Opened | None
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self._opened: Opened | None = None
 
     def availability(self) -> Availability:
         # The encoder is parakeet-mlx's; the rest is in this package.
         return mlx_library("parakeet_mlx", "parakeet-mlx")
 
     def model(self, size: str) -> ModelSpec | None:
-        if spec := catalogue.CANARY_MLX.get(size):
+        if spec := super().model(size):
             return spec
         config = catalogue.folder_config(size)
         if config is None:
@@ -75,46 +86,27 @@ class CanaryMlx(mlx_runtime.OnMlx):
         """As `backends.base.Configurable`."""
         read(self.settings, chosen)
 
-    def import_library(self) -> None:
-        import mlx.nn  # noqa: F401
-        import parakeet_mlx.conformer  # noqa: F401
-
-        import backends.canary.load
-        import backends.canary.model  # noqa: F401
-
     def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
         from backends.canary.load import open_folder
 
         self.settings = read(self.settings, options.chosen)
-        if location.path is None:
-            raise BackendError("canary-mlx needs a model folder", kind="model")
-        opened = open_folder(Path(location.path))
+        folder = self.path_of(location)
+        opened = open_folder(folder)
         if opened.mel.sample_rate != SAMPLE_RATE:
             wanted = opened.mel.sample_rate
             raise BackendError(f"the model wants {wanted} Hz; clips have {SAMPLE_RATE} Hz", kind="model")
-        mlx_runtime.evaluate(opened.model)
-        self._opened = opened
-        dtype, bits, parameters = mlx_runtime.composition(opened.model)
+        self._model = opened
         target = self.settings.target or "as spoken"
-        return Loaded(
-            device=mlx_runtime.device_name(),
-            dtype=dtype,
-            bits=bits,
-            parameters=parameters,
-            source=spec.source,
-            revision=location.revision,
-            files=tuple(str(location.path / name) for name in opened.files),
-            options=(
-                ("decoding", "greedy" if self.settings.beam == 1 else f"beam of {self.settings.beam}"),
-                ("prompt", opened.architecture.prompt_format),
-                ("text", f"{target}, {'with' if self.settings.punctuation else 'without'} punctuation"),
-                ("mel", "NeMo's own"),
-                ("chunk", f"up to {LONGEST_SECONDS:.0f} s, overlap {OVERLAP_SECONDS:.0f} s"),
-            ),
+        facts = (
+            ("decoding", "greedy" if self.settings.beam == 1 else f"beam of {self.settings.beam}"),
+            ("prompt", opened.architecture.prompt_format),
+            ("text", f"{target}, {'with' if self.settings.punctuation else 'without'} punctuation"),
+            ("mel", "NeMo's own"),
+            ("chunk", f"up to {LONGEST_SECONDS:.0f} s, overlap {OVERLAP_SECONDS:.0f} s"),
         )
+        return mlx_runtime.loaded(opened.model, spec, location, (folder / name for name in opened.files), facts)
 
     def transcribe(self, samples: Samples, options: TranscribeOptions) -> Transcription:
-        from backends.canary import chunking
         from backends.canary.decoding import NotFiniteError
 
         opened = self._ready()
@@ -125,13 +117,13 @@ class CanaryMlx(mlx_runtime.OnMlx):
         request = Request(language, target, self.settings.punctuation, self.settings.timestamps)
         prompt = ids(opened.architecture.prompt_format, request, opened.vocabulary)
         heard: list[tuple[Piece, Written]] = []
-        for piece in chunking.pieces(samples, SAMPLE_RATE):
+        for piece in pieces(samples, SAMPLE_RATE):
             try:
                 heard.append((piece, self._written(samples[piece.start : piece.end], prompt)))
             except NotFiniteError as error:
                 return Transcription(text="", language=target, invalid=str(error))
         segments = self._segments(heard)
-        text = chunking.merge([segment.text for segment in segments], overlapping=not self.settings.timestamps)
+        text = merge([segment.text for segment in segments], overlapping=not self.settings.timestamps)
         return Transcription(
             text=text,
             segments=tuple(segment for segment in segments if segment.text),
@@ -163,9 +155,9 @@ class CanaryMlx(mlx_runtime.OnMlx):
         return tuple(found)
 
     def _ready(self) -> Opened:
-        if self._opened is None:
+        if self._model is None:
             raise BackendError("no model is loaded", kind="model")
-        return self._opened
+        return self._model
 
     def _written(self, samples: Samples, prompt: Sequence[int]) -> Written:
         """Run one piece. Raises NotFiniteError."""
@@ -193,10 +185,6 @@ class CanaryMlx(mlx_runtime.OnMlx):
             width=self.settings.beam,
             length_penalty=self.settings.length_penalty,
         )
-
-    def close(self) -> None:
-        self._opened = None
-        mlx_runtime.release()
 
 
 @dataclass(frozen=True)
@@ -265,6 +253,77 @@ def join(left: Sequence[Segment], right: Sequence[Segment], boundary: float) -> 
         *(word for word in left if word.start + word.end < 2 * boundary),
         *(word for word in right if word.start + word.end >= 2 * boundary),
     ]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Samples `start` to `end` of a clip."""
+
+    start: int
+    end: int
+
+
+def pieces(samples: Samples, rate: int, longest: float = LONGEST_SECONDS) -> tuple[Piece, ...]:
+    """Cut a clip into pieces of at most `longest` seconds that overlap by OVERLAP_SECONDS."""
+    total, size, overlap = len(samples), int(longest * rate), int(OVERLAP_SECONDS * rate)
+    found, start = [], 0
+    while total - start > size:
+        # The cut lies half an overlap before the piece's end, where both pieces have heard the words whole.
+        latest = start + size - overlap // 2
+        earliest = max(start + overlap, latest - int(SEARCH_SECONDS * rate))
+        cut = quietest(samples, earliest, latest, int(QUIET_SECONDS * rate))
+        found.append(Piece(start, cut + overlap // 2))
+        start = cut - overlap // 2
+    return (*found, Piece(start, total))
+
+
+def quietest(samples: Samples, earliest: int, latest: int, width: int) -> int:
+    """The middle of the `width` samples between `earliest` and `latest` with the least power; of equals the last."""
+    import numpy as np
+
+    power = np.concatenate(([0.0], np.cumsum(np.square(samples[earliest:latest], dtype=np.float64))))
+    if len(power) <= width:
+        return latest
+    sums = power[width:] - power[:-width]
+    return earliest + width // 2 + len(sums) - 1 - int(sums[::-1].argmin())
+
+
+def merge(texts: Sequence[str], overlapping: bool = True) -> str:
+    """Join what pieces heard, what they heard twice once."""
+    words: list[str] = []
+    most = int(OVERLAP_SECONDS * WORDS_PER_SECOND) if overlapping else 0
+    for text in texts:
+        words = join_texts(words, text.split(), most)
+    return " ".join(words)
+
+
+def join_texts(left: Sequence[str], right: Sequence[str], most: int) -> list[str]:
+    """Join two rows of words at the longest run that the last `most` of `left` and the first of `right` have in common.
+
+    Words at the very ends may be halves that the other row has whole, so a run need not reach the ends; what lies
+    outside of it there is dropped, but never more words than agree, and none for a single word. Without such a run both
+    are kept as they are.
+    """
+    tail, head = [_plain(word) for word in left[-most:] if most], [_plain(word) for word in right[:most]]
+    best = (0, 0, 0, 0)
+    for i in range(len(tail)):
+        for j in range(len(head)):
+            length = 0
+            while i + length < len(tail) and j + length < len(head) and tail[i + length] == head[j + length]:
+                length += 1
+            dropped = len(tail) - i - length + j
+            if dropped <= (length if length > 1 else 0):
+                best = max(best, (length, -dropped, i, j))
+    length, _, i, j = best
+    if not length:
+        return [*left, *right]
+    kept = len(left) - len(tail) + i + length
+    return [*left[:kept], *right[j + length :]]
+
+
+def _plain(word: str) -> str:
+    """A word as it is compared: without case and marks, which depend on where a piece ends."""
+    return "".join(c for c in word.casefold() if c.isalnum()) or word
 
 
 PENALTY = Setting(0, 0, 5)

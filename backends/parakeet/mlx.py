@@ -12,7 +12,6 @@ from backends.base import (
     SAMPLE_RATE,
     Availability,
     BackendError,
-    Engine,
     Loaded,
     LoadOptions,
     Location,
@@ -46,12 +45,13 @@ class ParakeetMlx(mlx_runtime.OnMlx):
     """
 
     name = "parakeet-mlx"
-    engine: Engine = "mlx"
     summary = "NVIDIA Parakeet on MLX"
+    models = catalogue.PARAKEET_MLX
+    # librosa's filters the library imports while it loads a model.
+    imports = ("librosa.filters", "parakeet_mlx.utils")
     settings: Mapping[str, Setting] = WHOLE_CLIPS
 
     def __init__(self) -> None:
-        self._model: Any = None
         self._looked = False
         self._english_only = True
         self._exact: MelSettings | None = None
@@ -62,7 +62,7 @@ class ParakeetMlx(mlx_runtime.OnMlx):
         return mlx_library("parakeet_mlx", "parakeet-mlx")
 
     def model(self, size: str) -> ModelSpec | None:
-        if spec := catalogue.PARAKEET_MLX.get(size):
+        if spec := super().model(size):
             return spec
         config = catalogue.folder_config(size)
         if config is None or str(config.get("target", "")).rpartition(".")[2] not in TARGETS:
@@ -73,37 +73,21 @@ class ParakeetMlx(mlx_runtime.OnMlx):
         """Raises BackendError with kind "option" for what cannot be set so."""
         parakeet_options.read(self.settings, chosen)
 
-    def import_library(self) -> None:
-        import librosa.filters  # noqa: F401  the library imports it while it loads a model
-        import parakeet_mlx.utils  # noqa: F401
-
     def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
         self._values = parakeet_options.read(self.settings, options.chosen)
-        if location.path is None or not location.path.is_absolute():
-            # A relative path that exists is taken for a repository name: 23 s of retries when offline.
-            raise BackendError("parakeet-mlx needs the absolute path of a model folder", kind="model")
-        self._model = _open(location.path)
-        self._config = parakeet_decoding.decoding(self._model, int(self._values["beam"]))
+        folder, beam = self.path_of(location), int(self._values["beam"])
+        self._model = _open(folder)
+        self._config = parakeet_decoding.decoding(self._model, beam)
         self._english_only = spec.english_only
-        self._prepare(location.path)
-        mlx_runtime.evaluate(self._model)
-        dtype, bits, parameters = mlx_runtime.composition(self._model)
-        beam = int(self._values["beam"])
-        return Loaded(
-            device=mlx_runtime.device_name(),
-            dtype=dtype,
-            bits=bits,
-            parameters=parameters,
-            source=spec.source,
-            revision=location.revision,
-            files=tuple(str(location.path / name) for name in ("config.json", "model.safetensors")),
-            options=(
-                ("decoder", type(self._model).__name__),
-                ("decoding", "greedy" if beam == 1 else f"beam of {beam}"),
-                ("mel", "NeMo's" if self._exact else "the library's"),
-                *self._facts(),
-            ),
+        self._prepare(folder)
+        facts = (
+            ("decoder", type(self._model).__name__),
+            ("decoding", "greedy" if beam == 1 else f"beam of {beam}"),
+            ("mel", "NeMo's" if self._exact else "the library's"),
+            *self._facts(),
         )
+        files = (folder / name for name in ("config.json", "model.safetensors"))
+        return mlx_runtime.loaded(self._model, spec, location, files, facts)
 
     def _prepare(self, folder: Path) -> None:
         """What a variant needs beside the model."""
@@ -146,10 +130,6 @@ class ParakeetMlx(mlx_runtime.OnMlx):
         if self._english_only:
             return non_english(text)
         return f"the model finds out the language by itself: {language} was ignored" if language else ""
-
-    def close(self) -> None:
-        self._model = None
-        mlx_runtime.release()
 
 
 class ParakeetExact(ParakeetMlx):

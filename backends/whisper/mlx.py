@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from backends import catalogue, mlx_runtime
 from backends.base import (
     Availability,
-    BackendError,
-    Engine,
     Loaded,
     LoadOptions,
     Location,
@@ -35,8 +33,9 @@ class MlxWhisper(mlx_runtime.OnMlx):
     """Whisper as mlx-whisper 0.4 ships it: greedy, with timestamps, in the precision of the weights."""
 
     name = "mlx-whisper"
-    engine: Engine = "mlx"
     summary = "Whisper on MLX, by Apple"
+    models = catalogue.MLX_WHISPER
+    imports = ("mlx_whisper.transcribe",)
 
     def __init__(self) -> None:
         self._path = ""
@@ -46,45 +45,25 @@ class MlxWhisper(mlx_runtime.OnMlx):
     def availability(self) -> Availability:
         return mlx_library("mlx_whisper", "mlx-whisper")
 
-    def model(self, size: str) -> ModelSpec | None:
-        return catalogue.MLX_WHISPER.get(size)
-
-    def import_library(self) -> None:
-        import mlx_whisper.transcribe  # noqa: F401
-
     def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
         import mlx.core as mx
         from mlx_whisper.load_models import load_model
         from mlx_whisper.transcribe import ModelHolder
         from mlx_whisper.whisper import Whisper
 
-        if location.path is None:
-            raise BackendError("mlx-whisper needs a folder of weights", kind="model")
-        self._path = str(location.path)
-        weights = location.path / next(name for name in WEIGHTS if (location.path / name).exists())
+        folder = self.path_of(location)
+        self._path = str(folder)
+        weights = folder / next(name for name in WEIGHTS if (folder / name).exists())
         # Whisper's `fp16` flag casts the features, not the weights: it must follow what the file holds.
         self._fp16 = _convolution_dtype(weights) == mx.float16
         with all_weights(Whisper):
             model = load_model(self._path, dtype=mx.float16 if self._fp16 else mx.float32)
-        mlx_runtime.evaluate(model)
-        dtype, bits, parameters = mlx_runtime.composition(model)
         # `transcribe` looks here by path; without this it would load everything a second time inside the first run.
         ModelHolder.model, ModelHolder.model_path = model, self._path
         self._english_only = not model.is_multilingual
-        return Loaded(
-            device=mlx_runtime.device_name(),
-            dtype=dtype,
-            bits=bits,
-            parameters=parameters,
-            source=spec.source,
-            revision=location.revision,
-            files=(str(location.path / "config.json"), str(weights)),
-            options=(
-                ("temperature", "0"),
-                ("timestamps", "segment"),
-                ("features", "float16" if self._fp16 else "float32"),
-            ),
-        )
+        features = "float16" if self._fp16 else "float32"
+        facts = (("temperature", "0"), ("timestamps", "segment"), ("features", features))
+        return mlx_runtime.loaded(model, spec, location, (folder / "config.json", weights), facts)
 
     def transcribe(self, samples: Samples, options: TranscribeOptions) -> Transcription:
         from mlx_whisper.transcribe import transcribe
@@ -103,7 +82,7 @@ class MlxWhisper(mlx_runtime.OnMlx):
         from mlx_whisper.transcribe import ModelHolder
 
         ModelHolder.model = ModelHolder.model_path = None
-        mlx_runtime.release()
+        super().close()
 
 
 def _convolution_dtype(weights: Path) -> Any:

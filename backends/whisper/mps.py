@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,7 +11,6 @@ from backends import catalogue, mlx_runtime
 from backends.base import (
     Availability,
     BackendError,
-    Engine,
     Loaded,
     LoadOptions,
     Location,
@@ -28,8 +28,9 @@ class WhisperMps(mlx_runtime.OnMlx):
     """Whisper as whisper-mps 0.0.10 ships it: greedy, with timestamps, float16."""
 
     name = "whisper-mps"
-    engine: Engine = "mlx"
     summary = "Whisper on MLX from OpenAI's checkpoints"
+    models = catalogue.WHISPER_MPS
+    imports = ("whisper_mps.whisper.transcribe",)
 
     def __init__(self) -> None:
         self._name = ""
@@ -38,42 +39,22 @@ class WhisperMps(mlx_runtime.OnMlx):
     def availability(self) -> Availability:
         return mlx_library("whisper_mps", "whisper-mps")
 
-    def model(self, size: str) -> ModelSpec | None:
-        return catalogue.WHISPER_MPS.get(size)
-
-    def import_library(self) -> None:
-        import whisper_mps.whisper.transcribe  # noqa: F401
-
     def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
-        import sys
-
         import mlx.core as mx
         from whisper_mps.whisper import load_models
 
-        if location.path is None:
-            raise BackendError("whisper-mps needs a .pt file", kind="model")
-        file = _checkpoint(spec, location.path)
+        path = self.path_of(location, "a .pt file")
+        file = path if path.is_file() else path / spec.files[0].names[0]  # or of the folder that holds it
         self._name = file.stem
         self._register(load_models, spec, file)
         refuse_downloads(load_models)
         model = load_models.load_model(self._name, download_root=str(file.parent), dtype=mx.float16)
-        mlx_runtime.evaluate(model)
-        # The package re-exports the function under the module's name, so the module itself is only in sys.modules.
-        holder = sys.modules["whisper_mps.whisper.transcribe"].ModelHolder
+        holder = _holder()
         # Without this, `transcribe` would load again, from ~/.cache/whisper, inside the first run.
         holder.model, holder.model_name = model, self._name
         self._english_only = not model.is_multilingual
-        dtype, bits, parameters = mlx_runtime.composition(model)
-        return Loaded(
-            device=mlx_runtime.device_name(),
-            dtype=dtype,
-            bits=bits,
-            parameters=parameters,
-            source=spec.source,
-            revision=location.revision,
-            files=(str(file),),
-            options=(("temperature", "0"), ("timestamps", "segment"), ("features", "float16")),
-        )
+        facts = (("temperature", "0"), ("timestamps", "segment"), ("features", "float16"))
+        return mlx_runtime.loaded(model, spec, location, (file,), facts)
 
     def _register(self, load_models: Any, spec: ModelSpec, file: Path) -> None:
         """Make the library know a checkpoint that is not OpenAI's; it finds the expected hash in the URL."""
@@ -99,18 +80,14 @@ class WhisperMps(mlx_runtime.OnMlx):
         return transcription(result)
 
     def close(self) -> None:
-        import sys
-
-        holder = sys.modules["whisper_mps.whisper.transcribe"].ModelHolder
+        holder = _holder()
         holder.model = holder.model_name = None
-        mlx_runtime.release()
+        super().close()
 
 
-def _checkpoint(spec: ModelSpec, path: Path) -> Path:
-    """The .pt file of a location, which is the file itself or the folder that holds it."""
-    if path.is_file():
-        return path
-    return path / spec.files[0].names[0]
+def _holder() -> Any:
+    # The package re-exports the function under the module's name, so the module itself is only in sys.modules.
+    return sys.modules["whisper_mps.whisper.transcribe"].ModelHolder
 
 
 def refuse_downloads(load_models: Any) -> None:

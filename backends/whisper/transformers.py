@@ -15,6 +15,7 @@ from backends.base import (
     BackendError,
     DeviceMemory,
     Engine,
+    Library,
     Loaded,
     LoadOptions,
     Location,
@@ -64,15 +65,15 @@ def batch_size(memory_bytes: int) -> int:
     return max(1, min(MAX_BATCH, memory_bytes // BYTES_PER_BATCH_ITEM))
 
 
-class TransformersWhisper:
+class TransformersWhisper(Library):
     """Whisper through `transformers.pipeline`: SDPA, fp16 on GPUs, fp32 on CPUs, 20 s chunks in batches, greedy."""
 
     name = "transformers"
     engine: Engine = "torch"
     summary = "Whisper on PyTorch, the insanely-fast recipe"
+    models = catalogue.TRANSFORMERS
 
     def __init__(self) -> None:
-        self._pipeline: Any = None
         self._batch = 1
         self._looked = False
 
@@ -80,9 +81,6 @@ class TransformersWhisper:
         device = torch_device_expected()
         torch = installed("torch", "torch", "transformers", device)
         return installed("transformers", "transformers", "transformers", device) if torch.ok else torch
-
-    def model(self, size: str) -> ModelSpec | None:
-        return catalogue.TRANSFORMERS.get(size)
 
     def import_library(self) -> None:
         # `transformers` resolves its names lazily: these are what the pipeline would import while it loads.
@@ -98,19 +96,18 @@ class TransformersWhisper:
         import torch
         from transformers import pipeline
 
-        if location.path is None:
-            raise BackendError("transformers needs a folder of weights", kind="model")
+        folder = self.path_of(location)
         device = _device()
         self._batch = batch_size(options.memory_bytes)
-        self._pipeline = pipeline(
+        self._model = pipeline(
             "automatic-speech-recognition",
-            model=str(location.path),
+            model=str(folder),
             dtype=torch.float32 if device == "cpu" else torch.float16,
             device=device,
             model_kwargs={"attn_implementation": "sdpa"},
         )
         self.synchronize()
-        model = self._pipeline.model
+        model = self._model.model
         weights = list(model.parameters())
         stored = sum(w.numel() * w.element_size() for w in weights)
         parameters = sum(w.numel() for w in weights)
@@ -121,7 +118,7 @@ class TransformersWhisper:
             parameters=parameters,
             source=spec.source,
             revision=location.revision,
-            files=tuple(str(location.path / name) for name in ("config.json", _weights(spec, location.path))),
+            files=tuple(str(folder / name) for name in ("config.json", _weights(spec, folder))),
             options=(
                 ("attention", str(model.config._attn_implementation)),
                 ("chunk", f"{CHUNK_SECONDS} s"),
@@ -143,8 +140,8 @@ class TransformersWhisper:
 
     def _text(self, samples: Samples, options: TranscribeOptions) -> str:
         generate = {"task": "transcribe", "language": options.language}
-        multilingual = bool(getattr(self._pipeline.model.generation_config, "is_multilingual", True))
-        result = self._pipeline(
+        multilingual = bool(getattr(self._model.model.generation_config, "is_multilingual", True))
+        result = self._model(
             {"raw": samples, "sampling_rate": SAMPLE_RATE},  # made anew each time: the pipeline takes its keys out
             chunk_length_s=CHUNK_SECONDS,
             batch_size=self._batch,
@@ -161,7 +158,7 @@ class TransformersWhisper:
         """
         import torch
 
-        model = self._pipeline.model
+        model = self._model.model
         steps: list[Any] = []
 
         def look(_model: object, _inputs: object, output: Any) -> None:
@@ -194,10 +191,7 @@ class TransformersWhisper:
         if torch.backends.mps.is_available():
             active, held = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
             return DeviceMemory(active, held, held - active, torch.mps.recommended_max_memory())
-        return DeviceMemory()
-
-    def close(self) -> None:
-        self._pipeline = None
+        return super().device_memory()
 
 
 def _weights(spec: ModelSpec, folder: Path) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from backends.base import BackendError, Segment
-from backends.canary import architecture, chunking, tokenizers
+from backends.canary import architecture, tokenizers
 from backends.canary import mlx as prompts
 from backends.canary import mlx as timing
 from backends.canary import tokenizers as pieces
@@ -151,33 +151,33 @@ def test_words_of_two_pieces_are_kept_once() -> None:
     ],
 )
 def test_merging(left: str, right: str, joined: str) -> None:
-    assert chunking.merge([left, right]) == joined
+    assert timing.merge([left, right]) == joined
 
 
 def test_merging_words_that_do_not_overlap_changes_nothing() -> None:
-    assert chunking.merge(["the", "the", "fox"], overlapping=False) == "the the fox"
+    assert timing.merge(["the", "the", "fox"], overlapping=False) == "the the fox"
 
 
 def test_short_clips_stay_whole() -> None:
     samples = np.zeros(int(30 * RATE), np.float32)
-    assert chunking.pieces(samples, RATE) == (chunking.Piece(0, len(samples)),)
+    assert timing.pieces(samples, RATE) == (timing.Piece(0, len(samples)),)
 
 
 def test_long_clips_are_cut_where_it_is_quiet() -> None:
     samples = np.random.default_rng(2).normal(size=int(70 * RATE)).astype(np.float32)
     samples[int(25.2 * RATE) : int(25.6 * RATE)] = 0
-    found = chunking.pieces(samples, RATE)
+    found = timing.pieces(samples, RATE)
     cut = (found[0].end + found[1].start) / 2 / RATE
     assert 25.2 <= cut <= 25.6
     assert found[0].start == 0
     assert found[-1].end == len(samples)
     for before, after in itertools.pairwise(found):
-        assert before.end - after.start == chunking.OVERLAP_SECONDS * RATE
-    assert all(piece.end - piece.start <= chunking.LONGEST_SECONDS * RATE for piece in found)
+        assert before.end - after.start == timing.OVERLAP_SECONDS * RATE
+    assert all(piece.end - piece.start <= timing.LONGEST_SECONDS * RATE for piece in found)
 
 
 @pytest.mark.parametrize("samples", [np.zeros(200 * RATE, np.float32), np.full(97 * RATE, np.nan, np.float32)])
 def test_clips_without_any_sound_are_cut_too(samples: np.ndarray) -> None:
-    found = chunking.pieces(samples, RATE)
+    found = timing.pieces(samples, RATE)
     assert found[-1].end == len(samples)
     assert all(a.start < b.start and a.end < b.end for a, b in itertools.pairwise(found))

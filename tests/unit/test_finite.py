@@ -52,7 +52,7 @@ def use(case):
     backend.import_library()
     backend.load(backend.model("nano"), Location(folder), LoadOptions())
     if name == "transformers":
-        watched = lambda: len(backend._pipeline.model._forward_hooks)
+        watched = lambda: len(backend._model.model._forward_hooks)
     else:
         joint = type(backend._model.joint)
         original = joint.__call__

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from backends.base import (
     SAMPLE_RATE,
     Availability,
-    DeviceMemory,
     Engine,
+    Library,
     Loaded,
     LoadOptions,
     Location,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from backends.base import Samples
 
 
-class Echo:
+class Echo(Library):
     """Complete, without a library."""
 
     name = "echo"
@@ -34,20 +34,8 @@ class Echo:
     def model(self, size: str) -> ModelSpec | None:
         return ModelSpec("bundled", "echo/ruler") if size in ("nano", "huge") else None
 
-    def import_library(self) -> None:
-        return
-
     def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
         return Loaded("cpu", "", None, None, spec.source, "", ())
 
     def transcribe(self, samples: Samples, options: TranscribeOptions) -> Transcription:
         return Transcription(f"{len(samples) / SAMPLE_RATE:.2f} seconds")
-
-    def synchronize(self) -> None:
-        return
-
-    def device_memory(self) -> DeviceMemory:
-        return DeviceMemory()
-
-    def close(self) -> None:
-        return
