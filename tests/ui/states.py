@@ -40,7 +40,7 @@ from speedtest_tui.ui.workers.messages import (
 from speedtest_tui.ui.workers.settings import Request
 
 NOW = 1000.0
-SINCE = "since 2026-11-19 20:15: mlx-whisper 1.2× (1.1 to 1.3) faster; all others the same"
+SINCE = "since 19 Nov 20:15: mlx-whisper 1.2× faster, 2 unchanged"
 MACHINE = "Apple M4 Pro · 14 cores · 24 GB · macOS 26.1"
 TEXT = "which is the fastest transcription on my mac"
 PLAN = Plan(candidates(default_backends(BUILT_IN)), runs=3, pulse=False)
@@ -270,7 +270,7 @@ class StillWorker:
 
     def load(self, audio: Path | None, reference: str | None = None) -> None:
         self.asked.append(f"load {audio}")
-        self.post(ClipReady(clip_view()))
+        self.post(ClipReady(clip_view(demo=audio is None)))
 
     def look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
         self.asked.append(f"look_up {size}")

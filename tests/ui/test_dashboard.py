@@ -18,12 +18,14 @@ from speedtest_tui.core.models.sizes import Unavailable
 from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.settings import Reading, Settings
 from speedtest_tui.ui.app import SpeedtestApp
+from speedtest_tui.ui.screens.choice import ChoiceScreen
+from speedtest_tui.ui.screens.confirm import ConfirmScreen
 from speedtest_tui.ui.screens.help import HelpScreen
 from speedtest_tui.ui.widgets.key_line import KeyLine
 from speedtest_tui.ui.widgets.race_pane import BackendBar
 from speedtest_tui.ui.widgets.result_panes import TranscriptLine
 from speedtest_tui.ui.widgets.status_line import StatusLine
-from speedtest_tui.ui.workers.messages import BackendsKnown, ClipRefused, ModelsKnown
+from speedtest_tui.ui.workers.messages import BackendsKnown, ClipReady, ClipRefused, ModelsKnown
 
 MakeApp = Callable[..., SpeedtestApp]
 
@@ -400,3 +402,65 @@ async def test_a_backend_without_a_model_of_the_size_has_no_row_unless_it_was_ch
         app.dashboard.post_message(ModelsKnown("nano", reports("nano")))
         await pilot.pause()
         assert "canary-mlx" in {entry.name for entry in app.dashboard.race.plan.backends}
+
+
+async def test_results_stay_dimmed_until_the_next_race_begins(still_app: MakeApp) -> None:
+    """They are of the race before: of another size, choice of backends or clip."""
+    app = still_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        dashboard, worker = app.dashboard, worker_of(app)
+        worker.show(states.finished())
+        await pilot.pause()
+        assert not dashboard.has_class("-outdated")
+        dashboard.race.change_models(size="small")
+        await pilot.pause()
+        assert dashboard.has_class("-outdated") and "fastest" in bars(app)[0]
+        assert app.screen.query(TranscriptLine) and "ready" in str(app.screen.query_one(StatusLine).render())
+        dashboard.race.change_models(size="nano")
+        await pilot.pause()
+        assert not dashboard.has_class("-outdated")
+        dashboard.post_message(ClipReady(states.clip_view()))
+        await pilot.pause()
+        assert dashboard.has_class("-outdated")
+        dashboard.race.change_models(entries=[states.PLAN.backends[0]])
+        await pilot.pause()
+        assert dashboard.has_class("-outdated")
+        worker.show(states.running())
+        await pilot.pause()
+        assert not dashboard.has_class("-outdated") and not app.screen.query_one("#race").border_subtitle
+
+
+@pytest.mark.parametrize(("answer", "started"), [("y", True), ("n", False), ("escape", False), ("d", False)])
+async def test_nano_on_a_clip_of_ones_own_is_asked_about_once(still_app: MakeApp, answer: str, started: bool) -> None:
+    app = still_app()
+    async with app.run_test(size=(60, 15)) as pilot:
+        await pilot.pause()
+        app.dashboard.post_message(ClipReady(states.clip_view()))
+        await pilot.pause()
+        worker = worker_of(app)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ConfirmScreen) and not worker.racing
+        await pilot.press(answer)
+        await pilot.pause()
+        assert worker.racing is started
+        assert isinstance(app.screen, ChoiceScreen) is (answer == "d")
+        if started:
+            worker.show(states.finished())
+            await pilot.pause()
+            await pilot.press("enter")
+            await pilot.pause()
+            assert worker.racing
+
+
+async def test_real_models_are_not_asked_about(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        app.dashboard.race.change_models(size="small")
+        app.dashboard.post_message(ClipReady(states.clip_view()))
+        await pilot.pause()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert worker_of(app).asked[-1].startswith("start small")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +19,9 @@ import soundfile
 from documents import clip, ended, good_row, plan_of
 from racing import TESTS
 
-from speedtest_tui.core.jobs.race import Keeper
+from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.jobs.race import Keeper, headline_since
+from speedtest_tui.core.race.row import Row
 from speedtest_tui.core.sessions import store
 from speedtest_tui.ui.widgets.result_panes import details
 
@@ -116,3 +121,23 @@ def test_what_was_ignored_from_the_start_stays_so() -> None:
     assert child.poll() is None
     os.kill(child.pid, signal.SIGTERM)
     assert child.communicate(timeout=20)[0] == "cancelled\nkept\n"
+
+
+def test_since_is_about_the_same_clip_and_the_same_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(tmp_path))
+    slow, same, other = good_row("a", (0.4, 0.5, 0.6)), good_row("b", (0.1, 0.1, 0.12)), good_row("c", (0.1, 0.1, 0.1))
+    assert same.loaded and other.spec
+    turned = replace(good_row("c", (0.9, 0.9, 0.9)), spec=replace(other.spec, source="org/another"))
+
+    def race(*rows: Row, on: Clip | None = None) -> str:
+        keeper = Keeper(plan_of(*rows), on or clip())
+        keeper._started += datetime.timedelta(hours=race_number.__next__())
+        return headline_since(keeper(ended(*rows, of=on)))
+
+    race_number = itertools.count()
+    assert race(ROWS[0], same, other) == ""
+    elsewhere = replace(clip(), samples=clip().samples / 2)
+    assert race(slow, same, other, on=elsewhere) == ""
+    found = race(slow, same, turned)
+    assert re.fullmatch(r"since \d+ \w+ \d\d:\d\d: a 2\.0× slower, 1 unchanged", found), found
+    assert race(other) == ""

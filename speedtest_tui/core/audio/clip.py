@@ -28,6 +28,7 @@ class Clip:
     warnings: what is wrong with the audio, in words; they stay with every result
     speech: False where the clip is silence, so that empty text is the right answer
     level: as it was measured, None where nobody has
+    demo: whether it is the one that comes with the program
     """
 
     samples: Samples
@@ -37,6 +38,7 @@ class Clip:
     warnings: tuple[str, ...] = field(default=())
     speech: bool = True
     level: Level | None = field(default=None, repr=False)
+    demo: bool = False
 
     @property
     def seconds(self) -> float:

@@ -176,4 +176,4 @@ def demo_clip() -> Clip:
             clip = load_clip(path, reference=reference, apart=False)
     except (OSError, UserError) as error:
         raise UserError(f"the bundled demo clip cannot be read ({error})", "reinstall speedtest-tui") from None
-    return dataclasses.replace(clip, name=NAME, path=None)
+    return dataclasses.replace(clip, name=NAME, path=None, demo=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends.base import Advice
-from speedtest_tui.core import disk, host
+from speedtest_tui.core import disk, format, host
 from speedtest_tui.core.accuracy.agreement import mark
 from speedtest_tui.core.accuracy.words import Word
 from speedtest_tui.core.audio.clip import Clip
@@ -20,7 +20,7 @@ from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.core.sessions import store
-from speedtest_tui.core.sessions.compare import compare, previous_of
+from speedtest_tui.core.sessions.compare import MODEL_TOPICS, compare, previous_of, same_clip
 from speedtest_tui.core.sessions.document import Document, build
 
 
@@ -67,7 +67,10 @@ def marks_of(snapshot: RaceSnapshot) -> dict[str, tuple[Word, ...]]:
 
 
 def headline_since(kept: Kept) -> str:
-    """How a kept race compares with the previous one on the same clip or plan, in one sentence; else empty."""
+    """How a kept race compares with the previous one on the same clip, in one line; empty where there is none.
+
+    Only backends that ran the same model both times are compared.
+    """
     session = store.read(kept.folder) if kept.folder else None
     if not isinstance(session, store.Session) or session.document.state != "done":
         return ""
@@ -75,6 +78,15 @@ def headline_since(kept: Kept) -> str:
         previous = previous_of(session)
     except UserError:
         return ""  # a race's result does not depend on what can be read of others
-    if previous is None:
+    if previous is None or not same_clip(previous.document, session.document):
         return ""
-    return f"since {previous.document.begun:%Y-%m-%d %H:%M}: {compare(previous.document, session.document).headline}"
+    begun, moved, unchanged = previous.document.begun, [], 0
+    for row in compare(previous.document, session.document).backends:
+        if row.factor is None or MODEL_TOPICS.intersection(difference.topic for difference in row.differences):
+            continue
+        if row.change == "same":
+            unchanged += 1
+        else:
+            moved.append(f"{row.backend} {format.factor(row.factor.value)} {row.change}")
+    words = [*moved, *([f"{unchanged} unchanged"] if unchanged else [])]
+    return f"since {begun.day} {begun:%b %H:%M}: {', '.join(words)}" if words else ""

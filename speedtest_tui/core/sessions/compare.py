@@ -298,6 +298,10 @@ def _low_power(before: Conditions, after: Conditions) -> Difference | None:
     return Difference("energy saving", *("on" if one.low_power else "off" for one in (before, after)))
 
 
+MODEL_TOPICS = frozenset({"source", "revision", "variant", "dtype", "bits per weight", "parameters"})
+"""Differences between two results that make them those of two models."""
+
+
 def of_results(before: Result, after: Result) -> tuple[Difference, ...]:
     """What differs in how one backend ran: weights, precision, device, options. What either does not know is left out.
 

@@ -224,8 +224,7 @@ class DashboardScreen(Screen[None]):
     def _show_plan(self) -> None:
         """Show clip and plan; before a race the rows are those that will take part."""
         race = self.race
-        race.clear_other_results()
-        self.query_one(StatusLine).show_race(race.snapshot, race.plan)
+        self._show_age()
         if self.clips.clip is not None:
             self.query_one(ClipPane).show(self.clips.clip)
         if race.snapshot is None:
@@ -243,11 +242,18 @@ class DashboardScreen(Screen[None]):
             self.query_one(RacePane).show(snapshot, self.race.runs, self._clock(), since)
             self.query_one(TranscriptPane).show(rows, marks)
             self.query_one(DetailsPane).show(rows)
-            self.query_one(StatusLine).show_race(snapshot, self.race.plan)
+            self._show_age()
         if self._timer:
             (self._timer.pause if snapshot.ended else self._timer.resume)()
         if turned:
             self.refresh_bindings()
+
+    def _show_age(self) -> None:
+        """Results that the next race will not be like stay, dimmed, until it starts."""
+        race, outdated = self.race, self.race.outdated
+        self.set_class(outdated, "-outdated")
+        self.query_one(RacePane).border_subtitle = "earlier results · ⏎ races what is chosen now" if outdated else None
+        self.query_one(StatusLine).show_race(None if outdated else race.snapshot, race.plan)
 
     def _tick(self) -> None:
         if self.race.snapshot is not None and not self.race.snapshot.ended:

@@ -10,11 +10,12 @@ from textual.screen import Screen
 
 from backends.registry import default_backends
 from speedtest_tui.core.race.row import Row
+from speedtest_tui.core.race.verdict import nano
 from speedtest_tui.core.settings import MAX_RUNS
 from speedtest_tui.ui.workers.web import in_browser
 
 if TYPE_CHECKING:
-    from backends.base import BackendEntry
+    from backends.base import BackendEntry, Samples
     from speedtest_tui.core.jobs.race import Kept
     from speedtest_tui.core.models.sizes import ConvertedModel
     from speedtest_tui.core.models.status import ModelReport
@@ -64,6 +65,8 @@ class RaceControl:
         self._clips = clips
         self._models = models
         self._changed = changed
+        self._accepted: Samples | None = None
+        self._raced = self._planned()
         self._waiting_for = {"clip", "backends"}
         self._when_ready = False
         self._looked_up: tuple[tuple[BackendEntry, ...], str] | None = None
@@ -84,12 +87,30 @@ class RaceControl:
         if self.running or self._clips.recording:
             return
         if not self._worker.busy:
-            self._start()
+            self._start_knowing()
             return
         from speedtest_tui.ui.screens.confirm import ask
 
         question = f"{self._models.running}; racing now would distort the times."
-        ask(self._screen, question, "Race anyway", "Wait", lambda: None if self.running else self._start())
+        ask(self._screen, question, "Race anyway", "Wait", lambda: None if self.running else self._start_knowing())
+
+    def _start_knowing(self) -> None:
+        """Start; asks once for each clip where demo models would race on one that they cannot know."""
+        view = self._clips.clip
+        if view is None or view.clip.demo or view.clip.samples is self._accepted or not nano(self.waiting_rows()):
+            self._start()
+            return
+        from speedtest_tui.ui.screens.confirm import ask
+
+        def anyway() -> None:
+            self._accepted = view.clip.samples
+            if not self.running:
+                self._start()
+
+        question = "nano models know about 70 words: this compares overhead only."
+        ask(
+            self._screen, question, "Race anyway", "Back", anyway, other="Choose a size", otherwise=self.choose_size
+        )  # fmt: skip
 
     def _start(self) -> None:
         clip = self._clips.clip
@@ -122,7 +143,7 @@ class RaceControl:
         """Take over how a race stands; returns whether it has just begun or ended."""
         before, self.snapshot = self.snapshot, snapshot
         if before is None or before.ended:
-            self.runs = self.plan.runs
+            self.runs, self._raced = self.plan.runs, self._planned()
         return before is None or before.ended != snapshot.ended
 
     def end(self, kept: Kept) -> None:
@@ -173,7 +194,7 @@ class RaceControl:
     # The plan.
 
     def change_plan(self, **changes: Any) -> None:
-        """Change the plan for the next race; results of other backends or another size are cleared."""
+        """Change the plan for the next race; results stay until it starts."""
         self.plan = replace(self.plan, **changes)
         self._changed()
 
@@ -182,12 +203,18 @@ class RaceControl:
         self.plan = self._request.with_models(self.plan, entries=entries, size=size)
         self._changed()
 
-    def clear_other_results(self) -> None:
-        """Clear the results where the next race has other rows."""
-        planned = {(one.backend, one.size) for one in self.plan.candidates}
-        shown = self.snapshot
-        if shown is not None and shown.ended and {(row.backend, row.size) for row in shown.rows} != planned:
-            self.snapshot = None
+    @property
+    def outdated(self) -> bool:
+        """Whether the results that are shown are of another clip, size or choice of backends than the next race's."""
+        shown, (clip, rows) = self.snapshot, self._planned()
+        if shown is None or not shown.ended or self._worker.racing:
+            return False
+        return rows != self._raced[1] or (clip is not None and clip is not self._raced[0])
+
+    def _planned(self) -> tuple[Samples | None, set[tuple[str, str]]]:
+        """The clip and the rows of the next race."""
+        view = self._clips.clip
+        return view.clip.samples if view else None, {(one.backend, one.size) for one in self.plan.candidates}
 
     def change_runs(self, step: int) -> None:
         """More or fewer runs."""
