@@ -4,7 +4,8 @@
 # make shape  how large the house is, and which packages import each other
 # make clean  remove the environment and what tools have cached
 #
-# Needs Python 3.11 or newer and nothing else. Written for GNU make 3.81, which macOS ships.
+# Needs Python 3.11 to 3.14 and nothing else; PYTHON=python3.12 make run takes that one, whichever others there are.
+# Written for GNU make 3.81, which macOS ships.
 
 PYTEST_WORKERS ?= 2
 BENCH ?= --write
@@ -49,6 +50,11 @@ $(TEST): $(INPUTS)
 
 # Stamps say nothing where the environment's interpreter is gone or the checkout was moved or copied.
 ifneq '$(shell .venv/bin/python -c "" 2>/dev/null && cat .venv/.checkout 2>/dev/null)' '$(shell pwd -P)'
+$(RUN) $(TEST): FORCE
+endif
+# Neither do they where PYTHON names another version than the environment's.
+VERSION := -c "import sys; print(sys.hexversion)" 2>/dev/null
+ifneq '$(and $(PYTHON),$(shell .venv/bin/python $(VERSION)))' '$(and $(PYTHON),$(shell $(PYTHON) $(VERSION)))'
 $(RUN) $(TEST): FORCE
 endif
 
