@@ -20,7 +20,8 @@ from bench.report import Line
 RACES, SHORT_RACES, SETTLED_AFTER = 500, 14, 10
 HOLDINGS = ("memory", "descriptors", "threads", "children")
 GROWTH_MB = 8.0
-"""What the list of 490 sessions, caches of the drawing and a fragmented heap may take."""
+"""What caches of the drawing may take until they are full: in Textual the last 1024 answers of each pane's queries, in
+Rich the widths of the last 4096 texts. Both are full within 150 races."""
 
 PATIENCE_S = 60.0
 

@@ -18,8 +18,7 @@ from backends.catalogue import SIZES
 from speedtest_tui.cli.arguments import DEMO_RUNS, backend_names
 from speedtest_tui.core.errors import UserError, unknown
 from speedtest_tui.core.models.sizes import Candidate, Option, candidates, choose, resolve
-from speedtest_tui.core.race.plan import DEFAULT_WARMUP, PULSE, Plan
-from speedtest_tui.core.race.watch import DEFAULT_STALL_S
+from speedtest_tui.core.race.plan import DEFAULT_STALL_S, DEFAULT_WARMUP, PULSE, Plan
 from speedtest_tui.core.settings import Reading, Settings, percent
 
 

@@ -32,9 +32,10 @@ from speedtest_tui.core.models.wording import model_name
 from speedtest_tui.core.process.lines import Message
 from speedtest_tui.core.process.parent import Child, Ended
 from speedtest_tui.core.race.events import CHILD, MESSAGES, Assignment, ModelLoaded, Transcribe, Transcribed
+from speedtest_tui.core.race.plan import DEFAULT_STALL_S
 from speedtest_tui.core.race.prepare import assign, shared_samples
 from speedtest_tui.core.race.row import WORDS, Failure, Row
-from speedtest_tui.core.race.watch import DEFAULT_STALL_S, StallWatch, received
+from speedtest_tui.core.race.watch import StallWatch, received
 
 TONE_HZ, TONE_AMPLITUDE = 440.0, 0.1
 TICK_S = 0.1

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 from backends.base import BackendEntry, Engine
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.sizes import Candidate
-from speedtest_tui.core.race.watch import DEFAULT_STALL_S
 from speedtest_tui.core.settings import DEFAULT_RUNS, MAX_RUNS
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 Order = Literal["interleaved", "sequential"]
 
-DEFAULT_WARMUP = 1
+DEFAULT_WARMUP, DEFAULT_STALL_S = 1, 120.0
 
 PULSE = sys.platform == "darwin"
 """Whether races have pulses unless asked. macOS 26 un-wires GPU memory about 1 s after use (llama.cpp #17766): a run

@@ -15,8 +15,6 @@ from speedtest_tui.core.race.row import Failure, Row, RowError, Status
 if TYPE_CHECKING:
     from speedtest_tui.core.process.parent import Child, Ended, Vitals
 
-DEFAULT_STALL_S = 120.0
-
 
 def failure(kind: str, what: str, todo: str = "", *, status: Status = "failed") -> Failure:
     return Failure(status, RowError("crash" if kind == "done" else kind, Advice(what, todo)))
