@@ -85,6 +85,11 @@ def test_side_by_side(snap_compare: Any, still_app: MakeApp) -> None:
     assert snap_compare(still_app(), terminal_size=(120, 40), run_before=shows("finished", ("a",)))
 
 
+@pytest.mark.parametrize("size", [(60, 15), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_plot(snap_compare: Any, still_app: MakeApp, size: tuple[int, int]) -> None:
+    assert snap_compare(still_app(), terminal_size=size, run_before=shows("finished", ("g",)))
+
+
 def test_small(snap_compare: Any, still_app: MakeApp) -> None:
     assert snap_compare(still_app(), terminal_size=(60, 15), run_before=shows("finished"))
 

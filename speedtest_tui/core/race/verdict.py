@@ -108,7 +108,7 @@ def choose(rows: Sequence[Row], max_wer: float | None = None) -> Choice:
     max_wer: the share of wrong words that is good enough, of those not agreed upon where there is no reference
     """
     order = _order(rows)
-    errors = {row.backend: round(found, 4) for row in order if (found := _errors(row, order)) is not None}
+    errors = {row.backend: round(found, 4) for row in order if (found := errors_of(row, order)) is not None}
     order = [row for row in order if row.backend in errors]
     if not order:
         return Choice((), (), NO_TEXT if any(row.rank for row in rows) else "")
@@ -154,7 +154,7 @@ def _order(rows: Sequence[Row]) -> list[Row]:
     return sorted((row for row in rows if row.rank), key=place_of)
 
 
-def _errors(row: Row, rows: Sequence[Row]) -> float | None:
+def errors_of(row: Row, rows: Sequence[Row]) -> float | None:
     """A share of wrong words: against the reference, else of those that the other rows do not agree upon."""
     if any(one.wer is not None for one in rows):
         return row.wer
@@ -165,7 +165,7 @@ def _errors(row: Row, rows: Sequence[Row]) -> float | None:
 def pareto(rows: Sequence[Row]) -> tuple[Row, ...]:
     """The ranked rows that nobody beats: none is as fast and has a better text, none is faster and as good."""
     order = _order(rows)
-    known = {row.backend: found for row in order if (found := _errors(row, order)) is not None}
+    known = {row.backend: found for row in order if (found := errors_of(row, order)) is not None}
 
     def beats(one: Row, other: Row) -> bool:
         tied = one.backend in other.tied

@@ -74,6 +74,7 @@ class DashboardScreen(Screen[None]):
         _key("n", "new", "new", "new", "New: clear clip and results"),
         _key("a", "arrange", "arrange", "arrange", "Transcripts in a list, side by side, or one at a time"),
         _key("w", "changes", "compare", "changes", "Compare with the previous session"),
+        _key("g", "plot", "plot", "plot", "Plot speed over errors"),
         _key("x", "trim", "trim", "trim", "Trim silence (again to undo)"),
         _key("k", "convert", "convert", "convert", "Convert a NeMo checkpoint to MLX"),
         _key("i", "devices", "microphone", "devices", "Choose the microphone"),
@@ -274,6 +275,8 @@ class DashboardScreen(Screen[None]):
             return clip is not None and clip.trim is not None
         if action == "cancel":
             return self.race.running or self.maximized is not None or self.worker.busy
+        if action == "plot":
+            return self.race.snapshot is not None and any(row.rank for row in self.race.snapshot.rows)
         if action in ("copy", "changes"):
             return self.race.kept is not None
         return True
@@ -316,6 +319,13 @@ class DashboardScreen(Screen[None]):
 
     def action_copy(self) -> None:
         self.race.copy()
+
+    def action_plot(self) -> None:
+        """Plot the speed of the race that is shown over its errors."""
+        from speedtest_tui.ui.screens.plot import PlotScreen
+
+        if self.race.snapshot is not None:
+            self.app.push_screen(PlotScreen(self.race.snapshot.ordered()))
 
     def action_changes(self) -> None:
         self.race.compare()

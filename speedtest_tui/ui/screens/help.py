@@ -29,6 +29,7 @@ MEANINGS = (
     ("RTFx", "seconds of audio per second of work: more is faster"),
     ("memory", "peak of its own process or of its GPU memory, whichever is larger"),
     ("WER", "word error rate against the reference text"),
+    ("★", "recommended: the fastest whose text is good enough (--max-wer)"),
 )
 
 

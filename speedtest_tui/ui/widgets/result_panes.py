@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.race.row import Row, look
-from speedtest_tui.ui.widgets.bar_layout import FILL_QUIET, LEVELS, STYLE_NEEDS_YOU, outcome
+from speedtest_tui.ui.widgets.bar_layout import FILL_QUIET, LEVELS, STYLE_BEST, STYLE_NEEDS_YOU, outcome
 
 if TYPE_CHECKING:
     from speedtest_tui.core.accuracy.words import Word
@@ -165,6 +165,9 @@ def details(row: Row) -> Content:
             parts += ["\n  ", str(where)]
     elif row.spec:
         parts += ["\n  ", row.spec.source]
+    if row.recommended or row.pareto:
+        words = ["recommended"] * row.recommended + ["nobody beats it in both speed and text"] * row.pareto
+        parts += ["\n  ", (" · ".join(words), STYLE_BEST)]
     if row.figures:
         parts += ["\n  ", figures.measured(row.figures)]
     if row.memory_trace:
