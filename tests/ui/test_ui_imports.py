@@ -71,7 +71,7 @@ def test_nothing_heavy_is_imported_before_the_first_frame(tmp_path: Path) -> Non
     assert "textual" in modules
     assert not modules & (LEARNING | {"numpy", "soundfile", "av", "soxr", "psutil", "sounddevice", "jiwer", "msgspec"})
     # What races and children are made of: some milliseconds of dataclasses.
-    assert not modules & {"speedtest_tui.core.process", "speedtest_tui.core.race.events"}
+    assert not modules & {f"speedtest_tui.core.{name}" for name in ("process", "race.events", "audio.clip")}
 
 
 def test_a_whole_race_imports_no_learning_library_into_the_screens_process(tmp_path: Path) -> None:

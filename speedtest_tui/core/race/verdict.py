@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from backends.base import Advice
 from speedtest_tui.core import format
-from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.format import precision
 from speedtest_tui.core.race.row import Row, RowError, Verdict, place_of
 from speedtest_tui.core.race.statistics import Interval, median_interval, ratio_of, resampled_medians, rtfx
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.audio.clip import Clip
 
 
 def judge(row: Row, clip: Clip, language: str | None) -> Row:
