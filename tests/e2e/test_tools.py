@@ -92,6 +92,7 @@ def test_every_tool_is_named_here() -> None:
         "house_shape.py",
         "sweep_audio.py",
         "count_faults.py",
+        "check_wheels.py",
     }
 
 
@@ -146,6 +147,18 @@ def test_programs(tool: str, tmp_path: Path) -> None:
         pytest.skip("flite or espeak-ng is not installed: only its help was printed")
     run(tool, *(part.format(tmp=tmp_path) for part in PROGRAMS[tool]), home=tmp_path)
     assert any(path.name != "models" for path in tmp_path.iterdir())
+
+
+def test_check_wheels(tmp_path: Path) -> None:
+    """One resolution, where the index can be asked."""
+    if not shutil.which("uv"):
+        pytest.skip("uv is not installed")
+    try:
+        assert ", 0 of" in run("check_wheels.py", "--short", home=tmp_path)
+    except AssertionError as error:
+        if "no network" not in str(error):
+            raise
+        pytest.skip("no network")
 
 
 def test_sweep_audio(tmp_path: Path) -> None:
