@@ -108,7 +108,7 @@ def heading(text: str) -> Text:
 def note(text: str, mark: str = "!", mood: Mood = "needs-you", indent: str = "") -> Text:
     """A remark, broken at words."""
     lines = textwrap.wrap(
-        f"{mark} {text}", NOTE_WIDTH - len(indent), subsequent_indent="  ", break_long_words=False,
+        f"{mark} {text}", min(NOTE_WIDTH, stdout().width) - len(indent), subsequent_indent="  ", break_long_words=False,
         break_on_hyphens=False,
     )  # fmt: skip
     return toned("\n".join(indent + line for line in lines), mood)

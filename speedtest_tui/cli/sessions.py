@@ -126,8 +126,8 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         console.print_json(session.document)
     else:
-        print_results(session.document)
         console.say(f"Saved in {session.folder}")
+        print_results(session.document)
     return console.EXIT_OK
 
 

@@ -48,8 +48,8 @@ def test_faster_is_further_up_and_fewer_errors_further_left() -> None:
     where = {name: next((y, line.index(name)) for y, line in enumerate(drawn[1:]) if name in line) for name in "abc"}
     assert where["a"][0] < where["b"][0] < where["c"][0]
     assert where["b"][1] < where["a"][1] < where["c"][1]
-    assert "logarithmic" in drawn[0]
-    assert "logarithmic" not in lines([Point("a", 50, 0.1), Point("b", 20, 0.0)], 70, 18)[0]
+    assert "(log)" in drawn[0]
+    assert "(log)" not in lines([Point("a", 50, 0.1), Point("b", 20, 0.0)], 70, 18)[0]
 
 
 @pytest.mark.parametrize("size", [(60, 15), (80, 24), (200, 60)], ids=str)

@@ -18,6 +18,11 @@ COLUMNS = (
 ROWS = [("mlx-whisper", "0.123 s ±0.004", "1.4 GB", "whisper-large-v3-turbo-q4"), ("b", "12.3 s", "139 MB", "tiny")]
 
 
+@pytest.fixture(autouse=True)
+def no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.mark.parametrize(
     ("width", "left_out"),
     [(132, ()), (64, ()), (63, ("weights",)), (37, ("weights",)), (36, ("memory", "weights"))],
@@ -46,6 +51,17 @@ def test_notes_are_broken_at_words() -> None:
     assert all(line.startswith("      ") for line in lines[1:])
     assert all(len(line) <= 80 for line in lines[:-1])
     assert lines[-1].strip() == "x" * 90
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 200])
+def test_a_given_width_holds_without_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    console.print_table(COLUMNS, ROWS)
+    console.stdout().print(console.note("word " * 60))
+    assert all(len(line) <= min(width, 132) for line in capsys.readouterr().out.splitlines())
+    assert all(len(line) <= min(width, 80) for line in console.note("word " * 60).plain.splitlines())
 
 
 def test_every_mood_has_a_colour() -> None:

@@ -26,7 +26,7 @@ from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_NOW, Span
 from speedtest_tui.ui.widgets.line_text import fit, wrap
 
 BEST, UNBEATEN, BEATEN = figures.LOOKS["recommended"].glyph, "●", "○"
-KEY = ((BEST, "recommended"), (UNBEATEN, "nobody beats it in both"), (BEATEN, "beaten"))
+KEY = ((BEST, "recommended"), (UNBEATEN, "unbeaten"), (BEATEN, "beaten"))
 AXIS = 7
 """Cells of the figures beside the vertical axis, and of the axis."""
 
@@ -119,7 +119,7 @@ def _drawn(
         text = figures.percent(most * share)
         at = AXIS + 1 + round(share * (across - 1))
         cells[min(at, width - cell_len(text)), top + rows + 1] = text, "dim"
-    heading = f"RTFx{' (logarithmic)' if logarithmic else ''}: up is faster · {title}: left is better"
+    heading = f"RTFx{' (log)' if logarithmic else ''}, up is faster · {title}, left is better"
     cells[0, 0] = fit(heading, width), "dim"
 
     groups: dict[tuple[int, int], list[Point]] = {}
