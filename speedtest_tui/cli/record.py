@@ -28,6 +28,7 @@ from speedtest_tui.core.audio.recorder import DEFAULT_MAX_S, Recorder, RecorderS
 from speedtest_tui.core.audio.recording import Recording, leftovers
 from speedtest_tui.core.audio.view import view_of_recording
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.locations import spool_folder
 
 if TYPE_CHECKING:
     from speedtest_tui.core.audio.clip import Clip
@@ -150,6 +151,7 @@ def _target(out: Path, *, force: bool) -> Path:
 
 def _recover(target: Path) -> int:
     """Write the newest unsaved recording of a killed program."""
+    disk.check(spool_folder())
     found = leftovers()
     if not found:
         raise UserError("there is no unsaved recording", "record without --recover")

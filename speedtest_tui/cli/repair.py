@@ -299,6 +299,7 @@ def _applied(repaired: Repaired) -> dict[str, Any]:
 
 def _trash(options: argparse.Namespace) -> int:
     """--undo, --trash or --empty-trash. 1 where something could not be put back or deleted."""
+    disk.check(locations.trash_folder())
     if options.undo is not None:
         return _undo(options.undo, options.json)
     return _empty(options.json) if options.empty_trash else _list(options.json)

@@ -15,6 +15,7 @@ from typing import Literal
 
 from backends.base import Advice
 from speedtest_tui.core import removal
+from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import data_folder, existing_parent
 
 LOCK_SECONDS = 10.0
@@ -119,6 +120,12 @@ def obstacle(path: Path, *, folder: bool = True) -> Advice | None:
         if not os.access(part, os.X_OK if part != path else os.R_OK | os.X_OK):
             return Advice(f"{part} may not be opened (Permission denied)", "change its permissions")
     return None
+
+
+def check(folder: Path) -> None:
+    """Raise UserError where a folder of ours could be there and nobody can say: no sessions is another thing."""
+    if found := obstacle(folder):
+        raise UserError(found.what, found.todo)
 
 
 @contextlib.contextmanager
@@ -354,6 +361,11 @@ def _hold(descriptor: int) -> None:
     """Lock what is being written for as long as it is open: what nobody holds was left by a program that was killed."""
     with contextlib.suppress(OSError):  # some network file systems have no locks
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder can be seen there; `Path.is_dir` raises for what may not be looked into."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def is_plain_folder(path: Path) -> bool:

@@ -121,5 +121,5 @@ def _caches() -> tuple[CacheCheck, ...]:
     for name, path in places:
         nearest = locations.existing_parent(path)
         free = disk.free(nearest) or 0
-        checks.append(CacheCheck(name, str(path), path.is_dir(), os.access(nearest, os.W_OK), free))
+        checks.append(CacheCheck(name, str(path), disk.is_folder(path), os.access(nearest, os.W_OK), free))
     return tuple(checks)

@@ -80,9 +80,8 @@ class Store(Generic[T]):
                 )
                 disk.write_bytes(file, encode(document, indent=1) + b"\n")
         except OSError as error:
-            reason = error.strerror or str(error)
-            todo = "make its folder writable, then check again"
-            raise UserError(f"{file}: the result of the check cannot be kept ({reason})", todo) from error
+            advice = disk.advice(error, file)
+            raise UserError(f"the result of the check cannot be kept ({advice.what})", advice.todo) from error
 
     def read(self, file: Path) -> dict[str, T]:
         """What a file says. Raises Damaged where it is no file of results, and OSError."""

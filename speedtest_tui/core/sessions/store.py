@@ -112,10 +112,10 @@ def names() -> list[str]:
         with os.scandir(root) as found:
             return sorted((one.name for one in found if _may_be_one(one.name) and one.is_dir()), reverse=True)
     except OSError as error:
-        advice = disk.obstacle(root)
-        if advice is None and isinstance(error, FileNotFoundError):
+        disk.check(root)
+        if isinstance(error, FileNotFoundError):
             return []
-        advice = advice or disk.advice(error, root)
+        advice = disk.advice(error, root)
         raise UserError(advice.what, advice.todo) from None
 
 

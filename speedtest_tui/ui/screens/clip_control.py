@@ -105,10 +105,11 @@ class ClipControl:
 
     def open(self) -> None:
         """Ask for a file."""
+        from speedtest_tui.core import disk
         from speedtest_tui.ui.screens.open_file import OpenFileScreen
 
         recent = tuple(map(Path, self._store.settings.recent))
-        start = recent[0].parent if recent and recent[0].parent.is_dir() else Path.cwd()
+        start = recent[0].parent if recent and disk.is_folder(recent[0].parent) else Path.cwd()
         self._screen.app.push_screen(OpenFileScreen(recent, start), self.load)
 
     def load(self, path: Path | None) -> None:
