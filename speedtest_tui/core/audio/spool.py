@@ -167,11 +167,16 @@ def read_frames(path: Path, facts: Facts) -> Block:
 def abandoned(folder: Path) -> tuple[Path, ...]:
     """Files of frames in `folder` that no living program holds, the newest first."""
     found = []
-    for path in sorted(folder.glob(f"*{FRAMES}"), reverse=True):
-        if disk.is_left_by_a_system(path.name):
+    try:
+        names = sorted(os.listdir(folder), reverse=True)  # noqa: PTH208
+    except OSError:
+        return ()
+    for name in names:
+        path = folder / name
+        if path.suffix != FRAMES or disk.is_left_by_a_system(name):
             continue
         try:
-            with path.open("rb") as file:
+            with disk.opened_plain(path) as file:
                 # Asked for alone and given back at once: the file is not ours.
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
