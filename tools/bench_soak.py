@@ -20,8 +20,8 @@ from bench.report import Line
 RACES, SHORT_RACES, SETTLED_AFTER = 500, 14, 10
 HOLDINGS = ("memory", "descriptors", "threads", "children")
 GROWTH_MB = 8.0
-"""What caches of the drawing may take until they are full: in Textual the last 1024 answers of each pane's queries, in
-Rich the widths of the last 4096 texts. Both are full within 150 races."""
+"""What caches may take until they are full: in Textual the last 1024 answers of each pane's queries, after 50 races, in
+Rich the widths of the last 4096 texts, after 300. And a list of 490 sessions, made and thrown away in each race."""
 
 PATIENCE_S = 60.0
 

@@ -229,7 +229,7 @@ def _model(report: ModelReport, problems: tuple[Problem, ...]) -> dict[str, Any]
         "unavailable": str(report.unavailable.advice) if report.unavailable else None,
         "location": location
         and {
-            "path": _text(location.path),
+            "path": location.path,
             "cache": location.cache,
             "revision": location.revision,
             "bytes": location.bytes,
@@ -254,7 +254,7 @@ def _state(state: CacheState) -> dict[str, Any]:
         "state": state.state,
         "bytes": state.bytes,
         "expected_bytes": state.expected_bytes,
-        "path": _text(state.path or state.repository),
+        "path": state.path or state.repository,
         "detail": state.detail,
     }
 
@@ -264,7 +264,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "kind": problem.kind,
         "model": problem.model,
         "cache": problem.cache,
-        "path": _text(problem.path),
+        "path": problem.path,
         "file": problem.file or None,
         "detail": problem.advice.what,
         "fix": problem.advice.todo,
@@ -274,11 +274,6 @@ def _problem(problem: Problem) -> dict[str, Any]:
 
 def _use(use: CacheUse) -> dict[str, Any]:
     return {
-        "cache": use.cache, "path": _text(use.root), "exists": use.exists, "bytes": use.bytes, "free_bytes": use.free,
+        "cache": use.cache, "path": use.root, "exists": use.exists, "bytes": use.bytes, "free_bytes": use.free,
         "rows": use.rows, "problem": use.problem and use.problem.what,
     }  # fmt: skip
-
-
-def _text(path: object) -> str | None:
-    """A path as text that can be encoded: bytes that are no UTF-8 are spelled out."""
-    return None if path is None else str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -81,10 +81,8 @@ def _reports(asked: Sequence[Candidate], *, named: bool) -> list[ModelReport]:
 
 def document(result: Downloaded) -> dict[str, Any]:
     """What happened, for programs. Bytes and seconds throughout."""
-    users = {one.request.source: list(one.backends) for one in result.wanted if one.request}
-    users |= {
-        one.request.fallback.source: list(one.backends) for one in result.wanted if one.request and one.request.fallback
-    }
+    asked = [(request, list(one.backends)) for one in result.wanted if (request := one.request)]
+    users = {one.source: names for request, names in asked for one in (request, request.fallback) if one}
     skipped = [
         {"source": one.source, "backends": list(one.backends), "ok": one.ok, "reason": one.reason}
         for one in result.wanted

@@ -86,6 +86,7 @@ def command(options: argparse.Namespace) -> str:
         "size": options.size,
         "backends": options.backends,
         "runs": options.runs,
+        "max-wer": options.max_wer,
     }
     words += [f"--{name}={value}" for name, value in given.items() if value is not None]
     words += [f"--option={option}" for option in options.option or ()]

@@ -243,6 +243,17 @@ def test_what_is_served_survives_the_shell(tmp_path: Path) -> None:
     assert words[5:] == [f"--audio={clip}", "--size=tiny", "--runs=2"]
 
 
+def test_every_option_reaches_the_dashboard(tmp_path: Path) -> None:
+    typed = shlex.split(
+        f"--audio {tmp_path}/a.wav --size tiny --backends mlx-whisper --runs 2 --max-wer 5.5 --option canary-mlx.beam=4"
+    )
+    parse = cli.build_parser().parse_args
+    wanted, served = vars(parse(typed)), parse(["serve", *typed])
+    assert vars(parse(shlex.split(command_for(served))[5:])) == wanted
+    forgotten = {name for name, value in vars(parse([])).items() if wanted[name] == value}
+    assert forgotten == {"demo", "ascii", "command"}, "give it above"
+
+
 def test_a_token_from_the_environment_is_in_no_process_list(
     tmp_path: Path, models_dir: Path, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,9 +11,8 @@ import pytest
 from racing import TESTS, eventually, python_path
 
 from speedtest_tui.core.audio.recorder import Recorder
-from speedtest_tui.core.process import awake as module
-from speedtest_tui.core.process.awake import awake
-from speedtest_tui.core.process.background import Background
+from speedtest_tui.core.process import background as module
+from speedtest_tui.core.process.background import Background, awake
 
 
 @pytest.fixture

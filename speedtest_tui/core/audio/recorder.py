@@ -16,7 +16,7 @@ from speedtest_tui.core.audio.recording import Recording, open_recording
 from speedtest_tui.core.audio.spool import Hold, How
 from speedtest_tui.core.audio.take import Opened, Order, Over, Phase, Reading, Started
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.process.awake import awake
+from speedtest_tui.core.process.background import awake
 from speedtest_tui.core.process.lines import Failed, Message
 from speedtest_tui.core.process.parent import Child, Ended
 
