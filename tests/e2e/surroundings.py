@@ -2,21 +2,26 @@
 
 A case is (words, kind, detail). kind: "closed", "full" and "left" are for a stream's number, which is closed before the
 start, a device without room, or a pipe that nobody reads; "signal" is for (number, module): it comes when that module
-is about to be imported. A result is (exit code, or minus a signal; what came on standard output and error).
+is about to be imported; "terminal" has both streams on one. A result is (exit code, or minus a signal; what came on
+standard output and error).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 
 def one(words: list[str], kind: str, detail: Any) -> tuple[int, str, str]:
+    if kind == "terminal":
+        return on_a_terminal(words)
     folder = tempfile.mkdtemp()
     files = [Path(folder, "out"), Path(folder, "err")]
     if not (pid := os.fork()):
@@ -27,18 +32,33 @@ def one(words: list[str], kind: str, detail: Any) -> tuple[int, str, str]:
     return os.waitstatus_to_exitcode(status), out, errors
 
 
+def on_a_terminal(words: list[str]) -> tuple[int, str, str]:
+    parent, child = pty.openpty()
+    if not (pid := os.fork()):
+        os.close(parent)
+        become(words, "terminal", None, [Path(os.ttyname(child))] * 2)
+    os.close(child)
+    output = b""
+    with suppress(OSError):  # so a terminal ends on Linux
+        while data := os.read(parent, 65536):
+            output += data
+    os.close(parent)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), output.decode("utf-8", "surrogateescape"), ""
+
+
 def become(words: list[str], kind: str, detail: Any, files: list[Path]) -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         where = files[number - 1] if number else os.devnull
         if kind == "full" and detail == number:
             where = os.environ["FULL_DEVICE"]
-        source = os.open(where, os.O_RDWR | os.O_CREAT)
+        source = os.open(where, os.O_RDWR | os.O_CREAT | os.O_NOCTTY)
         if kind == "left" and detail == number:
             reading, source = os.pipe()
             os.close(reading)
         os.dup2(source, number)
         os.close(source)
-        setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+        mode, errors = ("w" if number else "r"), ("backslashreplace" if number == 2 else "strict")
+        setattr(sys, name, open(number, mode, encoding="utf-8", errors=errors, closefd=False))  # noqa: SIM115
     if kind == "closed":
         for number in detail:
             os.close(number)

@@ -14,6 +14,7 @@ import pytest
 from documents import build, failed_row, good_row
 from poison import ARGUMENT, NAME, PAYLOAD, on_a_terminal, poisoned, poisoned_json, raw, session
 from racing import TESTS, python_path
+from test_surroundings import surrounded
 from toys.poisoned import KINDS
 
 from speedtest_tui.core.audio.spool import Facts
@@ -43,19 +44,17 @@ def home(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def walk(home: dict[str, str]) -> Walk:
-    """Runs commands on terminals, some at a time; fails where anything raw reaches one. Returns what they wrote."""
+    """Runs commands on terminals; fails where anything raw reaches one. Returns what they wrote."""
 
-    def run(arguments: Sequence[str]) -> str:
-        output = on_a_terminal(home["HOME"], *arguments, **home)
-        assert not raw(output), (arguments, output)
-        assert "Traceback" not in output, output
-        return output
+    def run(commands: Iterable[Sequence[str]]) -> list[str]:
+        cases = [([*arguments], "terminal", None) for arguments in commands]
+        outputs = [output for _, output, _ in surrounded(cases, Path(home["HOME"]), COLUMNS="100", **home)]
+        for (arguments, *_), output in zip(cases, outputs, strict=True):
+            assert not raw(output), (arguments, output)
+            assert "Traceback" not in output, output
+        return outputs
 
-    def together(commands: Iterable[Sequence[str]]) -> list[str]:
-        with ThreadPoolExecutor(4) as pool:
-            return list(pool.map(run, commands))
-
-    return together
+    return run
 
 
 @pytest.fixture
