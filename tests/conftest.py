@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from speedtest_tui.core.models.builtin import unpack_apart
 
 Unpack = Callable[[str], Path]
 
+os.environ["MLX_ENABLE_TF32"] = "0"  # which is how an M5 multiplies float32 else
 
 LONGEST = (
     "test_tools", "test_accepted_files", "test_backends", "test_verify", "test_race_faults", "test_fallback",
@@ -31,6 +33,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: they are handed out whole, and one that came last would keep a single core busy."""
     ranks = {name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path.stem, len(LONGEST)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What this process computes itself is compared with tight bounds: on the processor. Races run apart."""
+    if mx := sys.modules.get("mlx.core"):
+        mx.set_default_device(mx.cpu)
+
+
+@pytest.fixture
+def any_name(tmp_path: Path) -> None:
+    """Skips where names must be UTF-8, as on APFS."""
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")).touch()
+    except OSError:
+        pytest.skip("this file system refuses names that are no UTF-8")
 
 
 @pytest.fixture(scope="session", autouse=True)

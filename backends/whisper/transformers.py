@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from backends import catalogue, checks
@@ -75,6 +76,7 @@ class TransformersWhisper(Library):
 
     def __init__(self) -> None:
         self._batch = 1
+        self._device = "cpu"
         self._looked = False
 
     def availability(self) -> Availability:
@@ -97,7 +99,8 @@ class TransformersWhisper(Library):
         from transformers import pipeline
 
         folder = self.path_of(location)
-        device = _device()
+        device, refused = usable_device(torch)
+        self._device = device
         self._batch = batch_size(options.memory_bytes)
         self._model = pipeline(
             "automatic-speech-recognition",
@@ -126,6 +129,7 @@ class TransformersWhisper(Library):
                 ("timestamps", "none"),
                 *((("operators that MPS lacks", "on the processor"),) if device == "mps" and _fallback() else ()),
             ),
+            warnings=refused,
         )
 
     @operators_of_mps()
@@ -175,23 +179,18 @@ class TransformersWhisper(Library):
         return text, checks.blame([name for name, weight in model.named_parameters() if not weight.isfinite().all()])
 
     def synchronize(self) -> None:
-        import torch
-
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        elif torch.backends.mps.is_available():
-            torch.mps.synchronize()
+        if self._device != "cpu":
+            _wait(import_module("torch"), self._device)
 
     def device_memory(self) -> DeviceMemory:
         """CUDA counts its peak; MPS only what the driver holds now, which its caching allocator keeps near the peak."""
-        import torch
-
-        if torch.cuda.is_available():
-            return DeviceMemory(torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated())
-        if torch.backends.mps.is_available():
+        if self._device == "cpu":
+            return super().device_memory()
+        torch = import_module("torch")
+        if self._device == "mps":
             active, held = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
             return DeviceMemory(active, held, held - active, torch.mps.recommended_max_memory())
-        return super().device_memory()
+        return DeviceMemory(torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated())
 
 
 def _weights(spec: ModelSpec, folder: Path) -> str:
@@ -205,10 +204,28 @@ def _fallback() -> bool:
     return os.environ.get(FALLBACK) == "1"
 
 
-def _device() -> str:
-    """CUDA, else Apple's GPU, else the processor."""
-    import torch
+def usable_device(torch: Any) -> tuple[str, tuple[str, ...]]:
+    """CUDA, else Apple's GPU, else the processor, and a warning for each that says it is there and cannot multiply.
 
-    if torch.cuda.is_available():
-        return "cuda:0"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    MPS does so in virtual machines ("MPS backend out of memory", actions/runner-images #9918), CUDA with an old driver.
+    """
+    refused: list[str] = []
+    for device, there in (("cuda:0", torch.cuda), ("mps", torch.backends.mps)):
+        if not there.is_available():
+            continue
+        try:
+            ones = torch.ones((16, 16), dtype=torch.float16, device=device)
+            total = float((ones @ ones).sum())
+            _wait(torch, device)
+        except Exception as error:
+            why = (str(error) or type(error).__name__).splitlines()[0][:120]
+        else:
+            if total == 16**3:
+                return device, tuple(refused)
+            why = f"a sum of {16**3} came out as {total:g}"
+        refused.append(f"ran without {device}, which PyTorch says is there: {why}")
+    return "cpu", tuple(refused)
+
+
+def _wait(torch: Any, device: str) -> None:
+    (torch.mps if device == "mps" else torch.cuda).synchronize()

@@ -30,7 +30,6 @@ def log_softmax(logits: Any) -> np.ndarray:
 def parakeet(folder: Any) -> Any:
     from parakeet_mlx import from_pretrained
 
-    mx.set_default_device(mx.cpu)
     return from_pretrained(str(folder), dtype=mx.float32)
 
 
@@ -83,7 +82,6 @@ def test_canary_computes_what_nemo_does(converted: Convert, name: str) -> None:
     from backends.canary.load import open_folder
 
     expected = reference(name)
-    mx.set_default_device(mx.cpu)
     opened = open_folder(converted(name).folder)
     assert opened.mel == MelSettings(bins=128)
     mel = mx.array(expected["mel"])

@@ -318,6 +318,7 @@ async def test_enter_waits_for_a_folder_that_is_still_being_read(home: Path, mon
         assert host.answers == [home / "Räume" / "halle.ogg"]
 
 
+@pytest.mark.usefixtures("any_name")
 async def test_names_that_no_terminal_can_show_are_opened_all_the_same(tmp_path: Path) -> None:
     strange = Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xff\x1b[31m"))
     strange.mkdir()

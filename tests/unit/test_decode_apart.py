@@ -35,6 +35,7 @@ def test_its_refusals_are_those_of_this_process(tmp_path: Path) -> None:
     assert "it looks like text" in lines[0]
 
 
+@pytest.mark.usefixtures("any_name")
 def test_a_name_that_is_no_unicode(tmp_path: Path) -> None:
     path = tmp_path / "a\udce9\n.wav"
     soundfile.write(tmp_path / "a.wav", tone(16_000), 16_000)

@@ -170,7 +170,9 @@ def test_what_only_turns_out_too_long_takes_no_memory(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("name", ["two words.wav", "größe 音.wav", "line\nbreak\x1b[31m.wav", b"caf\xe9.wav"])
-def test_names_stay_on_one_line(tmp_path: Path, name: str | bytes) -> None:
+def test_names_stay_on_one_line(tmp_path: Path, name: str | bytes, request: pytest.FixtureRequest) -> None:
+    if isinstance(name, bytes):
+        request.getfixturevalue("any_name")
     path = tmp_path / os.fsdecode(name)
     soundfile.write(path.with_name("plain.wav"), tone(16_000), 16_000)
     path.with_name("plain.wav").rename(path)

@@ -60,7 +60,7 @@ HARMLESS = (
     (faulty.FloodsStdout, ""),
     (faulty.FloodsStderr, ""),
     (faulty.PrintsFromC, ""),
-    (faulty.AbortsAfterwards, "aborted (SIGABRT) after its results were in"),
+    (faulty.KilledAfterwards, "was killed (SIGKILL)"),
     (faulty.HangsInClose, "did not end by itself"),
     (hanging.LeavesAGrandchild, ""),
 )

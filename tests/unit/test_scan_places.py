@@ -131,6 +131,7 @@ def test_our_own_models(local: Path) -> None:
     assert kinds(rows()[".hf.abcdefgh.partial"]) == ["orphaned-partial"]
 
 
+@pytest.mark.usefixtures("any_name")
 def test_what_does_not_belong(places: Path, local: Path) -> None:
     hub = places / "home" / ".cache" / "huggingface" / "hub"
     write(hub / "tiny.pt", CHECKPOINT)
