@@ -10,6 +10,7 @@ import re
 import stat
 import time
 import uuid
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -19,6 +20,40 @@ LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}\.(partial|damaged)|\.[0-9a-f]{8}\.new
 """What is being written here, in downloads and where a built-in model is unpacked."""
 SWEPT_AFTER_S = 60.0
 """What is younger may belong to a writer that has not got round to locking it."""
+
+
+@contextlib.contextmanager
+def entered(base: Path, names: Sequence[str], through: str = "", *, make: bool = False) -> Iterator[int]:
+    """A folder below `base`, open, gone to name by name: no link is followed, also none that comes meanwhile.
+
+    through: text of the one link that may stand at the first name
+    make: the folders that are missing
+    Raises OSError.
+    """
+    folder = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for number, name in enumerate(names):
+            inner = _enter(folder, name, "" if number else through, make)
+            os.close(folder)
+            folder = inner
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _enter(folder: int, name: str, through: str, make: bool) -> int:
+    with contextlib.suppress(OSError):
+        if through and os.readlink(name, dir_fd=folder) == through:
+            # By its text: another link may have its name by now.
+            return os.open(through, os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
+    try:
+        return os.open(name, FOLDER, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, dir_fd=folder)
+    return os.open(name, FOLDER, dir_fd=folder)
 
 
 def is_leftover(name: str) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -185,6 +189,82 @@ def test_what_release_0_1_has_repaired_can_be_undone(root: Path) -> None:
     assert undo(entry).complete
     assert (repository / "config.json").read_text() == "old" and not (repository / "refs").exists()
     assert trash.entries()[-1].undone
+
+
+def test_a_link_that_comes_while_an_undo_or_a_repair_is_at_it_is_not_followed(
+    root: Path, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread swaps a folder for a link outside all the time, and once right before each rename."""
+    outside, hidden = places / "outside", places / "hidden"
+    outside.mkdir()
+    for name in ("c", "d"):
+        (outside / name).write_text("theirs")
+    folder, ended = root / "models--a" / "refs", threading.Event()
+    folder.mkdir(parents=True)
+
+    def swap() -> None:
+        with contextlib.suppress(OSError):
+            folder.rename(hidden)
+            folder.symlink_to(outside)
+
+    def back() -> None:
+        with contextlib.suppress(OSError):
+            if folder.is_symlink():
+                folder.unlink()
+            hidden.rename(folder)
+
+    def restless() -> None:
+        while not ended.is_set():
+            swap()
+            back()
+
+    def work_on(name: str) -> None:
+        made = Changes("a test")
+        with contextlib.suppress(OSError, UserError):
+            made.write(folder / name, root, "ours")
+            made.keep(folder / name, root)
+            made.remove(folder / name, root)
+        if made.made:
+            undo(find())
+
+    swapper = threading.Thread(target=restless)
+    swapper.start()
+    for name in ("c", "d") * 20:
+        work_on(name)
+    ended.set()
+    swapper.join()
+    for call in ("rename", "link", "symlink"):
+        real = getattr(os, call)
+
+        def late(*arguments: Any, real: Any = real, **options: Any) -> None:
+            if not folder.is_symlink() and str(arguments[0]) not in map(str, (folder, hidden, outside)):
+                swap()
+            real(*arguments, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, late)
+            work_on("c")
+        back()
+    assert {path.name: path.read_text() for path in outside.iterdir()} == {"c": "theirs", "d": "theirs"}
+
+
+@pytest.mark.parametrize("level", ["root", "repository"])
+def test_an_owners_link_is_passed_both_ways_and_a_changed_one_is_not(root: Path, places: Path, level: str) -> None:
+    folder = root / "models--a"
+    folder.mkdir()
+    (folder / "ref").write_text("old")
+    moved, disk, other = (root if level == "root" else folder), places / "disk", places / "other"
+    moved.rename(disk)
+    moved.symlink_to(disk)
+    Changes("a test").write(folder / "ref", root, "new")
+    assert (folder / "ref").read_text() == "new"
+    assert undo(find()).complete and (folder / "ref").read_text() == "old"
+    if level == "repository":
+        Changes("a test").write(folder / "ref", root, "new")
+        shutil.copytree(disk, other)
+        moved.unlink()
+        moved.symlink_to(other)
+        assert not undo(find()).complete and (other / "ref").read_text() == "new"
 
 
 KILLED = """

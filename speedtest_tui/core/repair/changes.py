@@ -9,11 +9,13 @@ import contextlib
 import datetime
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from speedtest_tui.core import disk
+from speedtest_tui.core import disk, removal
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models import layout
 from speedtest_tui.core.repair import trash
@@ -41,7 +43,7 @@ class Changes:
         self._started = now.isoformat(timespec="seconds")
         self._journals: dict[Path, Journal] = {}
         self._number = 0
-        self._through = ""
+        self._through = self._passed = ""
 
     @property
     def made(self) -> bool:
@@ -76,10 +78,10 @@ class Changes:
         moving = kept.is_dir() and not link
         for folder in self._places(path, root):
             change = self._note(folder, path, root, _name_of(path), link)
-            with self._forgetting(folder, change):
-                if change.kept and not (_moved if moving else _kept)(path, folder / change.kept):
+            with self._forgetting(folder, change), self._spots(folder, change) as (here, old), _in_trash(kept) as new:
+                if change.kept and not (_moved if moving else _kept)(here, old):
                     continue
-                _place(kept, path, folder / change.kept if change.kept else None)
+                _place(new, here, old)
                 return
 
     def remove(self, path: Path, root: Path) -> None:
@@ -88,9 +90,9 @@ class Changes:
             return
         for folder in self._places(path, root):
             change = self._note(folder, path, root, path.name)
-            with self._forgetting(folder, change):
-                if _moved(path, folder / change.kept):
-                    disk.sync_folder(path.parent)
+            with self._forgetting(folder, change), self._spots(folder, change) as (here, old):
+                if _moved(here, old):
+                    disk.sync(here.folder)
                     return
 
     def keep(self, path: Path, root: Path) -> None:
@@ -100,8 +102,8 @@ class Changes:
         """
         for folder in self._places(path, root):
             change = self._note(folder, path, root, _name_of(path))
-            with self._forgetting(folder, change):
-                if not change.kept or _kept(path, folder / change.kept):
+            with self._forgetting(folder, change), self._spots(folder, change) as (here, old):
+                if not change.kept or _kept(here, old):
                     return
 
     def forget_unchanged(self) -> None:
@@ -121,12 +123,27 @@ class Changes:
         for folder in self._places(path, root):
             new = folder / f".new-{self._number + 1}"
             change = self._note(folder, path, root, _name_of(path), link)
-            with self._forgetting(folder, change), _cleared(new):
+            with self._forgetting(folder, change), _cleared(new), self._spots(folder, change) as (here, old):
                 make(new)
-                if change.kept and not _kept(path, folder / change.kept):
+                if change.kept and not _kept(here, old):
                     continue
-                _place(new, path, folder / change.kept if change.kept else None)
+                _place(Spot(new.name, old.folder), here, old)
                 return
+
+    @contextlib.contextmanager
+    def _spots(self, folder: Path, change: Change) -> Iterator[tuple[Spot, Spot]]:
+        """Where a change is made and where it keeps what was there. Raises Escape where a link came on the way."""
+        try:
+            with self._parent(change.path, change.root) as here, _in_trash(folder / (change.kept or "-")) as old:
+                yield Spot(change.path.name, here), old._replace(name=change.kept)
+        except OSError as error:
+            self._check(change.path, change.root)
+            if not str(error.filename or "").startswith("/"):
+                error.filename, error.filename2 = str(change.path), None
+            raise
+
+    def _parent(self, path: Path, root: Path, *, make: bool = False) -> contextlib.AbstractContextManager[int]:
+        return removal.entered(root, path.relative_to(root).parts[:-1], self._passed, make=make)
 
     def _places(self, path: Path, root: Path) -> Iterator[Path]:
         """The trash folders to try for `path`, the best first. Raises Escape, and OSError when none was any good."""
@@ -148,14 +165,17 @@ class Changes:
         missing = [parent for parent in path.parents if layout.is_within(parent, root) and not parent.exists()]
         if missing:
             self._note(folder, missing[-1], root, "", is_folder=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
+        with self._parent(path, root, make=True):
+            pass
 
     def _check(self, path: Path, root: Path) -> None:
         if not layout.is_within(path, root) or path == root or ".." in path.parts:
             raise Escape(f"{path} is outside {root}", "check the cache by hand; nothing was changed")
         # The repository itself may be a link to a bigger disk, put there by its owner; folders within it may not.
         links = links_to(path, root)
-        if links[1:] or (links and self._undoes and self._through != str(links[0].readlink())):
+        self._passed = str(links[0].readlink()) if links else ""
+        if links[1:] or (links and self._undoes and self._through != self._passed):
             raise Escape(f"{path} leads out of {root} through a link", "check it by hand; nothing was changed")
         if links and links[0] != root / path.relative_to(root).parts[0]:
             raise Escape(f"{path} leads out of {root} through a link", "check it by hand; nothing was changed")
@@ -172,8 +192,7 @@ class Changes:
         """Write down what is about to happen."""
         self._number += 1
         kept = f"{self._number:04d}-{name}" if name else ""
-        through = "".join(str(passed.readlink()) for passed in links_to(path, root))
-        change = Change(self._number, path, root, kept, link, is_folder, through)
+        change = Change(self._number, path, root, kept, link, is_folder, self._passed)
         book = self._journals.get(folder) or Journal(FORMAT, self._what, self._started, self._undoes)
         book = replace(book, changes=(*book.changes, change))
         trash.write_journal(folder, book)
@@ -223,15 +242,39 @@ def _name_of(path: Path) -> str:
     return path.name if os.path.lexists(path) else ""
 
 
-def _place(new: Path, path: Path, kept: Path | None) -> None:
-    """Rename `new` to `path`; where that fails and the old thing was moved away, it comes back."""
+class Spot(NamedTuple):
+    """A name, "" where nothing is kept, in an open folder: what is put on the way to it meanwhile leads nowhere."""
+
+    name: str
+    folder: int
+
+    def mode(self) -> int:
+        """What stands there, 0 for nothing. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False).st_mode
+        return 0
+
+    def rename(self, to: Spot) -> None:
+        """On disk at its end. Raises OSError."""
+        os.rename(self.name, to.name, src_dir_fd=self.folder, dst_dir_fd=to.folder)
+        disk.sync(to.folder)
+
+
+@contextlib.contextmanager
+def _in_trash(kept: Path) -> Iterator[Spot]:
+    """`<place>/<id>/<name>`: no link has ever stood at the first two."""
+    with removal.entered(kept.parents[2], kept.parts[-3:-1]) as folder:
+        yield Spot(kept.name, folder)
+
+
+def _place(new: Spot, here: Spot, old: Spot) -> None:
+    """Rename `new` to its place; where that fails and the old thing was moved away, it comes back."""
     try:
-        new.replace(path)
+        new.rename(here)
     except OSError:
-        if kept is not None and not os.path.lexists(path):
-            kept.rename(path)
+        if old.name and not here.mode():
+            old.rename(here)
         raise
-    disk.sync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -246,35 +289,35 @@ def _cleared(new: Path) -> Iterator[None]:
             new.unlink(missing_ok=True)
 
 
-def _moved(path: Path, kept: Path) -> bool:
-    """Whether `path` could be renamed to `kept`; False where that is another file system after all (a bind mount)."""
+def _moved(here: Spot, old: Spot) -> bool:
+    """Whether it could be renamed into the trash; False where that is another file system after all (a bind mount)."""
     try:
-        path.rename(kept)
+        here.rename(old)
     except OSError as error:
         if error.errno == errno.EXDEV:
             return False
         raise
-    disk.sync_folder(kept.parent)
     return True
 
 
-def _kept(path: Path, kept: Path) -> bool:
-    """Give what stands at `path` a second name in the trash; a folder, or where that cannot be, is moved there."""
-    if path.is_dir() and not path.is_symlink():
-        return _moved(path, kept)
+def _kept(here: Spot, old: Spot) -> bool:
+    """Give what stands there a second name in the trash; a folder, or where that cannot be, is moved there."""
+    mode = here.mode()
+    if stat.S_ISDIR(mode):
+        return _moved(here, old)
     try:
-        if path.is_symlink():
-            kept.symlink_to(path.readlink())
+        if stat.S_ISLNK(mode):
+            os.symlink(os.readlink(here.name, dir_fd=here.folder), old.name, dir_fd=old.folder)
         else:
-            os.link(path, kept)
+            os.link(here.name, old.name, src_dir_fd=here.folder, dst_dir_fd=old.folder, follow_symlinks=False)
     except OSError as error:
         if error.errno == errno.EXDEV:
             return False
         if error.errno not in NO_SECOND_NAME:
             raise
-        return _moved(path, kept)
+        return _moved(here, old)
     # On disk before anything takes the place of the first name.
-    disk.sync_folder(kept.parent)
+    disk.sync(old.folder)
     return True
 
 
