@@ -185,6 +185,13 @@ def shared_store(made: HubCache, name: str) -> Path:
     return payload
 
 
+def shared(snapshot: Path) -> Path:
+    """The same for the weights of what `put` laid out with GOOD files."""
+    contents = {name: Content(data, is_large(name)) for name, data in GOOD.items()}
+    repository = snapshot.parents[1].name.removeprefix("models--").replace("--", "/")
+    return shared_store(HubCache(snapshot.parents[2], repository, snapshot.name, contents), WEIGHTS)
+
+
 def plain_folder(folder: Path, files: Mapping[str, Source]) -> Path:
     """A folder of files, as `snapshot_download(local_dir=...)` or a copy by hand leaves it."""
     for name, source in files.items():
@@ -192,7 +199,7 @@ def plain_folder(folder: Path, files: Mapping[str, Source]) -> Path:
     return folder
 
 
-def write(path: Path, source: Source) -> Path:
+def write(path: Path, source: Source = b"x") -> Path:
     """A file and the folders above it. Returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(source, bytes):

@@ -10,19 +10,16 @@ import damage
 import pytest
 from caches import HubCache, hub_cache, plain_folder, safetensors, shared_store, write
 from downloading import FILES, add_model, weights
+from repairing import apply, planned, reports
 from server import HubServer
 
-from backends.base import BackendEntry, ModelSpec
+from backends.base import ModelSpec
 from speedtest_tui.core import locations
 from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.hashes import checksum
-from speedtest_tui.core.models.inspect import inspect_model
 from speedtest_tui.core.models.scan import scan
-from speedtest_tui.core.repair.apply import Application
-from speedtest_tui.core.repair.plan import plan
-from speedtest_tui.core.repair.step import Plan, Step
+from speedtest_tui.core.repair.step import Step
 
-ENTRY = BackendEntry("mlx-whisper", "backends.whisper.mlx:MlxWhisper")
 CONFIG = b'{"model_type": "whisper"}'
 REPOSITORY, NAME = "org/model", "weights.safetensors"
 WEIGHTS = safetensors(weights(300_000))
@@ -79,20 +76,15 @@ def secret(made: HubCache) -> Path:
 
 def found(specs: tuple[ModelSpec, ...]) -> list[str]:
     """What `check-models --all` says, but that a model is nowhere."""
-    reports = [inspect_model(ENTRY, spec, ("tiny",)) for spec in specs]
-    checksum(reports, lambda *_: None, Event())
-    reports = [inspect_model(ENTRY, spec, ("tiny",)) for spec in specs]
-    said = [one for each in reports for one in wording.of_report(each, named=True) if one.kind != "missing"]
-    return [f"{one.kind}: {one.advice.what}" for one in (*said, *wording.of_caches(list(scan()), (), reports))]
-
-
-def planned(specs: tuple[ModelSpec, ...]) -> Plan:
-    return plan([inspect_model(ENTRY, spec, ("tiny",)) for spec in specs], list(scan()))
+    checksum(reports(*specs), lambda *_: None, Event())
+    looked = reports(*specs)
+    said = [one for each in looked for one in wording.of_report(each, named=True) if one.kind != "missing"]
+    return [f"{one.kind}: {one.advice.what}" for one in (*said, *wording.of_caches(list(scan()), (), looked))]
 
 
 def needed(specs: tuple[ModelSpec, ...]) -> tuple[list[Step], list[str]]:
     """The steps, and what no step repairs."""
-    whole = planned(specs)
+    whole = planned(*specs)
     return list(whole.steps), [str(note.advice) for note in whole.notes if note.cache is not None]
 
 
@@ -110,7 +102,7 @@ def test_a_plan_is_empty_exactly_where_a_check_finds_nothing(
     assert bool(said) == bool(steps or notes), (said, [step.what for step in steps], notes)
     if not steps:
         return
-    rows = Application(steps, replan=lambda: planned(specs).steps).run().rows
+    rows = apply(steps, *specs, tidy=True).rows
     assert {(row.state, row.message) for row in rows} <= {("done", "")}, [(row.step.what, row.message) for row in rows]
     left, (steps, notes) = found(specs), needed(specs)
     assert not steps, [step.what for step in steps]

@@ -12,26 +12,22 @@ from threading import Event, Thread
 
 import damage
 import pytest
-from caches import HubCache, hub_cache, plain_folder, safetensors, shared_store, write
+import repairing
+from caches import CHECKPOINT, HubCache, hub_cache, plain_folder, safetensors, shared_store, write
 from downloading import FILES, add_model, weights
 from misbehaviour import Stall, Status
 from repos import add_checkpoint
 from server import HubServer
 
-from backends.base import BackendEntry, ModelSpec
+from backends.base import ModelSpec
 from speedtest_tui.core import locations
 from speedtest_tui.core.models.examine import examine
 from speedtest_tui.core.models.hashes import checksum
-from speedtest_tui.core.models.inspect import inspect_model
-from speedtest_tui.core.models.scan import scan
-from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.repair import trash
 from speedtest_tui.core.repair.apply import Application, Progress
-from speedtest_tui.core.repair.plan import plan
 from speedtest_tui.core.repair.step import Plan
 from speedtest_tui.core.repair.undo import find, undo
 
-ENTRY = BackendEntry("mlx-whisper", "backends.whisper.mlx:MlxWhisper")
 NAME, REPOSITORY = "weights.safetensors", "org/model"
 SPEC = ModelSpec("hub", REPOSITORY, FILES)
 
@@ -39,17 +35,12 @@ SPEC = ModelSpec("hub", REPOSITORY, FILES)
 WEIGHTS = safetensors(weights(1_000_000))
 
 
-def reports(*specs: ModelSpec) -> list[ModelReport]:
-    return [inspect_model(ENTRY, spec, ("tiny",)) for spec in specs or (SPEC,)]
-
-
 def planned(*specs: ModelSpec) -> Plan:
-    return plan(reports(*specs), list(scan()))
+    return repairing.planned(*specs or (SPEC,))
 
 
 def apply(*specs: ModelSpec) -> Progress:
-    application = Application(planned(*specs).chosen, replan=lambda: planned(*specs).chosen)
-    return application.run()
+    return repairing.apply(planned(*specs).chosen, *specs or (SPEC,))
 
 
 @pytest.fixture
@@ -78,7 +69,7 @@ def test_one_damaged_file_is_downloaded_and_nothing_else(
 ) -> None:
     harm(made.blob(NAME))
     damaged = made.blob(NAME).read_bytes()
-    checksum(reports(), lambda *_: None, Event())
+    checksum(repairing.reports(SPEC), lambda *_: None, Event())
     done = apply()
     assert [(row.step.kind, row.state, row.message) for row in done.rows] == [("download", "done", "")]
     assert (made.file(NAME).read_bytes(), examine(SPEC, "hf").state) == (WEIGHTS, "complete")
@@ -94,7 +85,7 @@ def test_a_damaged_shared_payload_is_repaired_for_everybody(hub: HubServer, made
     payload = shared_store(made, NAME)
     shared_store(other, NAME)
     damage.flip_byte(payload)
-    checksum(reports(), lambda *_: None, Event())
+    checksum(repairing.reports(SPEC), lambda *_: None, Event())
     done = apply()
     assert [(row.state, row.message) for row in done.rows] == [("done", "")]
     assert made.file(NAME).read_bytes() == WEIGHTS
@@ -146,70 +137,48 @@ def test_a_folder_where_a_file_belongs_goes_to_the_trash(made: HubCache) -> None
     assert (made.blob(NAME) / "precious").read_bytes() == b"mine"
 
 
-def test_a_missing_ref_and_a_damaged_file_end_well(made: HubCache) -> None:
-    damage.truncate(made.blob(NAME))
-    damage.remove_ref(made)
-    assert {(row.state, row.message) for row in apply().rows} == {("done", "")}
-    assert made.ref.read_text() == made.commit
-    assert planned().chosen == ()
-
-
 def test_a_damaged_plain_folder_is_made_good_beside_it(hub: HubServer, online: dict[str, str]) -> None:
     add_model(hub, WEIGHTS)
     folder = plain_folder(locations.local_cache() / "org--model", {"config.json": b"{}", NAME: WEIGHTS[:-9]})
+    assert [str(folder) in step.what for step in planned().chosen] == [True]
     assert {(row.state, row.message) for row in apply().rows} == {("done", "")}
     assert examine(SPEC, "local").state == "complete"
     assert (folder / NAME).read_bytes() == WEIGHTS[:-9]
     assert planned().chosen == ()
 
 
-def zipped(text: bytes) -> bytes:
-    """What passes for a checkpoint."""
-    import io
-    import zipfile
-
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as file:
-        file.writestr(zipfile.ZipInfo("x/data.pkl"), text * 1000)
-    return buffer.getvalue()
-
-
 @pytest.mark.parametrize("cache", ["whisper", "local"])
 def test_a_damaged_checkpoint_is_downloaded_again(hub: HubServer, online: dict[str, str], cache: str) -> None:
-    spec = add_checkpoint(hub, zipped(b"good"))
+    spec = add_checkpoint(hub, CHECKPOINT)
     root = locations.whisper_cache() if cache == "whisper" else locations.local_cache()
-    path = write(root / spec.files[0].names[0], zipped(b"good"))
+    path = write(root / spec.files[0].names[0], CHECKPOINT)
     damage.truncate(path)
     damaged = path.read_bytes()
     done = apply(spec)
     assert [(row.step.kind, row.state, row.message) for row in done.rows] == [("download", "done", "")]
-    assert path.read_bytes() == zipped(b"good")
+    assert path.read_bytes() == CHECKPOINT
     # What was there is the beginning of the file: only the rest is downloaded.
-    assert sent(hub, path.name) == len(zipped(b"good")) - len(damaged)
+    assert sent(hub, path.name) == len(CHECKPOINT) - len(damaged)
     assert kept() == [damaged]
     assert planned(spec).steps == ()
     undo(find())
     assert path.read_bytes() == damaged
 
 
-def test_without_a_network_the_damaged_file_stays_and_nothing_is_kept_of_it(hub: HubServer, made: HubCache) -> None:
+@pytest.mark.parametrize(
+    "trouble", [HubServer.close, lambda hub: hub.misbehave(f"*{NAME}", Status(404))], ids=["no network", "gone"]
+)
+def test_what_cannot_be_downloaded_leaves_the_damaged_file_and_keeps_nothing_of_it(
+    hub: HubServer, made: HubCache, trouble: Callable[[HubServer], None]
+) -> None:
     damage.truncate(made.blob(NAME))
     damaged = made.blob(NAME).read_bytes()
-    hub.close()
+    trouble(hub)
     done = apply()
     assert [row.state for row in done.rows] == ["failed"]
     assert ": " in done.rows[0].message
     assert made.blob(NAME).read_bytes() == damaged
     assert trash.entries() == ()
-
-
-def test_a_file_that_is_damaged_on_the_hub_replaces_nothing(hub: HubServer, made: HubCache) -> None:
-    damage.truncate(made.blob(NAME))
-    damaged = made.blob(NAME).read_bytes()
-    hub.misbehave(f"*{NAME}", Status(404))
-    done = apply()
-    assert [row.state for row in done.rows] == ["failed"]
-    assert made.blob(NAME).read_bytes() == damaged
 
 
 def test_cancelled_while_it_downloads_the_old_file_stays_and_the_next_repair_continues(

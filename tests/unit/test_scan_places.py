@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from caches import CHECKPOINT, COMMIT, GOOD, put, safetensors
+from caches import CHECKPOINT, COMMIT, GOOD, put, safetensors, write
 
 from speedtest_tui.core.models.inventory import Stored
 from speedtest_tui.core.models.places import Roots, default_roots
@@ -27,12 +27,6 @@ def rows(roots: Roots | None = None) -> dict[str, Stored]:
     found = list(scan(roots))
     assert len({row.path for row in found}) == len(found)
     return {row.name: row for row in found}
-
-
-def write(path: Path, data: bytes = b"x") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
 
 
 def kinds(row: Stored) -> list[str]:

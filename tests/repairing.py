@@ -28,10 +28,9 @@ def planned(*specs: ModelSpec) -> Plan:
     return plan(reports(*specs), list(scan()))
 
 
-def apply(steps: Sequence[Step], *specs: ModelSpec) -> Progress:
-    """Take steps, as the command does: with a second plan for what they leave."""
-    application = Application(steps, replan=lambda: planned(*specs).chosen)
-    return application.run()
+def apply(steps: Sequence[Step], *specs: ModelSpec, tidy: bool = False) -> Progress:
+    """Take steps, as the command does: with a second plan for what they leave; tidy: with what is only offered."""
+    return Application(steps, replan=lambda: planned(*specs).steps if tidy else planned(*specs).chosen).run()
 
 
 def picture(*roots: Path) -> dict[str, str]:
