@@ -41,7 +41,7 @@ def neutral(text: str, mark: str | Callable[[str], str] = "\N{REPLACEMENT CHARAC
     encoding: by Unicode's categories all of Cc, Cf, Cs, Co, Cn, Zl and Zp, and the letters and marks that are blank.
     Tabs and ends of lines stay, and the joiners U+200C and U+200D where words of some scripts and emoji need them.
     """
-    if text.replace("\n", "").isprintable() and not re.search(_HIDES, text):
+    if (text.isprintable() or text.replace("\n", "").isprintable()) and (text.isascii() or not re.search(_HIDES, text)):
         return text
 
     def shown(found: re.Match[str]) -> str:

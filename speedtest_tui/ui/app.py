@@ -209,7 +209,10 @@ class NeutralFilter(LineFilter):
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         return [
-            segment if segment.control else Segment(one_line(segment.text, _mark), segment.style)
+            # Most of a screen is plain: that is known a hundred times as fast.
+            segment
+            if segment.control or (segment.text.isascii() and segment.text.isprintable())
+            else Segment(one_line(segment.text, _mark), segment.style)
             for segment in segments
         ]
 
