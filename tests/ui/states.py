@@ -284,6 +284,9 @@ class StillWorker:
         self.asked.append(f"start {plan.size} x{plan.runs} on {clip.name}")
         self.racing = True
 
+    def judge(self, kept: Kept, snapshot: RaceSnapshot, clip: Clip) -> None:
+        self.asked.append(f"judge by {clip.reference}")
+
     def cancel(self) -> None:
         self.asked.append("cancel")
 

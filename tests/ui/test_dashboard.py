@@ -16,6 +16,8 @@ from textual.widgets import Static
 from backends.base import Advice
 from speedtest_tui.core.models.sizes import Unavailable
 from speedtest_tui.core.models.status import ModelReport
+from speedtest_tui.core.race.row import RaceSnapshot
+from speedtest_tui.core.race.verdict import decide, judge
 from speedtest_tui.core.settings import Reading, Settings
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.screens.choice import ChoiceScreen
@@ -464,3 +466,34 @@ async def test_real_models_are_not_asked_about(still_app: MakeApp) -> None:
         await pilot.press("enter")
         await pilot.pause()
         assert worker_of(app).asked[-1].startswith("start small")
+
+
+async def test_a_text_entered_after_a_race_judges_it(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        worker = worker_of(app)
+        worker.show(states.finished())
+        await pilot.pause()
+        await pilot.press("t", "x", "f2")
+        await pilot.pause()
+        assert [asked for asked in worker.asked if asked.startswith("judge")] == [f"judge by {states.TEXT}x"]
+        worker.post(ClipReady(states.clip_view()))
+        await pilot.pause()
+        assert not worker.asked[-1].startswith("judge")
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40), (200, 60)], ids=str)
+async def test_the_answer_is_in_sight_however_many_raced(still_app: MakeApp, size: tuple[int, int]) -> None:
+    names = [f"backend-{number}" for number in range(12)]
+    rows = [states.ran(name, (0.4 + i, 0.41 + i, 0.39 + i), phase="ended") for i, name in enumerate(names)]
+    ranked, found = decide([judge(row, states.clip_view().clip, "en") for row in rows])
+    app = still_app()
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        worker_of(app).show(RaceSnapshot(ranked, "done", verdict=found))
+        await pilot.pause()
+        race = app.screen.query_one("#race")
+        for name in ("verdict", "remarks"):
+            widget = app.screen.query_one(f"#{name}")
+            assert widget.size.height and widget.region.bottom <= race.content_region.bottom, name

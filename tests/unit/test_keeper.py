@@ -20,7 +20,7 @@ from documents import clip, ended, good_row, plan_of
 from racing import TESTS
 
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.jobs.race import Keeper, headline_since
+from speedtest_tui.core.jobs.race import Keeper, headline_since, judged_again
 from speedtest_tui.core.race.row import Row
 from speedtest_tui.core.sessions import store
 from speedtest_tui.ui.widgets.result_panes import details
@@ -141,3 +141,29 @@ def test_since_is_about_the_same_clip_and_the_same_models(tmp_path: Path, monkey
     found = race(slow, same, turned)
     assert re.fullmatch(r"since \d+ \w+ \d\d:\d\d: a 2\.0× slower, 1 unchanged", found), found
     assert race(other) == ""
+
+
+def test_a_text_entered_after_the_race_judges_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(tmp_path))
+    rows = (ROWS[0], good_row("b", (0.1, 0.1, 0.12), "hello bear"))
+    unknown = replace(clip(), reference=None)
+    snapshot = ended(*rows, of=unknown)
+    kept = Keeper(plan_of(*rows), unknown)(snapshot)
+    assert kept.document.verdict.answer.startswith("No recommendation: enter the correct text")
+    judged, again = judged_again(kept, snapshot, clip())
+    assert [row.wer for row in judged.rows] == [0.0, 0.5]
+    assert judged.verdict.recommended == ("a",) and again.folder == kept.folder and again.advice is None
+    session = store.read(kept.folder or tmp_path)
+    assert isinstance(session, store.Session) and session.document == again.document
+    assert session.document.clip.reference == "hello there"
+    assert judged_again(again, judged, unknown)[0].verdict == snapshot.verdict
+
+
+def test_what_cannot_be_kept_again_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(tmp_path))
+    snapshot = ended(*ROWS)
+    kept = Keeper(plan_of(*ROWS), clip())(snapshot)
+    gone = replace(kept, folder=tmp_path / "gone")
+    assert judged_again(gone, snapshot, clip())[1].advice
+    (tmp_path / "link").symlink_to(kept.folder or tmp_path)
+    assert judged_again(replace(kept, folder=tmp_path / "link"), snapshot, clip())[1].advice

@@ -7,7 +7,7 @@ race = Race(plan, clip, changed, ended=lambda snapshot: keep(snapshot)); race.st
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backends.base import Advice
@@ -19,9 +19,10 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
+from speedtest_tui.core.race.verdict import decide, judge
 from speedtest_tui.core.sessions import store
 from speedtest_tui.core.sessions.compare import MODEL_TOPICS, compare, previous_of, same_clip
-from speedtest_tui.core.sessions.document import Document, build
+from speedtest_tui.core.sessions.document import Document, build, result_of
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,26 @@ class Keeper:
             return Kept(
                 document, advice=Advice(f"the session could not be saved ({' '.join(why.what.split())})", why.todo)
             )
+
+
+def judged_again(kept: Kept, snapshot: RaceSnapshot, clip: Clip) -> tuple[RaceSnapshot, Kept]:
+    """A race against the reference that its clip has by now; what was kept of it is kept so."""
+    plan = kept.document.plan
+    judged = [judge(row, clip, plan.language) if row.runs_s else row for row in snapshot.rows]
+    rows, found = decide(judged, plan.max_wer)
+    document = replace(
+        kept.document,
+        clip=replace(kept.document.clip, reference=clip.reference),
+        results=tuple(map(result_of, rows)),
+        verdict=found,
+    )
+    why = None
+    try:
+        if kept.folder:
+            store.update(kept.folder, document)
+    except OSError as error:
+        why = disk.advice(error, kept.folder or sessions_folder())
+    return replace(snapshot, rows=rows, verdict=found), Kept(document, kept.folder, why)
 
 
 def marks_of(snapshot: RaceSnapshot) -> dict[str, tuple[Word, ...]]:

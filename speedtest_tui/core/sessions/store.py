@@ -61,6 +61,13 @@ def save(document: Document, clip: Clip) -> Path:
     raise FileExistsError(root / stem)
 
 
+def update(folder: Path, document: Document) -> None:
+    """Write `session.json` of a session anew, whole or not at all. Raises OSError."""
+    if folder.is_symlink():
+        raise NotADirectoryError(20, "Not a folder", str(folder))
+    disk.write_bytes(folder / "session.json", codec.document(document).encode())
+
+
 def read(folder: Path) -> Session | DamagedSession:
     """Read one session's folder; what is no session of this version is a damaged one, and says why."""
     return read_with_stamp(folder)[0]

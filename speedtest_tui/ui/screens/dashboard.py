@@ -209,6 +209,7 @@ class DashboardScreen(Screen[None]):
     def _race_ended(self, message: messages.RaceEnded) -> None:
         self.race.end(message.kept)
         self._show_race(message.snapshot, message.since, message.marks)
+        self.race.judge_again()
         if message.kept.advice:
             self._complain(str(message.kept.advice), "Not saved")
 
@@ -232,6 +233,7 @@ class DashboardScreen(Screen[None]):
             self.query_one(RacePane).wait(race.waiting_rows(), race.plan.runs)
             self.query_one(TranscriptPane).show((), NO_MARKS)
         race.look_up()
+        race.judge_again()
         self.refresh_bindings()
 
     def _show_race(

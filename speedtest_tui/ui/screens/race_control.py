@@ -67,6 +67,7 @@ class RaceControl:
         self._changed = changed
         self._accepted: Samples | None = None
         self._raced = self._planned()
+        self._reference: str | None = None
         self._waiting_for = {"clip", "backends"}
         self._when_ready = False
         self._looked_up: tuple[tuple[BackendEntry, ...], str] | None = None
@@ -144,6 +145,7 @@ class RaceControl:
         before, self.snapshot = self.snapshot, snapshot
         if before is None or before.ended:
             self.runs, self._raced = self.plan.runs, self._planned()
+            self._reference = self._clips.clip.clip.reference if self._clips.clip else None
         return before is None or before.ended != snapshot.ended
 
     def end(self, kept: Kept) -> None:
@@ -151,6 +153,15 @@ class RaceControl:
         self.kept = kept
         if kept.folder is not None:
             self._clips.in_session()
+
+    def judge_again(self) -> None:
+        """Where the correct text of the clip that was raced has changed, its results are judged by the new one."""
+        view, kept, shown = self._clips.clip, self.kept, self.snapshot
+        if view is None or kept is None or shown is None or self.running or view.clip.samples is not self._raced[0]:
+            return
+        if view.clip.reference != self._reference:
+            self._reference = view.clip.reference
+            self._worker.judge(kept, shown, view.clip)
 
     def forget(self) -> None:
         """Clear the results."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from backends.base import BackendEntry
     from speedtest_tui.core.audio.clip import Clip
     from speedtest_tui.core.jobs.job import Job, JobView
+    from speedtest_tui.core.jobs.race import Kept
     from speedtest_tui.core.models.sizes import Option
     from speedtest_tui.core.race.plan import Plan
     from speedtest_tui.core.race.row import RaceSnapshot
@@ -118,7 +119,7 @@ class Worker:
             self._race.cancel()
 
     def _start(self, plan: Plan, clip: Clip) -> None:
-        from speedtest_tui.core.jobs.race import Keeper, headline_since, marks_of
+        from speedtest_tui.core.jobs.race import Keeper
         from speedtest_tui.core.race.supervisor import Race
 
         keep = Keeper(plan, clip)
@@ -128,17 +129,33 @@ class Worker:
                 self._post(RaceChanged(snapshot))
 
         def ended(snapshot: RaceSnapshot) -> None:
-            kept, marks, since = keep(snapshot), {}, ""
-            with contextlib.suppress(Exception):  # what is said beside a result never costs the result
-                marks = marks_of(snapshot)
-                since = headline_since(kept)
-            self._post(RaceEnded(snapshot, kept, marks, since))
+            self._tell_end(snapshot, keep(snapshot))
 
         if self._closed.is_set():
             return
         race = Race(plan, clip, changed, ended)
         race.start()
         self._race = race
+
+    def _tell_end(self, snapshot: RaceSnapshot, kept: Kept) -> None:
+        from speedtest_tui.core.jobs.race import headline_since, marks_of
+
+        marks, since = {}, ""
+        with contextlib.suppress(Exception):  # what is said beside a result never costs the result
+            marks = marks_of(snapshot)
+            since = headline_since(kept)
+        self._post(RaceEnded(snapshot, kept, marks, since))
+
+    def judge(self, kept: Kept, snapshot: RaceSnapshot, clip: Clip) -> None:
+        """Judge a race that has ended again, because its clip has another reference."""
+        self._in_background("judge", lambda: self._judge(kept, snapshot, clip))
+
+    def _judge(self, kept: Kept, snapshot: RaceSnapshot, clip: Clip) -> None:
+        from speedtest_tui.core.jobs.race import judged_again
+
+        found = judged_again(kept, snapshot, clip)
+        if not self.racing:
+            self._tell_end(*found)
 
     # Jobs.
 
