@@ -66,6 +66,7 @@ class DashboardScreen(Screen[None]):
         _key("b", "backends", "backends", "backends", "Choose which backends race"),
         _key("d", "download", "download", "download", "Download models of this size"),
         _key("v", "verify", "verify", "verify", "Verify: load each model and transcribe a test tone"),
+        _key("g", "plot", "plot", "plot", "Plot speed over errors"),
         _key("p", "play", "play", "play", "Play the clip (again to stop)"),
         _key("plus,equals_sign", "runs(1)", "more runs", "more-runs", "One run more", show=False, display="+"),
         _key("minus", "runs(-1)", "fewer runs", "fewer-runs", "One run fewer", show=False, display="-"),
@@ -74,7 +75,6 @@ class DashboardScreen(Screen[None]):
         _key("n", "new", "new", "new", "New: clear clip and results"),
         _key("a", "arrange", "arrange", "arrange", "Transcripts in a list, side by side, or one at a time"),
         _key("w", "changes", "compare", "changes", "Compare with the previous session"),
-        _key("g", "plot", "plot", "plot", "Plot speed over errors"),
         _key("x", "trim", "trim", "trim", "Trim silence (again to undo)"),
         _key("k", "convert", "convert", "convert", "Convert a NeMo checkpoint to MLX"),
         _key("i", "devices", "microphone", "devices", "Choose the microphone"),
@@ -277,9 +277,7 @@ class DashboardScreen(Screen[None]):
             return clip is not None and clip.trim is not None
         if action == "cancel":
             return self.race.running or self.maximized is not None or self.worker.busy
-        if action == "plot":
-            return self.race.snapshot is not None and any(row.rank for row in self.race.snapshot.rows)
-        if action in ("copy", "changes"):
+        if action in ("copy", "changes", "plot"):
             return self.race.kept is not None
         return True
 
