@@ -8,7 +8,9 @@ import pytest
 import states
 from rich.cells import cell_len
 
-from speedtest_tui.ui.widgets.bar_layout import bar, columns, header, line, scale_of
+from backends.base import Advice
+from speedtest_tui.core.race.row import RowError
+from speedtest_tui.ui.widgets.bar_layout import bar, columns, header, line, outcome, scale_of
 from speedtest_tui.ui.widgets.clip_pane import waveform
 
 ROWS = [*states.running().rows, *states.finished().rows, *states.loading().rows, *states.cancelled().rows]
@@ -88,3 +90,18 @@ def test_memory_keeps_to_its_column(rss: int, footprint: int | None, device: int
     cells = "".join(text for text, _ in line(row, 160, 3, states.NOW, scale_of([row], states.NOW)))
     end = header(160).index("memory") + len("memory")
     assert cells[end - 8 : end] == shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("missing-model", "not downloaded · press d"),
+        ("partial", "partial · press d"),
+        ("damaged", "damaged · press c"),
+        ("broken-link", "broken link · press c"),
+        ("model", "it does not load: look at it"),
+    ],
+)
+def test_a_model_that_cannot_be_used_names_its_key(kind: str, said: str) -> None:
+    error = RowError(kind, Advice("it does not load", "look at it"))
+    assert outcome(replace(states.MISSING, error=error)) == said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cache_states
@@ -11,6 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from speedtest_tui.core.jobs.overview import CacheOverview
+from speedtest_tui.core.models.status import CacheState, Fault
 from speedtest_tui.core.repair.step import Plan
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.screens.caches import CachesScreen
@@ -216,3 +218,7 @@ def test_what_cannot_be_loaded_is_offered_for_download_and_the_other_way_round()
     loadable = {choice.label for choice in to_verify(states.SMALL)}
     assert loadable == {"mlx-whisper", "parakeet-mlx", "transformers", "pocketsphinx"}
     assert {choice.label for choice in to_download(states.SMALL)} == {"whisper-mps"}
+    gone = Fault("unreadable", Path("/disk"), "/disk is not there", todo="plug it in")
+    blocked = states.model_report("transformers", "small", hf=CacheState("damaged", faults=(gone,), detail=gone.detail))
+    (choice,) = to_download([blocked])
+    assert (choice.disabled, choice.detail) == (True, "/disk is not there: plug it in")

@@ -77,6 +77,13 @@ def test_missing_models_come_with_the_command_that_fetches_them(run: Run) -> Non
     assert "– missing" in printed
 
 
+def test_other_files_are_said_to_be_left_alone(run: Run, hub: Path) -> None:
+    put(hub)
+    (hub / "notes.txt").write_text("mine")
+    printed = run("--all")[1]
+    assert ("notes.txt" in printed, "move it away yourself" in printed) == (True, True), printed
+
+
 def test_many_missing_models_are_one_line(run: Run) -> None:
     code, printed, _ = run("--all", "--backends", "whisper-mps")
     assert code == 1

@@ -41,6 +41,13 @@ class Blocked(Advice):
     """Why a model cannot even be looked for: no download and no repair helps before a person has done what it says."""
 
 
+@dataclass(frozen=True)
+class Begun(Advice):
+    """Why a model of which something is there cannot be used."""
+
+    state: StateName = "partial"
+
+
 WORDS: dict[StateName, str] = {
     "partial": "is incomplete",
     "damaged": "is damaged",
@@ -195,7 +202,8 @@ def explained(spec: ModelSpec, states: States, options: str = "") -> Advice:
     if others[0] is not None and None not in others:
         return others[0]
     found = "; ".join(f"{CACHE_NAMES[cache]} cache: {sentence(state)}" for cache, state in begun)
-    return Advice(f"{name} {WORDS[begun[0][1].state]} ({found})", f"run {command('repair', options)}")
+    state = begun[0][1].state
+    return Begun(f"{name} {WORDS[state]} ({found})", f"run {command('repair', options)}", state)
 
 
 def other_layout(spec: ModelSpec, state: CacheState, options: str) -> Advice | None:

@@ -214,6 +214,7 @@ def of_caches(
         for fault in row.faults:
             if fault.path not in known:
                 what = f"{row.name} in the {CACHE_NAMES[row.cache]} cache: {fault.detail}"
-                advice = Advice(what, fault.todo or command("repair", "--all"))
+                todo = "left alone: move it away yourself" if fault.kind == "foreign" else command("repair", "--all")
+                advice = Advice(what, fault.todo or todo)
                 found.append(Problem(fault.kind, row.name, advice, False, row.cache, fault.path, fault.name))
     return tuple(found)

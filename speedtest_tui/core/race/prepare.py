@@ -24,7 +24,7 @@ from backends.base import (
 )
 from backends.registry import create
 from speedtest_tui.core import host
-from speedtest_tui.core.models.inspect import Blocked, find
+from speedtest_tui.core.models.inspect import Begun, Blocked, find
 from speedtest_tui.core.models.sizes import Candidate, Unavailable, installed
 from speedtest_tui.core.process.lines import Message
 from speedtest_tui.core.process.parent import Child, Ended
@@ -73,7 +73,7 @@ def _prepare(candidate: Candidate, language: str | None, cancelled: threading.Ev
             found, spec = replacement, spec.fallback
     if isinstance(found, Advice):
         status: Status = "unavailable" if isinstance(found, Blocked) else "missing-model"
-        return Failure(status, RowError(status, found), spec)
+        return Failure(status, RowError(found.state if isinstance(found, Begun) else status, found), spec)
     if spec.english_only and language not in (None, "en"):
         warnings.append(f"the model knows English only: language {language} was ignored")
     return Ready(candidate.entry.reference, backend.engine, spec, found, availability.version, tuple(warnings))

@@ -188,7 +188,9 @@ def reason(row: Row) -> str:
 
 
 def look(row: Row) -> format.Look:
-    """How its state is shown before it has a rank."""
+    """How its state is shown before it has a rank; of a model that is there but cannot be used, its own."""
+    if row.status == "missing-model" and row.error and row.error.kind in format.LOOKS:
+        return format.LOOKS[row.error.kind]
     return format.LOOKS[row.status or ("active" if row.phase in ACTIVE_PHASES else "waiting")]
 
 

@@ -83,7 +83,9 @@ def to_verify(reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
 
 
 def to_download(reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
-    """Models that are not whole anywhere; those that are need no download."""
+    """Models that are not whole anywhere; those that are need no download, and one that cannot have any says why."""
+    from speedtest_tui.core.jobs.download import wanted
+
     choices = []
     for report in reports:
         if report.spec is None or report.unavailable or report.spec.kind not in ("hub", "openai"):
@@ -94,7 +96,8 @@ def to_download(reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
         detail = f"{wording.model_name(report)} · {wording.long(state)[0]}"
         if state.state == "partial" and state.detail:
             detail = f"{wording.model_name(report)} · {state.detail}"
-        choices.append(Choice(key_of(report), report.backend, detail))
+        refused = next((one.reason for one in wanted([report]) if one.request is None), "")
+        choices.append(Choice(key_of(report), report.backend, refused or detail, disabled=bool(refused)))
     return tuple(choices)
 
 

@@ -77,7 +77,7 @@ class ModelControl:
             return
         possible = tuple(choice.key for choice in offered if not choice.disabled)
         if not possible:
-            self._screen.notify(nothing)
+            self._screen.notify(next((choice.detail for choice in offered), nothing))
             return
         by_key = {key_of(report): report for report in reports}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.format import Mood
+from speedtest_tui.core.format import LOOKS, Mood
 from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, look, place_mark, reason, relative
 from speedtest_tui.ui.widgets.line_text import fit
 
@@ -173,7 +173,11 @@ def mark(row: Row) -> Span:
 
 def outcome(row: Row) -> str:
     """How a row ended without a result, and what to do about it in the dashboard."""
-    return f"{look(row).word} · press d" if row.status == "missing-model" else reason(row)
+    if row.status != "missing-model" or (row.error and row.error.kind not in LOOKS):
+        return reason(row)
+    shown = look(row)
+    # What is damaged is repaired among the caches.
+    return f"{shown.word} · press {'c' if shown.mood == 'bad' else 'd'}"
 
 
 def _share(row: Row, now: float, scale: Scale) -> float:

@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.race.row import Row, look
+from speedtest_tui.core.race.row import Row, look, reason
 from speedtest_tui.ui.widgets.bar_layout import FILL_QUIET, LEVELS, STYLE_BEST, STYLE_NEEDS_YOU, outcome
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def line_of(row: Row, marks: Mapping[str, tuple[Word, ...]]) -> tuple[str, Conte
     text = row.transcription.text or "(no text)" if row.transcription else ""
     lines = [marked(marks[row.backend]) if text and marks.get(row.backend) else Content(text)] if text else []
     if row.error:
-        which = f" ({row.error.advice.what})" if row.status == "missing-model" else ""
+        which = f" ({row.error.advice.what})" if outcome(row) != reason(row) else ""
         lines.append(Content(f"{look(row).glyph} {outcome(row)}{which}"))
     lines += [Content(f"! {warning}") for warning in row.warnings]
     wer = f"WER {figures.percent(row.wer)}" if row.wer is not None else ""
