@@ -16,12 +16,23 @@ def add_arguments(parser: Parser) -> None:
         "Check the installation: backends, microphones and folders. Exit code 1 while no backend can run.",
         "doctor",
         "doctor --json",
+        "doctor --report",
     )
     add_json(parser)
+    parser.add_argument(
+        "--report", action="store_true", help="everything about this machine for a bug report, nothing private in it"
+    )
+    parser.add_argument("--microphone", action="store_true", help="with --report: listen for a second")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what was found; exit code 1 while no backend can run."""
+    if options.report:
+        from speedtest_tui.core.jobs import report
+
+        for line in report.text(microphone=options.microphone).splitlines():
+            say(line)
+        return EXIT_OK
     installation = examine()
     if options.json:
         print_json(installation.to_json())

@@ -1,0 +1,234 @@
+"""`doctor --report`: what a person who looks into a problem wants to know of a machine, as one block of plain text.
+
+Nothing private is in it: no user, host or network name, the home folder as ~, no token, no name of a device, no text or
+sound. Each probe that loads a library runs in a child with a limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import locale
+import os
+import platform
+import queue
+import resource
+import shutil
+import signal
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from speedtest_tui import __version__
+from speedtest_tui.core import conditions, disk, host, locations
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.format import one_line
+from speedtest_tui.core.jobs.report_child import Facts, Found, Probe
+
+CHILD = "speedtest_tui.core.jobs.report_child"
+
+LIMIT_S = 20.0
+"""For each probe."""
+
+PACKAGES = (
+    "mlx", "mlx-metal", "mlx-whisper", "parakeet-mlx", "whisper-mps", "torch", "transformers", "numpy", "pocketsphinx",
+    "av", "sounddevice", "soxr", "textual", "huggingface_hub",
+)  # fmt: skip
+
+SYSCTLS = (
+    "hw.model", "machdep.cpu.brand_string", "hw.memsize", "hw.perflevel0.physicalcpu", "hw.perflevel1.physicalcpu",
+    "sysctl.proc_translated", "iogpu.wired_limit_mb", "vm.swapusage", "kern.memorystatus_vm_pressure_level",
+)  # fmt: skip
+
+
+def sections(*, microphone: bool = False) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Title and facts of each section, as soon as it is known. microphone: open it for a second."""
+    for title, gather in (
+        ("system", _system), ("python", _python), ("packages", _packages), ("terminal", _terminal),
+        ("folders", _folders), ("last race", _last_race), ("crash reports", _crashes),
+    ):  # fmt: skip
+        yield title, _private(gather)
+    for title, name in (("mlx", "mlx"), ("torch", "torch")):
+        installed = _version(title) is not None
+        yield title, _private(functools.partial(_probed, name)) if installed else [("", "not installed")]
+    yield "lifeline", _private(_lifeline)
+    yield "microphone", _private(_microphone) + (_private(functools.partial(_probed, "level")) if microphone else [])
+
+
+def text(*, microphone: bool = False) -> str:
+    """The whole block."""
+    lines = [f"speedtest-tui {__version__}"]
+    for title, facts in sections(microphone=microphone):
+        lines += [f"[{title}]", *(f"{name}: {value}" if name else value for name, value in facts)]
+    return "\n".join(lines)
+
+
+def _private(gather: Callable[[], Facts]) -> list[tuple[str, str]]:
+    """The facts without the home folder's name, one line each. What cannot be found out is said, and ends nothing."""
+    found: list[tuple[str, str]] = []
+    home, user = str(Path.home()), Path.home().name
+    try:
+        for name, value in gather():
+            shown = value.replace(home, "~") if len(home) > 1 else value
+            found.append((name, one_line(shown.replace(f"/{user}/", "/~/") if len(user) > 2 else shown)))
+    except UserError as error:
+        found.append(("", error.advice.what))
+    except Exception as error:
+        found.append(("", f"cannot be found out ({type(error).__name__})"))
+    return found
+
+
+def _system() -> Facts:
+    machine = host.describe()
+    yield "machine", machine.sentence()
+    yield "cores", machine.cores_words
+    if sys.platform == "darwin":
+        versions, values, limits = host.answers(
+            ("/usr/bin/sw_vers",), ("/usr/sbin/sysctl", *SYSCTLS), ("/usr/bin/pmset", "-g", "therm")
+        )
+        for line in (*versions.splitlines(), *values.splitlines(), *limits.splitlines()):
+            name, _, value = line.partition(":")
+            if value.strip():
+                yield name.strip(), value.strip()
+    else:
+        yield "kernel", platform.release()
+        yield "C library", " ".join(platform.libc_ver())
+    yield "conditions", conditions.read().sentence or "unknown"
+    yield "load", " ".join(f"{value:.2f}" for value in os.getloadavg())
+    with contextlib.suppress(Exception):
+        import psutil
+
+        yield "up", f"{(time.time() - psutil.boot_time()) / 3600:.1f} h"
+        yield "swap", f"{psutil.swap_memory().used / 1e9:.1f} GB used"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield "open files", f"{soft} of {hard}"
+
+
+def _python() -> Facts:
+    yield "python", f"{platform.python_version()} {platform.python_implementation()} {platform.machine()}"
+    yield "build", " ".join(platform.python_build())
+    yield "executable", sys.executable
+    yield "framework", str(sysconfig.get_config_var("PYTHONFRAMEWORK") or "no")
+    yield "environment", "virtual" if sys.prefix != sys.base_prefix else "none"
+    yield "python3 on PATH", str(shutil.which("python3"))
+
+
+def _version(name: str) -> str | None:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(name)
+    return None
+
+
+def _packages() -> Facts:
+    for name in PACKAGES:
+        if version := _version(name):
+            wheel = importlib.metadata.distribution(name).read_text("WHEEL") or ""
+            tags = [line.partition(": ")[2] for line in wheel.splitlines() if line.startswith("Tag")]
+            yield name, f"{version} {' '.join(tags[:1])}".strip()
+        else:
+            yield name, "not installed"
+
+
+def _terminal() -> Facts:
+    for name in ("TERM", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "NO_COLOR", "LANG", "LC_ALL"):
+        if value := os.environ.get(name):
+            yield name, value
+    yield "tmux", "yes" if "TMUX" in os.environ else "no"
+    size = shutil.get_terminal_size((0, 0))
+    yield "size", f"{size.columns}x{size.lines}" if size.columns else "no terminal"
+    yield "encoding", f"{locale.getpreferredencoding(False)}, output {sys.stdout.encoding}"
+
+
+def _folders() -> Facts:
+    for name, path in (
+        ("HF cache", locations.hf_cache()), ("local cache", locations.local_cache()),
+        ("whisper cache", locations.whisper_cache()), ("sessions", locations.sessions_folder()),
+    ):  # fmt: skip
+        nearest = locations.existing_parent(path)
+        facts = [str(path), "there" if disk.is_folder(path) else "not there"]
+        facts.append(f"{(disk.free(nearest) or 0) / 1e9:.1f} GB free")
+        if any(part.is_symlink() for part in (path, *path.parents)):
+            facts.append("behind a link")
+        if "Mobile Documents" in path.parts or "com~apple~CloudDocs" in str(path):
+            facts.append("in iCloud")
+        if nearest.is_dir() and Path(str(nearest).swapcase()).exists():
+            facts.append("case is ignored")
+        yield name, ", ".join(facts)
+
+
+def _last_race() -> Facts:
+    from speedtest_tui.core.sessions import store
+
+    try:
+        document = store.find("last").document
+    except UserError:
+        yield "", "none is kept"
+        return
+    yield "race", f"{document.program}, {document.state}, {document.clip.seconds:.1f} s, {document.plan.order_words}"
+    for result in document.ordered:
+        times = " ".join(f"{run:.3f}" for run in result.runs_s[:20])
+        model = f"{result.model.dtype}" if result.model else ""
+        facts = (result.status, result.device or "", model, times and f"runs {times} s", *result.warnings)
+        yield result.backend, ", ".join(fact for fact in facts if fact)
+    for note in document.notes:
+        yield "note", note
+
+
+def _crashes() -> Facts:
+    folder = Path.home() / "Library/Logs/DiagnosticReports"
+    found = sorted(folder.glob("[Pp]ython*.ips"))[-1:] if sys.platform == "darwin" and folder.is_dir() else []
+    if not found:
+        yield "", "none" if sys.platform == "darwin" else "not on this system"
+    for report in found:
+        head = report.read_text(encoding="utf-8", errors="replace")
+        kinds = [line.strip().strip(",") for line in head.splitlines() if '"exception"' in line]
+        yield report.name.split("-")[0], (kinds or ["unknown exception"])[0][:120]
+
+
+def _probed(name: str) -> Facts:
+    from speedtest_tui.core.process.parent import ask
+
+    answer = ask(CHILD, Probe(name), Found, f"the probe of {name}", stall_s=LIMIT_S)
+    yield from answer.facts if answer else ()
+
+
+def _lifeline() -> Facts:
+    """Kill a process whose child holds the interpreter lock, and see how long that child lives on."""
+    import psutil
+
+    from speedtest_tui.core.process.parent import Child, Ended
+
+    reports: queue.SimpleQueue[object] = queue.SimpleQueue()
+    parent = Child(CHILD, Probe("parent"), (Found,), reports.put)
+    try:
+        report = reports.get(timeout=LIMIT_S)
+        if isinstance(report, Ended) or not isinstance(report, Found) or parent.pid is None:
+            yield "", "the child could not be started"
+            return
+        child = psutil.Process(int(report.facts[0][1]))
+        os.kill(parent.pid, signal.SIGKILL)
+        started = time.monotonic()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while time.monotonic() - started < 10 and child.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.02)
+        lived = time.monotonic() - started
+        verdict = "gone" if lived < 10 else "STILL THERE"
+        yield "a child that holds the interpreter lock", f"{verdict} after {lived:.1f} s"
+    except queue.Empty:
+        yield "", f"no answer within {LIMIT_S:g} s"
+    finally:
+        parent.end()
+
+
+def _microphone() -> Facts:
+    from speedtest_tui.core.audio.devices import input_devices
+
+    found = input_devices()
+    if found.advice:
+        yield "", found.advice.what
+    for number, device in enumerate(found.devices, 1):
+        default = ", default" if device.is_default else ""
+        yield f"device {number}", f"{device.channels} channels, {device.rate:g} Hz, {device.host_api}{default}"
