@@ -308,12 +308,35 @@ class BackendEntry:
     optional: bool = False
 
 
+def how_to_install(extra: str) -> str:
+    """What to do for an extra of this program: the command that fits how it was installed, or what the system lacks.
+
+    The systems are those for which tools/check_wheels.py finds no wheels. pipx and uv leave a file in what they made,
+    where pip would install beside it.
+    """
+    this = ".".join(map(str, sys.version_info[:2]))
+    if extra == "pocketsphinx" and this not in ("3.11", "3.13"):
+        return f"use Python 3.11 or 3.13: there is no package of it for {this}"
+    if sys.platform == "darwin" and platform.machine() != "arm64" and extra in ("mlx", "transformers"):
+        return "it needs Apple silicon and a Python that runs natively on it (arm64)"
+    if extra == "mlx":
+        (libc, version), macos = platform.libc_ver(), platform.mac_ver()[0]
+        if macos and int(macos.partition(".")[0]) < 14:
+            return f"update to macOS 14 or newer, which MLX needs: this is macOS {macos}"
+        if libc == "glibc" and tuple(map(int, version.split(".")[:2])) < (2, 35):
+            return f"use a Linux with glibc 2.35 or newer, which MLX needs: this is {version}"
+    for file, command in (("pipx_metadata.json", "pipx install --force"), ("uv-receipt.toml", "uv tool install")):
+        if Path(sys.prefix, file).exists():
+            return f"{command} 'speedtest-tui[{extra}]'"
+    return f"pip install 'speedtest-tui[{extra}]'"
+
+
 def installed(module: str, distribution: str, extra: str, device: str) -> Availability:
     """Report on a library: importable `module`, version of `distribution`, installed by the extra `extra`."""
     from importlib.metadata import PackageNotFoundError, version
 
     if find_spec(module) is None:
-        return Availability(False, device=device, fix=f"pip install 'speedtest-tui[{extra}]'")
+        return Availability(False, device=device, fix=how_to_install(extra))
     try:
         return Availability(True, version(distribution), device)
     except PackageNotFoundError:
@@ -323,7 +346,7 @@ def installed(module: str, distribution: str, extra: str, device: str) -> Availa
 def mlx_library(module: str, distribution: str) -> Availability:
     """The same for a library on MLX, which runs on Apple silicon (Metal) and, slowly, on Linux processors."""
     if sys.platform == "darwin" and platform.machine() != "arm64":
-        return Availability(False, fix="MLX needs Apple silicon and a Python that runs natively on it (arm64)")
+        return Availability(False, fix=how_to_install("mlx"))
     if sys.platform not in ("darwin", "linux"):
         return Availability(False, fix="MLX runs on macOS and Linux only")
     return installed(module, distribution, "mlx", "Metal GPU" if sys.platform == "darwin" else "CPU")

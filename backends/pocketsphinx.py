@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +26,6 @@ if TYPE_CHECKING:
     from backends.base import Samples
 
 
-WHEELS = ((3, 11), (3, 13))
-"""Versions of Python that pocketsphinx 5.1 has wheels for; pyproject.toml names the same."""
-
-
 class PocketSphinx(Library):
     """pocketsphinx 5 with its defaults: one utterance, bundled US-English acoustic and trigram language model."""
 
@@ -42,11 +36,7 @@ class PocketSphinx(Library):
     imports = ("pocketsphinx",)
 
     def availability(self) -> Availability:
-        found = installed("pocketsphinx", "pocketsphinx", "pocketsphinx", "CPU")
-        if not found.ok and sys.version_info[:2] not in WHEELS:
-            this = ".".join(map(str, sys.version_info[:2]))
-            found = replace(found, fix=f"use Python 3.11 or 3.13: there is no package of it for {this}")
-        return found
+        return installed("pocketsphinx", "pocketsphinx", "pocketsphinx", "CPU")
 
     def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
         from pocketsphinx import Decoder

@@ -49,8 +49,7 @@ case "$(uname -s)" in
         # "glibc 2.36"; musl's getconf knows no such name
         libc=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed -n 's/^glibc \([0-9]*\.[0-9]*\).*/\1/p')
         if [ -z "$libc" ]; then
-            without mlx "it needs glibc 2.35 or newer, this system has another C library"
-            without transformers "PyTorch has no packages for systems without glibc"
+            echo "speedtest-tui: this system's C library is not glibc, for which most packages are built: try a container"
         elif [ "${libc%.*}" -eq 2 ] && [ "${libc#*.}" -lt 35 ]; then
             without mlx "it needs glibc 2.35 or newer (as in Ubuntu 22.04 or Debian 12), this is $libc"
         fi

@@ -13,6 +13,7 @@ import shlex
 import socket
 import sys
 
+from backends.base import how_to_install
 from speedtest_tui.cli.arguments import Parser, add_clip, add_race, describe
 from speedtest_tui.cli.console import EXIT_OK, complain
 from speedtest_tui.cli.dashboard import check_clip, request
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         from speedtest_tui.cli.web_server import DashboardServer
     except ImportError as error:
-        raise UserError(f"{error.name} is not installed", "pip install 'speedtest-tui[web]'") from None
+        raise UserError(f"{error.name} is not installed", how_to_install("web")) from None
     listening = listen(options.host, options.port)
     address = url(listening)
     if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:

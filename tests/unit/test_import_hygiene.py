@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +80,13 @@ def test_asking_what_is_installed_imports_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert not {name.partition(".")[0] for name in done.stdout.split()} & {"textual", "numpy", *LIBRARIES}
+
+
+def test_what_a_library_spells_wrong_is_not_shown(tmp_path: Path) -> None:
+    """Python 3.12 and newer warn of whisper_normalizer's patterns where it is first compiled: on a user's terminal."""
+    (tmp_path / "whisper_normalizer").mkdir()
+    (tmp_path / "whisper_normalizer" / "basic.py").write_text("wrong = 1 is 1\n")
+    (tmp_path / "whisper_normalizer" / "__init__.py").touch()
+    code = "import speedtest_tui.core.accuracy; from whisper_normalizer.basic import wrong"
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from backends.base import how_to_install
 from speedtest_tui import __version__
 from speedtest_tui.core import disk
 from speedtest_tui.core.convert import config as configuration
@@ -143,9 +144,7 @@ def _refuse_missing_libraries() -> None:
 
     for module, extra in (("yaml", "mlx"), ("mlx", "mlx"), ("parakeet_mlx", "mlx"), ("torch", "transformers")):
         if find_spec(module) is None:
-            raise UserError(
-                f"converting needs {module}, which is not installed", f"pip install 'speedtest-tui[{extra}]'"
-            )
+            raise UserError(f"converting needs {module}, which is not installed", how_to_install(extra))
 
 
 def _sha256(path: Path) -> str:
