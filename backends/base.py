@@ -168,6 +168,7 @@ class Transcription:
     words: each with its times, where the library tells them
     figures: measured in this run beside its time, by name; names that end in "_s" are seconds
     looping: whether `invalid` is a Loop, which says nothing of the model
+    detected: whether the model found out `language` from the clip, where it could have been another
     """
 
     text: str
@@ -178,6 +179,7 @@ class Transcription:
     words: tuple[Segment, ...] = ()
     figures: tuple[tuple[str, float], ...] = ()
     looping: bool = False
+    detected: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.invalid, Loop):

@@ -76,7 +76,7 @@ class MlxWhisper(mlx_runtime.OnMlx):
             task="transcribe",
             fp16=self._fp16,
         )
-        return transcription(result)
+        return transcription(result, detected=not self._english_only and options.language is None)
 
     def close(self) -> None:
         from mlx_whisper.transcribe import ModelHolder
@@ -93,7 +93,7 @@ def _convolution_dtype(weights: Path) -> Any:
     return arrays["encoder.conv1.weight"].dtype
 
 
-def transcription(result: dict[str, Any]) -> Transcription:
+def transcription(result: dict[str, Any], *, detected: bool) -> Transcription:
     """Turn Whisper's result dictionary into a Transcription, marked invalid where its numbers or text say so.
 
     A NaN log-probability comes with text such as "!!!!" and no exception: NaN compares false with every threshold, so
@@ -106,4 +106,5 @@ def transcription(result: dict[str, Any]) -> Transcription:
         segments=tuple(Segment(float(s["start"]), float(s["end"]), str(s["text"]).strip()) for s in segments),
         language=str(result.get("language") or ""),
         invalid=not_a_number(s["avg_logprob"] for s in segments) or repetition_loop(text),
+        detected=detected,
     )

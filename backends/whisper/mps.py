@@ -77,7 +77,7 @@ class WhisperMps(mlx_runtime.OnMlx):
             task="transcribe",
             fp16=True,
         )
-        return transcription(result)
+        return transcription(result, detected=not self._english_only and options.language is None)
 
     def close(self) -> None:
         holder = _holder()

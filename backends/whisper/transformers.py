@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -78,6 +79,7 @@ class TransformersWhisper(Library):
         self._batch = 1
         self._device = "cpu"
         self._looked = False
+        self._language = ""
 
     def availability(self) -> Availability:
         device = torch_device_expected()
@@ -140,40 +142,55 @@ class TransformersWhisper(Library):
         else:
             text, invalid = self._text_looked_at(samples, options)
             self._looked = True
-        return Transcription(text=text, language=options.language or "", invalid=invalid or repetition_loop(text))
+        language = options.language or self._language
+        detected = bool(self._language) and options.language is None and self._multilingual
+        invalid = invalid or repetition_loop(text)
+        return Transcription(text=text, language=language, invalid=invalid, detected=detected)
+
+    @property
+    def _multilingual(self) -> bool:
+        return bool(getattr(self._model.model.generation_config, "is_multilingual", True))
 
     def _text(self, samples: Samples, options: TranscribeOptions) -> str:
         generate = {"task": "transcribe", "language": options.language}
-        multilingual = bool(getattr(self._model.model.generation_config, "is_multilingual", True))
         result = self._model(
             {"raw": samples, "sampling_rate": SAMPLE_RATE},  # made anew each time: the pipeline takes its keys out
             chunk_length_s=CHUNK_SECONDS,
             batch_size=self._batch,
             return_timestamps=False,
             # An English-only model refuses both keys.
-            generate_kwargs=generate if multilingual else {},
+            generate_kwargs=generate if self._multilingual else {},
         )
         return str(result["text"]).strip()
 
     def _text_looked_at(self, samples: Samples, options: TranscribeOptions) -> tuple[str, str]:
         """The text, and why it cannot count: NaN compares false with everything, and generation goes on regardless.
 
+        Takes note of the language as well: generation puts what it detected for a chunk behind the first token of its
+        prompt (`_retrieve_init_tokens`, transformers' generation_whisper.py). Later transcriptions pay for neither.
         Raises BackendError with kind "model" where the weights are to blame.
         """
         import torch
 
         model = self._model.model
         steps: list[Any] = []
+        prompts: list[Any] = []
 
-        def look(_model: object, _inputs: object, output: Any) -> None:
+        def look(_model: object, _inputs: object, given: dict[str, Any], output: Any) -> None:
             # Stays on the device: asking for the answer here would make the device wait at each token.
             steps.append(output.logits.isfinite().all())
+            prompt = given.get("decoder_input_ids")
+            if prompt is not None and prompt.shape[-1] > 1:
+                prompts.append(prompt[:, 1])
 
-        hook = model.register_forward_hook(look)
+        hook = model.register_forward_hook(look, with_kwargs=True)
         try:
             text = self._text(samples, options)
         finally:
             hook.remove()
+        known = {token: name.strip("<|>") for name, token in getattr(model.generation_config, "lang_to_id", {}).items()}
+        found = Counter(known[token] for prompt in prompts for token in prompt.tolist() if token in known)
+        self._language = found.most_common(1)[0][0] if found else "" if self._multilingual else "en"
         if not steps or bool(torch.stack(steps).all()):
             return text, ""
         return text, checks.blame([name for name, weight in model.named_parameters() if not weight.isfinite().all()])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from racing import TESTS, python_path
 
+from backends.base import LoadOptions, Location, TranscribeOptions
 from speedtest_tui.core.accuracy.wer import word_error_rate
 from speedtest_tui.core.audio.clip import Clip
 
@@ -80,6 +81,7 @@ def test_the_model_is_loaded_once_and_in_load(whisper: tuple[str, dict[str, Any]
 def test_all_say_the_same_words(whisper: tuple[str, dict[str, Any]], demo: Clip) -> None:
     assert [result["text"].lower().rstrip(".") for result in whisper[1]["results"]] == [demo.reference] * 3
     assert {result["invalid"] for result in whisper[1]["results"]} == {""}
+    assert {(result["language"], result["detected"]) for result in whisper[1]["results"]} == {("en", False)}
 
 
 def test_observed_facts(whisper: tuple[str, dict[str, Any]], unpacked: Unpack) -> None:
@@ -204,3 +206,19 @@ def test_pocketsphinx_says_the_same_each_time(probe: Probe) -> None:
     assert all(a["end"] <= b["start"] + 0.02 for a, b in itertools.pairwise(words))
     assert facts["loads"] == [1, 0]
     assert all(Path(file).exists() for file in facts["loaded"]["files"])
+
+
+def test_pocketsphinx_begins_each_run_in_the_same_state(demo: Clip) -> None:
+    """What it keeps of the means of one utterance must not reach the next, whatever was heard before."""
+    pytest.importorskip("pocketsphinx")
+    from backends.pocketsphinx import PocketSphinx
+
+    backend = PocketSphinx()
+    spec = backend.model("nano") or backend.model("tiny")
+    assert spec
+    backend.load(spec, Location(None, "", ""), LoadOptions(8 << 30))
+    after = []
+    for samples in (demo.samples, demo.samples, demo.samples[::-1].copy(), demo.samples):
+        backend.transcribe(samples[:32_000], TranscribeOptions())
+        after.append(backend._model.get_cmn(False))
+    assert after[0] == after[1] == after[3] != after[2]
