@@ -14,12 +14,23 @@ from speedtest_tui.cli.console import Column, LiveRow
 from speedtest_tui.cli.options import plan_from
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.accuracy.reference import from_option
+from speedtest_tui.core.accuracy.words import PieceKind
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.decode import demo_clip, load_named
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.jobs.race import Keeper
+from speedtest_tui.core.jobs.race import Keeper, marks_of
 from speedtest_tui.core.race.plan import Plan
-from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, answer_line, headline, place_mark, relative
+from speedtest_tui.core.race.row import (
+    ACTIVE_PHASES,
+    Row,
+    answer_line,
+    headline,
+    place_mark,
+    quality,
+    quality_mood,
+    quality_title,
+    relative,
+)
 from speedtest_tui.core.race.supervisor import Race
 from speedtest_tui.core.sessions.document import Document, Result
 from speedtest_tui.core.sessions.export import median, weights
@@ -130,12 +141,14 @@ def _live(row: Row, runs: int) -> LiveRow:
     return LiveRow(state, row.backend, headline(row, runs) + clock)
 
 
+QUALITY = Column("WER", right=True)
+
 COLUMNS = (
     Column(" #"),
     Column("backend"),
     Column("median ±95 %", right=True),
     Column("RTFx", right=True),
-    Column("WER", right=True),
+    QUALITY,
     Column("relative", rank=1),
     Column("memory", right=True, rank=2),
     Column("load", right=True, rank=3),
@@ -143,6 +156,12 @@ COLUMNS = (
     Column("import", right=True, rank=5),
     Column("weights", rank=6),
 )
+
+
+PIECES: dict[PieceKind, str] = {
+    "same": "", "wrong": "red", "right": "green", "missing": "yellow strike", "extra": "red", "differs": "yellow",
+    "mark": "yellow",
+}  # fmt: skip
 
 
 def print_results(document: Document) -> None:
@@ -158,12 +177,21 @@ def print_results(document: Document) -> None:
         f"{figures.count(plan.runs, 'run')}, {plan.order_words}",
     )
     out.print(Text(" · ".join(facts)))
-    left_out = console.print_table(COLUMNS, [_cells(result) for result in document.ordered if result.runs_s])
+    titled = QUALITY._replace(title=quality_title(document.results) or QUALITY.title)
+    columns = [titled if column is QUALITY else column for column in COLUMNS]
+    left_out = console.print_table(columns, [_cells(result) for result in document.ordered if result.runs_s])
+    marks = marks_of(document)
+    if marks:
+        against = "majority" if quality_title(document.results) in ("", "agree") else "reference"
+        out.print(Text(f"Transcripts · differences from the {against}", style="bold"))
     for result in document.ordered:
         name = Text(f" {result.backend}  ", style="bold")
         words = result.text or "(no text)" if result.status == "ok" else result.reason
         # A reason is not broken into lines: it ends with a command that can be copied.
-        out.print(console.glyph(result.status), name, Text(words), sep="", soft_wrap=result.status != "ok")
+        shown = Text(words)
+        if result.status == "ok" and result.text and result.backend in marks:
+            shown = Text.assemble(*((text, PIECES[kind]) for text, kind in marks[result.backend]))
+        out.print(console.glyph(result.status), name, shown, sep="", soft_wrap=result.status != "ok")
         if own := figures.measured(result.figures):
             out.print(Text(f"    {own}", style="dim"))
         if "weights" in left_out and result.runs_s:
@@ -185,7 +213,7 @@ def _cells(result: Result) -> tuple[str | Text, ...]:
         console.toned(result.backend, won),
         median(result),
         figures.rtfx(result.rtfx),
-        console.toned(figures.percent(result.wer), figures.error_mood(result.wer)),
+        console.toned(quality(result), quality_mood(result)),
         relative(result),
         figures.megabytes(result.memory_mb),
         figures.seconds(result.load_s),

@@ -187,7 +187,7 @@ def document_of(snapshot: RaceSnapshot) -> Document:
 
 def ended(snapshot: RaceSnapshot, folder: Path | None = None) -> RaceEnded:
     """What the engine says when a race is over."""
-    return RaceEnded(snapshot, Kept(document_of(snapshot), folder), marks_of(snapshot), SINCE)
+    return RaceEnded(snapshot, Kept(document_of(snapshot), folder), marks_of(document_of(snapshot)), SINCE)
 
 
 HEARD = RecorderState(

@@ -133,7 +133,7 @@ async def test_transcripts_show_texts_errors_and_warnings(still_app: MakeApp) ->
         await pilot.pause()
         shown = [[str(part.render()) for part in line.query(Static)] for line in app.screen.query(TranscriptLine)]
         assert shown[0] == ["mlx-whisper", states.TEXT, "WER 0 %"]
-        assert shown[1][1] == states.TEXT.replace(" my ", " ‹the› ")
+        assert shown[1][1] == states.TEXT.replace(" my ", " ‹the|my› ")
         assert shown[1][2] == "WER 12 %"
         assert shown[2][1].endswith("! its text differed between runs")
         assert shown[4][1] == ("✗ failed: its process crashed (segmentation fault, SIGSEGV) while it was loading")

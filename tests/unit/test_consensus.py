@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from speedtest_tui.core.accuracy.agreement import mark
+from speedtest_tui.core.accuracy.agreement import differences, mark, weights_name
 from speedtest_tui.core.accuracy.words import Word, bare, key, keys, split_words
 
 
@@ -22,7 +22,7 @@ def shown(words: tuple[Word, ...]) -> str:
 
 def marks(*texts: str, voters: str | None = None) -> list[str]:
     """Texts of backends a, b, c, ... marked."""
-    return [shown(words) for words in mark(dict(zip("abcdefgh", texts, strict=False)), voters).values()]
+    return [shown(words) for words in mark(dict(zip("abcdefgh", texts, strict=False)), voters).words.values()]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_two_that_agree_outvote_any_third(seed: int) -> None:
     words = draw.choices([f"w{i}" for i in range(12)], k=60)
     right, wrong = " ".join(words), noisy(draw, words, 0.4)
     assert right != wrong
-    found = mark({"a": right, "b": wrong, "c": right})
+    found = mark({"a": right, "b": wrong, "c": right}).words
     assert not any(word.differs or word.missing for word in (*found["a"], *found["c"]))
     # What is unmarked must be in the right text, in order, and with what is missing and replaced make up all of it.
     rest = iter(words)
@@ -122,7 +122,7 @@ def test_two_that_agree_outvote_any_third(seed: int) -> None:
 def test_of_two_texts_the_unmarked_words_are_the_same(seed: int) -> None:
     draw = random.Random(seed)
     words = draw.choices([f"w{i}" for i in range(12)], k=60)
-    found = mark({"a": noisy(draw, words, 0.5), "b": noisy(draw, words, 0.5)})
+    found = mark({"a": noisy(draw, words, 0.5), "b": noisy(draw, words, 0.5)}).words
     a, b = ([word.text for word in text if word.text and not word.differs] for text in found.values())
     assert a == b
     assert 0 < len(a) < 60
@@ -133,7 +133,7 @@ def test_no_word_is_lost_or_changed(seed: int) -> None:
     draw = random.Random(seed)
     pieces = ["cat", "well-known", "a/b", "—", "3,000", "今天。", "ที่นี่", "Mr.", "…", "(x)", "-", "か\u3099", "it’s"]
     texts = {name: " ".join(draw.choices(pieces, k=30)) for name in "abcd"}
-    for name, words in mark(texts).items():
+    for name, words in mark(texts).words.items():
         assert "".join(" " * word.spaced + word.text for word in words).strip() == texts[name]
 
 
@@ -145,7 +145,7 @@ def test_long_texts_are_marked_in_a_moment() -> None:
     words = draw.choices(vocabulary, [1 / (i + 1) for i in range(3000)], k=10_000)
     texts = {f"b{i}": noisy(draw, words, 0.02 + 0.05 * i) for i in range(6)}
     began = time.process_time()
-    found = mark(texts)
+    found = mark(texts).words
     assert time.process_time() - began < 5
     shares = [sum(word.differs for word in text) / len(text) for text in found.values()]
     assert 0.005 < shares[0] < 0.02
@@ -177,3 +177,60 @@ def test_missing_words_are_shown_without_punctuation_around_them() -> None:
     assert bare(split_words("(well-known), “it’s” 3.5.")) == "well-known it’s 3.5"
     assert bare(split_words("今天。")) == "今天"
     assert bare(split_words("well-known")[:1]) == "well"
+
+
+@pytest.mark.parametrize(
+    ("reference", "text", "expected"),
+    [
+        ("on my Mac", "On the Mac.", "On ‹the|my› Mac."),
+        ("a b c d", "a c d", "a ‹-b› c d"),
+        ("a b c", "a b.", "a b. ‹-c›"),
+        ("a b c", "", "‹-a b c›"),
+        ("a b", "a x b", "a ‹+x› b"),
+        ("one two three", "1, 2, 3", "1, 2, 3"),
+        ("it cost $5.50", "it cost five dollars and fifty cents", "it cost five dollars and fifty cents"),
+        ("今天天气好", "今天气好", "今‹-天›天气好"),
+    ],
+)
+def test_differences_from_a_reference(reference: str, text: str, expected: str) -> None:
+    found = differences(reference, text, "zh" if "今" in text else "en")
+    assert "".join(piece for piece, _ in found) == expected
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_marked_text_holds_its_text_and_all_of_the_reference(seed: int) -> None:
+    draw = random.Random(seed)
+    words = draw.choices([f"{a}{b}a" for a in "bdfgk" for b in "aeiou"], k=80)
+    text = noisy(draw, words, 0.4)
+    found = differences(" ".join(words), text)
+    assert "".join(piece for piece, kind in found if kind in ("same", "wrong", "extra")).split() == text.split()
+    assert " ".join(piece for piece, kind in found if kind in ("same", "right", "missing")).split() == words
+
+
+def test_agreement_is_the_share_that_the_majority_has_and_same_weights_vote_once() -> None:
+    shares = mark({"a": "a b c d", "b": "a b c d", "c": "a x c d"}).shares
+    assert (shares["a"], shares["b"], shares["c"]) == (1, 1, 0.75)
+    shares = mark({"a": "1, 2, 3 dogs", "b": "one two three dogs", "c": "twenty five"}).shares
+    assert shares["a"] == shares["b"] == 1 > (shares["c"] or 0)
+    assert mark({"a": "a b", "b": ""}).shares == {"a": 0, "b": 0}
+    assert mark({"a": "a b"}).shares == {"a": None}
+    nano = {"a": "nano", "b": "nano", "c": "other", "d": "third"}
+    found = mark({"a": "a x", "b": "a x", "c": "a y", "d": "a y"}, weights=nano)
+    assert [shown(words) for words in found.words.values()] == ["a ‹x›", "a ‹x›", "a y", "a y"]
+    assert list(found.shares.values()) == [0.5, 0.5, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("mlx-community/whisper-tiny.en-mlx-4bit", "tiny.en"),
+        ("openai/whisper-tiny.en", "tiny.en"),
+        ("https://example.org/x/tiny.en.pt", "tiny.en"),
+        ("mlx-community/whisper-large-v3-turbo-q4", "large-v3-turbo"),
+        ("parakeet-nano/mlx", "parakeet-nano"),
+        ("nano/hf", "nano"),
+        ("mlx-community/parakeet-tdt-0.6b-v2", "parakeet-tdt-0.6b-v2"),
+    ],
+)
+def test_weights_have_one_name_in_all_layouts(source: str, name: str) -> None:
+    assert weights_name(source) == name

@@ -156,7 +156,9 @@ def test_a_text_entered_after_the_race_judges_it(tmp_path: Path, monkeypatch: py
     session = store.read(kept.folder or tmp_path)
     assert isinstance(session, store.Session) and session.document == again.document
     assert session.document.clip.reference == "hello there"
-    assert judged_again(again, judged, unknown)[0].verdict == snapshot.verdict
+    without = judged_again(again, judged, unknown)[0]
+    assert without.verdict == judged_again(kept, snapshot, unknown)[0].verdict
+    assert [(row.wer, row.agreement) for row in without.rows] == [(None, 0.5)] * 2
 
 
 def test_what_cannot_be_kept_again_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

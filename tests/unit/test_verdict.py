@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from backends.base import Advice, Loaded, ModelSpec, Transcription
+from backends.base import Advice, Loaded, Loop, ModelSpec, Transcription
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.race import verdict as verdicts
 from speedtest_tui.core.race.row import Row, RowError, Verdict, rank_mark, relative
-from speedtest_tui.core.race.verdict import judge, nano, verdict, weights_of
+from speedtest_tui.core.race.verdict import assess, judge, nano, verdict, weights_of
 
 FAST, SLOW = (0.10, 0.11, 0.10, 0.105, 0.10), (0.30, 0.31, 0.30, 0.305, 0.29)
 
@@ -212,14 +212,9 @@ def test_one_run_each_recommends_none_of_the_good_ones() -> None:
     assert found.answer == "No recommendation after one run each: race again with more runs."
 
 
-@dataclass(frozen=True)
-class Agreeing(Row):
-    agreement: float | None = None
-
-
 def test_without_a_reference_agreement_counts_and_is_called_so() -> None:
     shares = {"a": (0.1, 0.7), "b": (0.2, 0.97)}
-    rows = [Agreeing(**vars(rated(name, pace, None)), agreement=share) for name, (pace, share) in shares.items()]
+    rows = [replace(rated(name, pace, None), agreement=share) for name, (pace, share) in shares.items()]
     _, found = decide(*rows)
     assert found.recommended == ("b",)
     assert found.answer == (
@@ -248,3 +243,70 @@ def test_toy_models_are_known() -> None:
         (Row("a", "tiny"), False),
     ):  # fmt: skip
         assert nano([row_]) is expected
+
+
+def heard(name: str, text: str, language: str, **facts: Any) -> Row:
+    """A row whose backend said in which language its text is."""
+    one = row(name, FAST, text, spec=ModelSpec("hub", f"org/{name}"))
+    return replace(one, transcription=Transcription(text, language=language, **facts))
+
+
+def test_all_rows_count_by_one_language_that_most_detected() -> None:
+    rows = (
+        heard("takes-english", "schon", "en"),
+        heard("says-none", "schon", ""),
+        heard("german", "schön", "de", detected=True),
+        heard("french", "x", "fr", detected=True),
+        heard("german-too", "schön", "de", detected=True),
+    )
+    judged, language, _ = assess(rows, clip("schön"), None)
+    assert (language, [r.wer for r in judged[:3]]) == ("de", [1, 1, 0])
+    assert assess(rows, clip("schön"), "en")[1:2] == ("en",)
+    assert assess(rows[:1], clip("schön"), None)[1] == "en"
+    assert assess(rows[1:2], clip("schön"), None)[1] == ""
+    tie = (heard("long", "so many words", "nl", detected=True), heard("short", "one", "fr", detected=True))
+    assert assess(tie, clip("x"), None)[1] == assess(tie[::-1], clip("x"), None)[1] == "nl"
+
+
+def test_a_language_without_spaces_has_a_character_error_rate() -> None:
+    (judged,), _, _ = assess([heard("a", "今天天汽", "zh", detected=True)], clip("今天天气"), None)
+    assert (judged.rate, judged.wer, judged.wer_published) == ("CER", 0.25, 0.25)
+
+
+LOOP = " ".join(["this is what the machine says to all of us"] * 12)
+
+
+def looped(name: str, text: str) -> Row:
+    return heard(name, text, "en", invalid=Loop("the text repeats itself"))
+
+
+@pytest.mark.parametrize(
+    ("reference", "others", "status"),
+    [
+        (LOOP, ["something else"], "ok"),
+        ("hello there", ["hello there"], "invalid"),
+        (None, [LOOP, LOOP], "ok"),
+        (None, [LOOP, "hello there", "hello there"], "invalid"),
+        (None, [], "invalid"),
+    ],
+)
+def test_speech_that_repeats_itself_is_no_loop(reference: str | None, others: list[str], status: str) -> None:
+    rows = [
+        looped("a", LOOP),
+        *(looped(f"b{i}", t) if t == LOOP else heard(f"b{i}", t, "en") for i, t in enumerate(others)),
+    ]
+    assert assess(rows, clip(reference), None)[0][0].status == status
+
+
+def test_a_reference_that_cannot_be_this_clips_is_named() -> None:
+    rows = [heard("a", "one two three four", "en"), heard("b", "one two four", "en")]
+    assert "above 90 %" in assess(rows, clip("das ist ein anderer text"), None)[2][0]
+    assert assess(rows, clip("one two three"), None)[2] == ()
+    assert "no word" in assess(rows, clip("♪ … ♪"), None)[2][0]
+
+
+def test_without_a_reference_rows_have_an_agreement() -> None:
+    rows = [heard("a", "one two three four", "en"), heard("b", "1 2 3 4", "en"), heard("c", "one two four", "en")]
+    judged = assess(rows, clip(None), None)[0]
+    assert [r.agreement for r in judged] == [1, 1, 0.75]
+    assert all(r.wer is None for r in judged)

@@ -1,19 +1,22 @@
-"""Which words of several transcripts differ from what most of them have: accuracy without a reference text.
+"""How transcripts differ from a reference, or without one from what most of them have, and how far they agree.
 
 After ROVER (Fiscus 1997, "A post-processing system to yield reduced word error rates"): the texts are aligned word by
 word into a sequence of slots, each slot is put to the vote, and deviations from the vote are marked. ROVER merges one
 text after another; here all are aligned to the one closest to the others (the pivot), and what they have between two
-words of the pivot is aligned among itself in the same way.
+words of the pivot is aligned among itself in the same way. What is only written differently ("1, 2" and "one two") is
+the pivot's for that purpose (`wer.compare`). Texts of the same weights have one vote together: they err together.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
+import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from speedtest_tui.core.accuracy.words import Word, bare, key, split_words
+from speedtest_tui.core.accuracy.words import Piece, Word, bare, joined, key, split_words
 
 NOTHING = -1
 """In a vote: no word. Words are numbered from 0."""
@@ -21,47 +24,143 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class _Text:
-    """A text as it is aligned: numbers[i] stands for words[places[i]]; punctuation that stands alone has no number."""
+    """A text as it is aligned: numbers[i] stands for words[places[i]]; punctuation that stands alone has no number.
+
+    wider: how many words from a place on are one number, where they are not one each
+    """
 
     words: list[Word]
     places: list[int]
     numbers: list[int]
+    wider: dict[int, int] = field(default_factory=dict)
 
 
 _Slot = Mapping[str, int]
 """Text -> which of its numbers is in this slot; a text that has none is absent."""
 
+_FORM = re.compile(
+    r"^(?:faster-|openai-)?whisper-(?=.)|[-_.](?:mlx|ggml|hf|ct2|pt|fp16|fp32|bf16|float16|float32|int8|q\d\w*|\d-?bit)$"
+)
 
-def mark(texts: Mapping[str, str], voters: Collection[str] | None = None) -> dict[str, tuple[Word, ...]]:
+
+def weights_name(source: str) -> str:
+    """What a model is called whatever its layout and precision: "tiny.en" for mlx-community/whisper-tiny.en-mlx-4bit.
+
+    source: a repository of the hub, a folder, a file, or "name/layout" of what is built in
+    """
+    *before, name = [part for part in source.lower().split("/") if part] or [""]
+    if before and name in ("mlx", "hf", "openai", "nemo"):
+        name = before[-1]
+    while (shorter := _FORM.sub("", name)) != name:
+        name = shorter
+    return name
+
+
+def differences(reference: str, text: str, language: str | None = None) -> tuple[Piece, ...]:
+    """A text with its differences from the reference: ‹heard|right›, ‹-missing›, ‹+extra›.
+
+    Raises ValueError where the reference has no word.
+    """
+    from speedtest_tui.core.accuracy.wer import Difference, compare
+
+    def found() -> Iterator[Piece]:
+        at = 0
+        gathered: list[Difference] = []
+        for one in compare(reference, text, language).differences:
+            if gathered and one.change == "missing" == gathered[-1].change and one.text == gathered[-1].text:
+                gathered[-1] = replace(one, reference=(gathered[-1].reference[0], one.reference[1]))
+            else:
+                gathered.append(one)
+        for one in gathered:
+            (start, stop), right = one.text, " ".join(reference[slice(*one.reference)].split())
+            yield text[at:start], "same"
+            at = stop
+            if one.change == "missing":
+                spaced = reference[one.reference[1] : one.reference[1] + 1].isspace() or not text[start:].strip()
+                yield " " if start and not text[start - 1].isspace() and spaced else "", "same"
+                yield "‹-", "mark"
+                yield right, "missing"
+                yield "› " if spaced and text[start:].strip() else "›", "mark"
+            else:
+                yield "‹+" if one.change == "extra" else "‹", "mark"
+                yield text[start:stop], "extra" if one.change == "extra" else "wrong"
+                if one.change != "extra":
+                    yield "|", "mark"
+                    yield right, "right"
+                yield "›", "mark"
+        yield text[at:], "same"
+
+    return tuple(joined(found()))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What came of a vote.
+
+    words: each text's, marked where they differ from the majority
+    shares: of the words that a text or the majority has, how many both have; None where nobody else votes. It is no
+        accuracy: all may be wrong together.
+    """
+
+    words: dict[str, tuple[Word, ...]]
+    shares: dict[str, float | None]
+
+
+def mark(
+    texts: Mapping[str, str],
+    voters: Collection[str] | None = None,
+    weights: Mapping[str, str] | None = None,
+    language: str | None = None,
+) -> Agreement:
     """Split each text into words and mark those that differ from the majority.
 
-    A majority is more than half of the voters; having no word in a slot is a vote as well. Where there is none, all
+    A majority is more than half of the votes; having no word in a slot is a vote as well. Where there is none, all
     texts are marked there: of two texts both sides of each difference. Nothing is marked in a single text.
-    Six texts of 10,000 words take about 0.3 s: for long clips not a matter for the thread that draws.
+    Six texts of 10,000 words take a second: for long clips not a matter for the thread that draws.
 
     texts: backend -> text
     voters: whose words count, all where left out; the others are marked but have no say. Without any voter nothing
         is marked.
+    weights: backend -> name of its weights; those of one name have one vote together
+    language: of all texts, as for `wer.compare`
     """
     split = _numbered(texts)
     says = [name for name in texts if voters is None or name in voters]
+    groups: dict[str, list[str]] = {}
+    for name in says:
+        groups.setdefault((weights or {}).get(name, f"/{name}"), []).append(name)
+    of = {name: group for group, names in groups.items() for name in names}
+    spans = {name: range(len(text.numbers)) for name, text in split.items()}
+    if len(says) > 1:
+        pivot = _pivot({name: split[name].numbers for name in says}, says)
+        split |= {name: _written_as(split[pivot], split[name], language) for name in split if name != pivot}
+        spans = {name: range(len(text.numbers)) for name, text in split.items()}
     differing: dict[str, set[int]] = {name: set() for name in texts}
     missing: dict[str, dict[int, list[Word]]] = {name: {} for name in texts}
     following = dict.fromkeys(texts, 0)
-    spans = {name: range(len(text.numbers)) for name, text in split.items()}
+    both, either = Counter[str](), Counter[str]()
     for slot in _slots(split, spans, says) if says else ():
-        majority, lender = _vote(slot, split, says)
+        votes = Counter(_voice(slot, split, names) for names in groups.values())
+        majority, lender = _vote(votes, slot, split, says)
         for name in texts:
             text = split[name]
+            both[name] += name in slot and text.numbers[slot[name]] == majority
+            either[name] += name in slot or majority not in (None, NOTHING)
             if name in slot:
                 following[name] = slot[name] + 1
                 if text.numbers[slot[name]] != majority:
-                    differing[name].add(text.places[slot[name]])
+                    place = text.places[slot[name]]
+                    differing[name] |= set(range(place, place + text.wider.get(place, 1)))
             elif lender:
                 place = text.places[following[name]] if following[name] < len(text.places) else len(text.words)
                 lent = split[lender].words[split[lender].places[slot[lender]]]
                 missing[name].setdefault(place, []).append(lent)
-    return {name: _marked(split[name].words, differing[name], missing[name]) for name in texts}
+    nobody = not any(split[name].numbers for name in says)
+    shares = {
+        name: (both[name] / either[name] if either[name] else float(nobody)) if len(groups) > (name in of) else None
+        for name in texts
+    }
+    return Agreement({name: _marked(split[name].words, differing[name], missing[name]) for name in texts}, shares)
 
 
 def _numbered(texts: Mapping[str, str]) -> dict[str, _Text]:
@@ -78,16 +177,66 @@ def _numbered(texts: Mapping[str, str]) -> dict[str, _Text]:
     return split
 
 
-def _vote(slot: _Slot, texts: Mapping[str, _Text], voters: Sequence[str]) -> tuple[int | None, str]:
+_LONGEST_BLOCK = 40
+"""Words that may be another writing of the same; real differences of this length are none."""
+
+
+def _written_as(model: _Text, text: _Text, language: str | None) -> _Text:
+    """A text with the model's numbers where it says the same in another writing."""
+    from rapidfuzz.distance import Levenshtein
+
+    numbers: list[int] = []
+    places: list[int] = []
+    wider: dict[int, int] = {}
+    codes = Levenshtein.opcodes(model.numbers, text.numbers)
+    for alike, run in itertools.groupby(codes, key=lambda code: str(code.tag) == "equal"):
+        steps = list(run)
+        i, j = slice(steps[0].src_start, steps[-1].src_end), slice(steps[0].dest_start, steps[-1].dest_end)
+        mine, words = model.numbers[i], text.places[j]
+        if alike or not mine or not words or not _same(model, i, text, j, language):
+            numbers += text.numbers[j]
+            places += words
+            continue
+        last = words[min(len(mine), len(words)) - 1]
+        wider[last] = words[-1] - last + 1
+        numbers += mine
+        places += [words[min(k, len(words) - 1)] for k in range(len(mine))]
+    return _Text(text.words, places, numbers, wider)
+
+
+def _same(one: _Text, i: slice, other: _Text, j: slice, language: str | None) -> bool:
+    """Whether two stretches may be read alike."""
+    from speedtest_tui.core.accuracy.wer import compare
+
+    if max(i.stop - i.start, j.stop - j.start) > _LONGEST_BLOCK:
+        return False
+    said, heard = (
+        "".join(" " * word.spaced + word.text for word in of.words[of.places[at.start] : of.places[at.stop - 1] + 1])
+        for of, at in ((one, i), (other, j))
+    )
+    try:
+        return compare(said, heard, language).errors == 0
+    except ValueError:  # no word
+        return False
+
+
+def _voice(slot: _Slot, texts: Mapping[str, _Text], names: Sequence[str]) -> int:
+    """What those who have one vote together have."""
+    found = Counter(texts[name].numbers[slot[name]] if name in slot else NOTHING for name in names)
+    return found.most_common(1)[0][0]
+
+
+def _vote(
+    votes: Counter[int], slot: _Slot, texts: Mapping[str, _Text], voters: Sequence[str]
+) -> tuple[int | None, str]:
     """What the majority has (None where there is none), and the text that shows others what they miss, or ""."""
-    votes = Counter(texts[name].numbers[slot[name]] if name in slot else NOTHING for name in voters)
-    majority, count = max(votes.items(), key=lambda vote: vote[1])
-    if majority == NOTHING and 2 * count > len(voters):
+    majority, count = votes.most_common(1)[0]
+    if majority == NOTHING and 2 * count > votes.total():
         return NOTHING, ""
     # In a dispute, whoever has nothing is shown the word with the most votes.
-    shown = max((number for number in votes if number != NOTHING), key=votes.__getitem__)
-    lender = next(name for name in voters if name in slot and texts[name].numbers[slot[name]] == shown)
-    return (majority if 2 * count > len(voters) else None), lender
+    shown = max((number for number in votes if number != NOTHING), key=votes.__getitem__, default=NOTHING)
+    lender = next((name for name in voters if name in slot and texts[name].numbers[slot[name]] == shown), "")
+    return (majority if 2 * count > votes.total() else None), lender
 
 
 def _slots(texts: Mapping[str, _Text], spans: Mapping[str, range], voters: Collection[str]) -> list[_Slot]:

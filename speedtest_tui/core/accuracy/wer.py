@@ -43,7 +43,7 @@ class Difference:
     """One stretch of an alignment, as both texts write it.
 
     change: what became of the reference here
-    reference, text: first and last character (exclusive) in each; empty where it has nothing
+    reference, text: first and last character (exclusive) in each; where it has nothing, twice where that would stand
     errors: words that count
     """
 
@@ -115,15 +115,26 @@ def compare(reference: str, text: str, language: str | None = None) -> Compariso
             if step.change != "same":
                 found.append(
                     Difference(
-                        step.change, _extent(said[one][step.said]), _extent(heard[other][step.heard]), step.errors
+                        step.change,
+                        _extent(said, one.start + step.said.start, one.start + step.said.stop, len(reference)),
+                        _extent(heard, other.start + step.heard.start, other.start + step.heard.stop, len(text)),
+                        step.errors,
                     )
                 )
     length = counts["same"] + counts["substituted"] + counts["missing"]
     return Comparison(tuple(found), counts["substituted"], counts["missing"], counts["extra"], length)
 
 
-def _extent(stretch: Sequence[Unit]) -> tuple[int, int]:
-    return (stretch[0].start, stretch[-1].stop) if stretch else (0, 0)
+def _extent(of: Sequence[Unit], start: int, stop: int, end: int) -> tuple[int, int]:
+    if start < stop:
+        return of[start].start, of[stop - 1].stop
+    place = of[start].start if start < len(of) else end
+    return place, place
+
+
+def unspaced(language: str | None) -> bool:
+    """Whether characters count instead of words: rates are then character error rates."""
+    return code_of(language) in UNSPACED_LANGUAGES
 
 
 def _regions(said: Sequence[Unit], heard: Sequence[Unit]) -> Iterator[tuple[slice, slice]]:
@@ -360,8 +371,7 @@ _ENGLISH = {"", "en", "eng", "english"}
 def normalise(text: str, language: str | None = None) -> str:
     """Put text in the published form; words are separated by single spaces."""
     code = (language or "").lower().replace("_", "-").split("-")[0]
-    unspaced = code_of(code) in UNSPACED_LANGUAGES
-    kind = "english" if code in _ENGLISH else "characters" if unspaced else "words"
+    kind = "english" if code in _ENGLISH else "characters" if unspaced(code) else "words"
     # Whisper's English normaliser leaves a period or currency sign that stands alone, which is no word.
     return " ".join(word for word in _normaliser(kind)(text).split() if any(c.isalnum() for c in word))
 

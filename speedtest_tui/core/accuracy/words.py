@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 _JOINTS = "-‐‑–—/…"
 """Where one backend writes one word and another two: "well-known"."""
@@ -38,6 +40,34 @@ class Word:
     @property
     def missing_before(self) -> bool:
         return bool(self.missing)
+
+
+PieceKind = Literal["same", "wrong", "right", "missing", "extra", "differs", "mark"]
+
+Piece = tuple[str, PieceKind]
+"""A stretch of a marked text, to be shown in the look of its kind; all stretches together make up the line.
+
+wrong: other words than the reference's, which follow as `right`; missing: words of the reference; extra: not in it
+differs: what the majority has not; mark: what tells these apart without colour
+"""
+
+
+def pieces(words: Sequence[Word]) -> tuple[Piece, ...]:
+    """A text with what the majority has not in ‹ ›, and ‹…› where it has more."""
+    found: list[Piece] = []
+    for word in words:
+        if word.missing:
+            found += [(" " if found else "", "same"), ("‹…›", "differs")]
+        if word.text:
+            found.append((" " if word.spaced and found else "", "same"))
+            found += [(f"‹{word.text}›", "differs")] if word.differs else [(word.text, "same")]
+    return tuple(joined(found))
+
+
+def joined(found: Iterable[Piece]) -> Iterator[Piece]:
+    """The same line in as few pieces as there can be."""
+    for kind, run in itertools.groupby((piece for piece in found if piece[0]), key=lambda piece: piece[1]):
+        yield "".join(text for text, _ in run), kind
 
 
 def split_words(text: str) -> list[Word]:

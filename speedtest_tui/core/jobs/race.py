@@ -6,20 +6,20 @@ race = Race(plan, clip, changed, ended=lambda snapshot: keep(snapshot)); race.st
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backends.base import Advice
 from speedtest_tui.core import disk, format, host
-from speedtest_tui.core.accuracy.agreement import mark
-from speedtest_tui.core.accuracy.words import Word
+from speedtest_tui.core.accuracy.words import Piece, pieces
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
-from speedtest_tui.core.race.verdict import decide, judge
+from speedtest_tui.core.race.verdict import assess, decide
 from speedtest_tui.core.sessions import store
 from speedtest_tui.core.sessions.compare import MODEL_TOPICS, compare, previous_of, same_clip
 from speedtest_tui.core.sessions.document import Document, build, result_of
@@ -64,11 +64,11 @@ class Keeper:
 def judged_again(kept: Kept, snapshot: RaceSnapshot, clip: Clip) -> tuple[RaceSnapshot, Kept]:
     """A race against the reference that its clip has by now; what was kept of it is kept so."""
     plan = kept.document.plan
-    judged = [judge(row, clip, plan.language) if row.runs_s else row for row in snapshot.rows]
+    judged, language, _ = assess(snapshot.rows, clip, plan.language)
     rows, found = decide(judged, plan.max_wer)
     document = replace(
         kept.document,
-        clip=replace(kept.document.clip, reference=clip.reference),
+        clip=replace(kept.document.clip, reference=clip.reference, language=language or None),
         results=tuple(map(result_of, rows)),
         verdict=found,
     )
@@ -78,13 +78,26 @@ def judged_again(kept: Kept, snapshot: RaceSnapshot, clip: Clip) -> tuple[RaceSn
             store.update(kept.folder, document)
     except OSError as error:
         why = disk.advice(error, kept.folder or sessions_folder())
-    return replace(snapshot, rows=rows, verdict=found), Kept(document, kept.folder, why)
+    return replace(snapshot, rows=rows, verdict=found, language=language), Kept(document, kept.folder, why)
 
 
-def marks_of(snapshot: RaceSnapshot) -> dict[str, tuple[Word, ...]]:
-    """The texts of a race, each with the words marked that the majority of the valid ones has not."""
-    texts = {row.backend: row.transcription.text for row in snapshot.rows if row.transcription}
-    return mark(texts, [row.backend for row in snapshot.rows if row.status == "ok"])
+def marks_of(document: Document) -> dict[str, tuple[Piece, ...]]:
+    """The texts of a race, each with its differences from the reference, or without one from the majority.
+
+    Nothing where there is nothing to compare with.
+    """
+    from speedtest_tui.core.accuracy.agreement import differences, mark, weights_name
+
+    clip = document.clip
+    texts = {result.backend: result.text for result in document.results if result.text is not None}
+    if clip.reference:
+        with contextlib.suppress(ValueError):  # a reference without a word
+            return {name: differences(clip.reference, text, clip.language) for name, text in texts.items()}
+    weights = {result.backend: weights_name(result.model.source) for result in document.results if result.model}
+    good = [result.backend for result in document.results if result.status == "ok" and result.backend in texts]
+    if len({weights.get(name, name) for name in good}) < 2:
+        return {}
+    return {name: pieces(words) for name, words in mark(texts, good, weights, clip.language).words.items()}
 
 
 def headline_since(kept: Kept) -> str:

@@ -123,7 +123,7 @@ def _ran(row: Row, message: Transcribed) -> Row:
     if before and before.text != transcription.text:
         changed = "its text differed between runs"
         new += [changed] if changed not in row.warnings else []
-    if before and before.invalid:
+    if before and before.invalid and not (before.looping and transcription.invalid):
         # One invalid output is enough to discredit the row, whichever run it came from.
         transcription = replace(transcription, invalid=before.invalid, looping=before.looping)
     row = replace(row, transcription=transcription, warnings=(*row.warnings, *new))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -18,6 +19,8 @@ Phase = Literal[
 """Where a backend is. `loaded` and `resting` wait for their turn, `ended` has a status."""
 
 Status = Literal["", "ok", "failed", "timeout", "cancelled", "unavailable", "missing-model", "invalid"]
+
+RateName = Literal["WER", "CER"]
 
 ACTIVE_PHASES = frozenset({"preparing", "starting", "importing", "loading", "warming", "running"})
 """Phases in which the backend itself is at work, and a clock on screen should tick."""
@@ -52,6 +55,9 @@ class Row:
     peak_rss, rss: resident bytes; peak_footprint: bytes as macOS counts them, None elsewhere
     device_peak, device_cache: largest bytes in use on the accelerator, and kept there for later use
     device_held, device_limit: bytes in use and kept now, and how many all processes may have there together
+    wer: share of words (where `rate` is "CER", of characters) that are wrong as a person counts; wer_published: by
+        Whisper's normaliser
+    agreement: without a reference, the share of words that the majority has as well; see `accuracy.agreement`
     memory_trace: bytes over time, of the footprint or else resident, one value every 0.1 s at most, the newest last
     """
 
@@ -82,6 +88,9 @@ class Row:
     transcription: Transcription | None = None
     warnings: tuple[str, ...] = ()
     wer: float | None = None
+    wer_published: float | None = None
+    rate: RateName = "WER"
+    agreement: float | None = None
     median: Interval | None = None
     rtfx: float | None = None
     rank: int | None = None
@@ -137,7 +146,10 @@ RaceState = Literal["preparing", "racing", "done", "cancelled"]
 
 @dataclass(frozen=True)
 class RaceSnapshot:
-    """All rows at one moment. `notes` are remarks on the race as a whole; conditions: before it, and after it."""
+    """All rows at one moment. `notes` are remarks on the race as a whole; conditions: before it, and after it.
+
+    language: of the clip, one for all rows, once the race has ended: given, or what most of those say that detect it
+    """
 
     rows: tuple[Row, ...]
     state: RaceState
@@ -145,6 +157,7 @@ class RaceSnapshot:
     notes: tuple[str, ...] = ()
     verdict: Verdict = field(default_factory=Verdict)
     conditions: tuple[Conditions, ...] = ()
+    language: str = ""
 
     def ordered(self) -> tuple[Row, ...]:
         """The rows as a screen shows them: in the plan's order, and once the race has ended in order of rank."""
@@ -228,6 +241,35 @@ def answer_line(verdict: Verdict) -> str:
     """The answer behind its mark; empty in sessions of earlier versions."""
     mark = format.LOOKS["recommended"].glyph if verdict.recommended else ""
     return f"{mark} {verdict.answer}".strip()
+
+
+class Rated(Protocol):
+    """What has an error rate or an agreement: a row, or what is kept of one."""
+
+    @property
+    def wer(self) -> float | None: ...
+    @property
+    def rate(self) -> RateName: ...
+    @property
+    def agreement(self) -> float | None: ...
+
+
+def quality_title(rows: Iterable[Rated]) -> str:
+    """What stands above the quality of texts: "WER", "CER", "agree" without a reference, "" where none is known."""
+    found = {row.rate if row.wer is not None else "agree" if row.agreement is not None else "" for row in rows}
+    return max(found, key=("", "agree", "WER", "CER").index, default="")
+
+
+def quality(row: Rated) -> str:
+    """The figure below that title."""
+    return format.percent(row.agreement if row.wer is None else row.wer)
+
+
+def quality_mood(row: Rated) -> format.Mood:
+    """How it looks: an agreement as what it lacks to all words would."""
+    if row.wer is None and row.agreement is not None:
+        return format.error_mood(1 - row.agreement)
+    return format.error_mood(row.wer)
 
 
 def relative(row: Placed) -> str:

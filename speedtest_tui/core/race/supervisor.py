@@ -25,7 +25,7 @@ from speedtest_tui.core.race.events import (
 from speedtest_tui.core.race.plan import Plan, Turn, crowded, expected_bytes, interleaved, order_for
 from speedtest_tui.core.race.prepare import Children, Ready, assign, fallback, prepare, shared_samples
 from speedtest_tui.core.race.row import Failure, Phase, RaceSnapshot, RaceState, Row, Verdict
-from speedtest_tui.core.race.verdict import NANO_NOTE, decide, judge, nano
+from speedtest_tui.core.race.verdict import NANO_NOTE, assess, decide, nano
 from speedtest_tui.core.race.watch import Interruptions, StallWatch, failure, received
 
 TICK_S = 0.1
@@ -94,11 +94,11 @@ class Race(Background):
         for index in board.unfinished():
             done = len(board.rows[index].runs_s)
             board.decide(index, failure("cancelled", f"after {done} of {self.plan.runs} runs", status="cancelled"))
-        board.rows = [judge(row, self.clip, self.plan.language) if row.runs_s else row for row in board.rows]
-        rows, board.verdict = decide(board.rows, self.plan.max_wer)
+        judged, board.language, remarks = assess(board.rows, self.clip, self.plan.language)
+        rows, board.verdict = decide(judged, self.plan.max_wer)
         board.rows = list(rows)
-        if nano(rows):
-            board.note(NANO_NOTE)
+        for remark in (*remarks, *([NANO_NOTE] if nano(rows) else [])):
+            board.note(remark)
         board.state = state
         try:
             self._when_ended(board.freeze())
@@ -305,13 +305,16 @@ class Scoreboard:
         self.order: str = plan.order
         self.notes: tuple[str, ...] = ()
         self.verdict = Verdict()
+        self.language = ""
         self.conditions: tuple[Conditions, ...] = ()
         self._runs = plan.runs
         self._listener = listener
         self.snapshot = self.freeze()
 
     def freeze(self) -> RaceSnapshot:
-        return RaceSnapshot(tuple(self.rows), self.state, self.order, self.notes, self.verdict, self.conditions)
+        return RaceSnapshot(
+            tuple(self.rows), self.state, self.order, self.notes, self.verdict, self.conditions, self.language
+        )
 
     def publish(self) -> None:
         """Make the present state the snapshot and hand it to the listener."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from backends.base import Advice
+from backends.base import Advice, Transcription
+from backends.checks import repetition_loop
 from speedtest_tui.core import format
 from speedtest_tui.core.format import precision
 from speedtest_tui.core.race.row import Row, RowError, Verdict, place_of
@@ -14,17 +16,91 @@ from speedtest_tui.core.race.statistics import Interval, median_interval, ratio_
 
 if TYPE_CHECKING:
     from speedtest_tui.core.audio.clip import Clip
+HARDLY_RIGHT = 0.9
+"""Error rate above which a text is rather that of another clip, or in another language."""
+
+SAME_LOOP = 0.5
+"""What a text that repeats itself must have right, or in common with others, to be what was said."""
+
+
+def assess(rows: Sequence[Row], clip: Clip, given: str | None) -> tuple[tuple[Row, ...], str, tuple[str, ...]]:
+    """Judge all rows by one language; that language ("" where nobody knows it), and remarks on the race."""
+    from speedtest_tui.core.accuracy.agreement import mark, weights_name
+
+    language = given or spoken_language(rows)
+    texts = {row.backend: row.transcription.text for row in rows if row.runs_s and row.transcription}
+    weights = {row.backend: weights_name(row.spec.source) for row in rows if row.spec}
+    loops = {name for name, text in texts.items() if repetition_loop(text)}
+    if loops:
+        shares = mark(texts, None, weights, language).shares
+        looping, all_of_them = (len({weights.get(name, name) for name in names}) for names in (loops, texts))
+        most = 2 * looping > all_of_them > 1
+        rows = [
+            _not_looping(row)
+            if row.backend in loops and _said(row, clip, language, most, shares[row.backend] or 0.0)
+            else row
+            for row in rows
+        ]
+    rows = [judge(row, clip, language or None) if row.runs_s else row for row in rows]
+    good = [row for row in rows if row.status == "ok"]
+    if clip.reference:
+        return tuple(replace(row, agreement=None) for row in rows), language, _doubts(good)
+    shares = mark(texts, [row.backend for row in good], weights, language).shares
+    return tuple(replace(row, agreement=shares.get(row.backend)) for row in rows), language, ()
+
+
+def spoken_language(rows: Sequence[Row]) -> str:
+    """The clip's language: what most of those say that detected it, else of those that know one; "" without any.
+
+    Where as many say one thing as another, the longest text decides.
+    """
+    heard = [row.transcription for row in rows if row.transcription and row.transcription.language]
+    votes = [one for one in heard if one.detected] or heard
+    counts = Counter(one.language for one in votes)
+    return max(votes, key=lambda one: (counts[one.language], len(one.text.split())), default=Transcription("")).language
+
+
+def _said(row: Row, clip: Clip, language: str, most: bool, share: float) -> bool:
+    """Whether a text repeats itself because the speech does: the reference, or most others, say so."""
+    if not (row.transcription and row.transcription.looping):
+        return False
+    if clip.reference:
+        rate, _ = _rates(clip, row.transcription.text, language or None)
+        return bool(repetition_loop(clip.reference)) and rate is not None and rate <= SAME_LOOP
+    return most and share >= SAME_LOOP
+
+
+def _not_looping(row: Row) -> Row:
+    assert row.transcription
+    return replace(row, transcription=replace(row.transcription, invalid="", looping=False))
+
+
+def _doubts(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Whether the reference can be this clip's. Nano models know some 70 words, and say nothing of that."""
+    if any(row.wer is None for row in rows):
+        return ("the reference has no word: enter what is said in the clip to see error rates",)
+    rates = [row.wer for row in rows if row.wer is not None and not (row.spec and row.spec.kind == "embedded")]
+    if not rates or min(rates) <= HARDLY_RIGHT:
+        return ()
+    return (
+        f"{rows[0].rate} above {HARDLY_RIGHT * 100:.0f} % for every model: is the reference the text of this clip?",
+    )
 
 
 def judge(row: Row, clip: Clip, language: str | None) -> Row:
     """Give a row that ran to its end its status, figures and WER. Rows that already have a status keep it."""
     text = row.transcription.text if row.transcription else ""
     median_s = row.median_s
+    from speedtest_tui.core.accuracy.wer import unspaced
+
+    wer, published = _rates(clip, text, language) if row.transcription else (None, None)
     row = replace(
         row,
         median=median_interval(row.runs_s),
         rtfx=rtfx(clip.seconds, median_s) if median_s else None,
-        wer=_wer(clip, text, language) if row.transcription else None,
+        wer=wer,
+        wer_published=published,
+        rate="CER" if unspaced(language) else "WER",
     )
     if row.status:
         return row
@@ -36,12 +112,19 @@ def judge(row: Row, clip: Clip, language: str | None) -> Row:
     return replace(row, status="ok")
 
 
-def _wer(clip: Clip, text: str, language: str | None) -> float | None:
+def _rates(clip: Clip, text: str, language: str | None) -> tuple[float | None, float | None]:
+    """Our error rate and the published one; None without a reference, or where it has no word."""
     if not clip.reference:
-        return None
-    from speedtest_tui.core.accuracy.wer import word_error_rate
+        return None, None
+    from speedtest_tui.core.accuracy.wer import published_word_error_rate, word_error_rate
 
-    return word_error_rate(clip.reference, text, language)
+    found: list[float | None] = []
+    for rate in (word_error_rate, published_word_error_rate):
+        try:
+            found.append(rate(clip.reference, text, language))
+        except ValueError:
+            found.append(None)
+    return found[0], found[1]
 
 
 def rank(rows: Sequence[Row]) -> tuple[Row, ...]:
@@ -160,8 +243,7 @@ def errors_of(row: Row, rows: Sequence[Row]) -> float | None:
     """A share of wrong words: against the reference, else of those that the other rows do not agree upon."""
     if any(one.wer is not None for one in rows):
         return row.wer
-    agreement: float | None = getattr(row, "agreement", None)
-    return None if agreement is None else 1 - agreement
+    return None if row.agreement is None else 1 - row.agreement
 
 
 def pareto(rows: Sequence[Row]) -> tuple[Row, ...]:

@@ -122,6 +122,7 @@ def _change(before: Document, after: Document, old: Result | None, new: Result |
     scale = 1.0 if alike else before.clip.seconds / after.clip.seconds
     ratio = ratio_interval([run * scale for run in new.runs_s], old.runs_s)
     comparable = alike and before.clip.reference == after.clip.reference
+    wer_before, wer_after = _rates(old, new)
     return BackendChange(
         name,
         _word(ratio),
@@ -129,11 +130,19 @@ def _change(before: Document, after: Document, old: Result | None, new: Result |
         _median(new),
         ratio,
         _text_change(old.text, new.text) if alike else None,
-        old.wer,
-        new.wer,
-        new.wer - old.wer if comparable and old.wer is not None and new.wer is not None else None,
+        wer_before,
+        wer_after,
+        wer_after - wer_before if comparable and wer_before is not None and wer_after is not None else None,
         differences=differences,
     )
+
+
+def _rates(old: Result, new: Result) -> tuple[float | None, float | None]:
+    """Both error rates by one normaliser: what an older version kept is by Whisper's alone."""
+    if (old.wer_published is None) == (new.wer_published is None):
+        return old.wer, new.wer
+    one, other = (each.wer if each.wer_published is None else each.wer_published for each in (old, new))
+    return one, other
 
 
 def _median(result: Result) -> float | None:

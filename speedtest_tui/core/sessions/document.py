@@ -17,7 +17,7 @@ from speedtest_tui.core.conditions import Conditions
 from speedtest_tui.core.format import outcome
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.race.plan import Order, Plan
-from speedtest_tui.core.race.row import RaceSnapshot, RaceState, Row, Status, Verdict, place_of
+from speedtest_tui.core.race.row import RaceSnapshot, RaceState, RateName, Row, Status, Verdict, place_of
 from speedtest_tui.core.race.statistics import Interval
 
 SCHEMA = 1
@@ -28,13 +28,17 @@ WORDS_KEPT = 1000
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """What was transcribed; `sha256` is of the samples, in lower-case hex."""
+    """What was transcribed; `sha256` is of the samples, in lower-case hex.
+
+    language: the one by which all error rates count: given, or what most of those say that detected it
+    """
 
     name: str
     seconds: float
     sha256: str | None = None
     reference: str | None = None
     warnings: tuple[str, ...] = ()
+    language: str | None = None
 
     def __post_init__(self) -> None:
         if not self.seconds > 0:
@@ -92,7 +96,11 @@ class ErrorFacts:
 
 @dataclass(frozen=True)
 class Result:
-    """One row of the race, with the fields of `race.row.Row` in units that people read."""
+    """One row of the race, with the fields of `race.row.Row` in units that people read.
+
+    wer: as a person counts; where `wer_published` is missing an older version kept it, by Whisper's normaliser
+    detected: whether the model found `language` out
+    """
 
     backend: str
     size: str
@@ -124,6 +132,10 @@ class Result:
     words: tuple[Segment, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
     language: str | None = None
+    detected: bool = False
+    wer_published: float | None = None
+    rate: RateName = "WER"
+    agreement: float | None = None
     warnings: tuple[str, ...] = ()
     recommended: bool = False
     pareto: bool = False
@@ -193,7 +205,9 @@ def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: d
         program=f"speedtest-tui {__version__}",
         started=started.astimezone(datetime.UTC).isoformat(timespec="seconds"),
         state=snapshot.state,
-        clip=ClipFacts(clip.name, round(clip.seconds, 4), clip.sha256(), clip.reference, clip.warnings),
+        clip=ClipFacts(
+            clip.name, round(clip.seconds, 4), clip.sha256(), clip.reference, clip.warnings, snapshot.language or None
+        ),
         host=host,
         plan=PlanFacts(
             size=plan.size,
@@ -247,7 +261,11 @@ def result_of(row: Row) -> Result:
         words=_words(transcription) if transcription else (),
         figures=row.figures,
         language=transcription.language if transcription else None,
+        detected=transcription.detected if transcription else False,
         wer=row.wer,
+        wer_published=row.wer_published,
+        rate=row.rate,
+        agreement=row.agreement,
         warnings=row.warnings,
         recommended=row.recommended,
         pareto=row.pareto,

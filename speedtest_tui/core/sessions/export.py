@@ -8,13 +8,13 @@ import re
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.codec import plain
-from speedtest_tui.core.race.row import answer_line, place_mark, relative
+from speedtest_tui.core.race.row import answer_line, place_mark, quality, quality_title, relative
 from speedtest_tui.core.sessions.document import Document, Result
 
 CSV_COLUMNS = (
     "backend", "size", "status", "rank", "median_s", "ci95_low_s", "ci95_high_s", "rtfx", "import_s", "load_s",
-    "first_s", "runs_s", "peak_rss_mb", "peak_footprint_mb", "peak_device_mb", "wer", "device", "source", "revision",
-    "dtype", "bits", "parameters", "text", "error", "warnings", "recommended", "pareto",
+    "first_s", "runs_s", "peak_rss_mb", "peak_footprint_mb", "peak_device_mb", "wer", "wer_published", "agreement",
+    "device", "source", "revision", "dtype", "bits", "parameters", "text", "error", "warnings", "recommended", "pareto",
 )  # fmt: skip
 
 
@@ -52,6 +52,7 @@ def to_markdown(document: Document) -> str:
     """A table to paste into an issue, with the machine, the clip and the verdict around it."""
     clip, host, plan = document.clip, document.host, document.plan
     answer = answer_line(document.verdict)
+    rate = quality_title(document.results)
     lines = [
         f"**{_cell(answer or document.verdict.sentence)}**",
         "",
@@ -61,10 +62,20 @@ def to_markdown(document: Document) -> str:
         f"{_cell(host.chip)}, {_cell(host.cores_words)}, {host.memory_bytes / 2**30:.0f} GB, "
         f"{_cell(host.system)} · {_cell(document.program)}",
         "",
-        "| # | backend | median (95 %) | RTFx | relative | load | first | memory | WER | weights |",
+        f"| # | backend | median (95 %) | RTFx | relative | load | first | memory | {rate or 'WER'} | weights |",
         "|--:|:--|--:|--:|--:|--:|--:|--:|--:|:--|",
     ]
     lines += ["| " + " | ".join(map(_cell, cells)) + " |" for cells in map(_cells, document.ordered)]
+    published = [
+        f"{_cell(result.backend)} {figures.percent(result.wer_published)}"
+        for result in document.ordered
+        if result.wer_published is not None
+    ]
+    if published:
+        counts = f"{rate} counts as a person would. By Whisper's normaliser: {', '.join(published)}."
+        lines += ["", counts]
+    elif rate == "agree":
+        lines += ["", "agree: the share of words that most other texts have too; no accuracy, as nobody gave the text."]
     texts = [f"- {_cell(result.backend)}: {_cell(result.text)}" for result in document.ordered if result.text]
     remarks = [f"- {_cell(text)}" for text in (*clip.warnings, *document.notes)]
     remarks += [f"- {_cell(result.backend)}: {_cell(text)}" for result in document.ordered for text in result.warnings]
@@ -85,7 +96,7 @@ def _cells(result: Result) -> tuple[str, ...]:
         figures.seconds(result.load_s),
         figures.seconds(result.first_s),
         figures.megabytes(result.memory_mb),
-        figures.percent(result.wer),
+        quality(result),
         weights(result),
     )
 

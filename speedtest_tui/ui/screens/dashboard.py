@@ -29,11 +29,11 @@ from speedtest_tui.ui.workers.settings import Request, SettingsStore
 from speedtest_tui.ui.workers.worker import Worker
 
 if TYPE_CHECKING:
-    from speedtest_tui.core.accuracy.words import Word
+    from speedtest_tui.core.accuracy.words import Piece
     from speedtest_tui.core.race.row import RaceSnapshot
 
 
-NO_MARKS: Mapping[str, tuple[Word, ...]] = {}
+NO_MARKS: Mapping[str, tuple[Piece, ...]] = {}
 
 TICK_S = 1 / 8
 """Bars move this often; faster only makes terminals flicker."""
@@ -237,14 +237,14 @@ class DashboardScreen(Screen[None]):
         self.refresh_bindings()
 
     def _show_race(
-        self, snapshot: RaceSnapshot, since: str = "", marks: Mapping[str, tuple[Word, ...]] = NO_MARKS
+        self, snapshot: RaceSnapshot, since: str = "", marks: Mapping[str, tuple[Piece, ...]] = NO_MARKS
     ) -> None:
         turned = self.race.show(snapshot)
         rows = snapshot.ordered()
         with self.app.batch_update():
             self.query_one(RacePane).show(snapshot, self.race.runs, self._clock(), since)
             self.query_one(TranscriptPane).show(rows, marks)
-            self.query_one(DetailsPane).show(rows)
+            self.query_one(DetailsPane).show(rows, marks)
             self._show_age()
         if self._timer:
             (self._timer.pause if snapshot.ended else self._timer.resume)()

@@ -13,7 +13,17 @@ from rich.cells import cell_len, set_cell_size
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import LOOKS, Mood
-from speedtest_tui.core.race.row import ACTIVE_PHASES, Row, look, place_mark, reason, relative
+from speedtest_tui.core.race.row import (
+    ACTIVE_PHASES,
+    Row,
+    look,
+    place_mark,
+    quality,
+    quality_mood,
+    quality_title,
+    reason,
+    relative,
+)
 from speedtest_tui.ui.widgets.line_text import fit
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -93,9 +103,9 @@ def right(text: str, width: int) -> str:
     return " " * max(0, width - cell_len(text)) + text if cell_len(text) <= width else set_cell_size(text, width)
 
 
-def header(width: int, wer: bool = False) -> str:
+def header(width: int, quality: str = "") -> str:
     """The titles above the rows, aligned as their columns are."""
-    c = columns(width, wer)
+    c = columns(width, bool(quality))
     titles = [
         " " * MARK + set_cell_size("backend", c.name),
         right("import", c.imported) if c.imported else "",
@@ -104,7 +114,7 @@ def header(width: int, wer: bool = False) -> str:
         set_cell_size("run", c.bar),
         right("median ±95 %", c.time),
         right("RTFx", c.rtfx) if c.rtfx else "",
-        right("WER", c.wer) if c.wer else "",
+        right(quality, c.wer) if c.wer else "",
         right("memory", c.memory) if c.memory else "",
         "relative" if c.relative else "",
     ]
@@ -115,12 +125,12 @@ def header(width: int, wer: bool = False) -> str:
 class Scale:
     """What a full bar stands for, in seconds: the slowest run, and the longest wait of each kind so far.
 
-    wer: whether any row has an error rate, so that all leave room for it
+    quality: what the rows' error rates or agreements are called, so that all leave room for them; "" without any
     """
 
     run_s: float
     wait_s: float
-    wer: bool = False
+    quality: str = ""
 
 
 def scale_of(rows: Sequence[Row], now: float) -> Scale:
@@ -129,13 +139,12 @@ def scale_of(rows: Sequence[Row], now: float) -> Scale:
     runs += [now - row.since for row in rows if row.phase == "running"]
     waits = [value or 0.0 for row in rows for value in (row.import_s, row.load_s, row.first_s)]
     waits += [now - row.since for row in rows if row.phase in ACTIVE_PHASES and row.phase != "running"]
-    rated = any(row.wer is not None for row in rows)
-    return Scale(max(runs, default=0.0) or 1.0, max(*waits, 1.0) if waits else 1.0, rated)
+    return Scale(max(runs, default=0.0) or 1.0, max(*waits, 1.0) if waits else 1.0, quality_title(rows))
 
 
 def line(row: Row, width: int, runs: int, now: float, scale: Scale) -> list[Span]:
     """One row as spans that are `width` cells wide or narrower."""
-    c = columns(width, scale.wer)
+    c = columns(width, bool(scale.quality))
     glyph, style = mark(row)
     spans: list[Span] = [(set_cell_size(glyph, MARK), style), (set_cell_size(row.backend, c.name), "bold")]
 
@@ -155,7 +164,7 @@ def line(row: Row, width: int, runs: int, now: float, scale: Scale) -> list[Span
     if c.rtfx:
         add(right(figures.rtfx(row.rtfx), c.rtfx))
     if c.wer:
-        add(right(figures.percent(row.wer), c.wer), STYLES[figures.error_mood(row.wer)])
+        add(right(quality(row), c.wer), STYLES[quality_mood(row)])
     if c.memory:
         add(right(figures.megabytes(row.peak_memory / 1e6 if row.peak_memory else None), c.memory))
     if c.relative:

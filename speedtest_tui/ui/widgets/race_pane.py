@@ -22,11 +22,11 @@ class RaceHeader(Widget):
 
     DEFAULT_CSS = "RaceHeader { height: 1; }"
 
-    wer = reactive(False)
-    """Whether rows have an error rate."""
+    quality = reactive("")
+    """What the rows' error rates or agreements are called; "" without any."""
 
     def render(self) -> Content:
-        return Content(header(self.size.width, self.wer))
+        return Content(header(self.size.width, self.quality))
 
 
 class RacePane(Vertical, can_focus=True):
@@ -94,7 +94,7 @@ class RacePane(Vertical, can_focus=True):
     def tick(self, now: float) -> None:
         """Let the clocks and bars of rows at work move on."""
         scale = scale_of(self._rows, now)
-        self.query_one(RaceHeader).wer = scale.wer
+        self.query_one(RaceHeader).quality = scale.quality
         for bar, row in zip(self._bars, self._rows, strict=False):
             bar.show(row, self._runs, now, scale)
 

@@ -1,12 +1,12 @@
 """What came of the race beside its times: the transcripts, and in detail which weights ran, how and in how much memory.
 
-In a transcript the words that the majority has not stand out.
+In a transcript stands out what differs from the reference, or without one what the majority has not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
@@ -14,28 +14,29 @@ from textual.content import Content
 from textual.widgets import Static
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.race.row import Row, look, reason
-from speedtest_tui.ui.widgets.bar_layout import FILL_QUIET, LEVELS, STYLE_BEST, STYLE_NEEDS_YOU, outcome
+from speedtest_tui.core.race.row import Row, look, quality, quality_title, reason
+from speedtest_tui.ui.widgets.bar_layout import FILL_QUIET, LEVELS, STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU, outcome
+
+LEGEND = "‹heard|right›  ‹-missing›  ‹+extra›"
+"""How differences from a reference are marked; differences from a majority stand in ‹ › alone."""
 
 if TYPE_CHECKING:
-    from speedtest_tui.core.accuracy.words import Word
+    from speedtest_tui.core.accuracy.words import Piece, PieceKind
 
 
-OPEN, CLOSE, MISSING = "‹", "›", "‹…›"
-"""Around a word that differs from the majority, and in the place of one that the majority has and this text has not."""
+LOOKS: dict[PieceKind, str] = {
+    "same": "", "wrong": STYLE_FAILED, "right": STYLE_BEST, "extra": STYLE_FAILED,
+    "missing": f"{STYLE_NEEDS_YOU} strike", "differs": STYLE_NEEDS_YOU, "mark": STYLE_NEEDS_YOU,
+}  # fmt: skip
+"""How stretches of a marked text look; their signs say the same without colour."""
+
+Marks: TypeAlias = "Mapping[str, tuple[Piece, ...]]"
+"""Backend -> its marked text."""
 
 
-def marked(words: Sequence[Word]) -> Content:
-    """A text with its deviations marked by glyph and colour."""
-    parts: list[Content | tuple[str, str] | str] = []
-    for word in words:
-        if word.missing:
-            parts += [" " if parts else "", (MISSING, STYLE_NEEDS_YOU)]
-        if not word.text:
-            continue
-        parts.append(" " if word.spaced and parts else "")
-        parts.append((f"{OPEN}{word.text}{CLOSE}", STYLE_NEEDS_YOU) if word.differs else word.text)
-    return Content.assemble(*parts)
+def marked(pieces: Sequence[Piece]) -> Content:
+    """A text with its differences marked by signs and colour."""
+    return Content.assemble(*((text, LOOKS[kind]) for text, kind in pieces))
 
 
 class TranscriptLine(Horizontal):
@@ -67,7 +68,7 @@ class TranscriptLine(Horizontal):
                 part.first(Static).update(content)
 
 
-def line_of(row: Row, marks: Mapping[str, tuple[Word, ...]]) -> tuple[str, Content, str]:
+def line_of(row: Row, marks: Marks) -> tuple[str, Content, str]:
     """Name, text with remarks below, and word error rate of a row."""
     text = row.transcription.text or "(no text)" if row.transcription else ""
     lines = [marked(marks[row.backend]) if text and marks.get(row.backend) else Content(text)] if text else []
@@ -75,8 +76,8 @@ def line_of(row: Row, marks: Mapping[str, tuple[Word, ...]]) -> tuple[str, Conte
         which = f" ({row.error.advice.what})" if outcome(row) != reason(row) else ""
         lines.append(Content(f"{look(row).glyph} {outcome(row)}{which}"))
     lines += [Content(f"! {warning}") for warning in row.warnings]
-    wer = f"WER {figures.percent(row.wer)}" if row.wer is not None else ""
-    return row.backend, Content("\n").join(lines), wer
+    title = quality_title([row])
+    return row.backend, Content("\n").join(lines), f"{title} {quality(row)}" if title else ""
 
 
 class TranscriptPane(VerticalScroll):
@@ -95,14 +96,18 @@ class TranscriptPane(VerticalScroll):
 
     def __init__(self) -> None:
         super().__init__(id="transcripts")
+        self._legend: str | None = None
         self._alone: int | None = None
         """Which line is shown alone; None shows all."""
 
     def compose(self) -> ComposeResult:
         yield Static("Each backend's text appears here after its first transcription.", id="no-text")
 
-    def show(self, rows: Sequence[Row], marks: Mapping[str, tuple[Word, ...]]) -> None:
+    def show(self, rows: Sequence[Row], marks: Marks) -> None:
         """Show the texts that there are so far."""
+        against = "the majority" if quality_title(rows) in ("", "agree") else "the reference"
+        self.border_title = f"Transcripts · differences from {against}" if marks else "Transcripts"
+        self._legend = LEGEND if marks and against == "the reference" else None
         contents = [line_of(row, marks) for row in rows if row.transcription or row.warnings or row.error]
         self.query_one("#no-text").display = not contents
         lines = list(self.query(TranscriptLine))
@@ -111,8 +116,7 @@ class TranscriptPane(VerticalScroll):
         for line in lines[len(contents) :]:
             line.remove()
         self.mount_all(TranscriptLine(*content) for content in contents[len(lines) :])
-        if self._alone is not None:
-            self.call_after_refresh(self._show_view)
+        self.call_after_refresh(self._show_view)
 
     def next_view(self) -> None:
         """Show the next arrangement: in a list, side by side, each alone in turn."""
@@ -133,7 +137,7 @@ class TranscriptPane(VerticalScroll):
         for index, line in enumerate(lines):
             line.display = self._alone is None or index == self._alone
         alone = f"{self._alone + 1} of {len(lines)}" if self._alone is not None else None
-        self.border_subtitle = "side by side" if self.has_class("-columns") else alone
+        self.border_subtitle = "side by side" if self.has_class("-columns") else alone or self._legend
 
 
 TRACE_CELLS = 40
@@ -149,7 +153,7 @@ def sparkline(trace: Sequence[int], cells: int = TRACE_CELLS) -> str:
     return "".join(LEVELS[max(1, round(value / peak * 8))] for value in highest)
 
 
-def details(row: Row) -> Content:
+def details(row: Row, pieces: Sequence[Piece] = ()) -> Content:
     """Everything known of one row, a few lines."""
     parts: list[Content | tuple[str, str] | str] = [(row.backend, "bold")]
     if row.loaded:
@@ -179,9 +183,29 @@ def details(row: Row) -> Content:
             ("of at most", row.device_limit),
         )
         parts.append(" " + ", ".join(f"{name} {figures.megabytes(count / 1e6)}" for name, count in measured if count))
+    if differing := _differing(pieces):
+        parts += [f"\n  {quality_title([row])} {quality(row)}: ", marked(differing)]
     for warning in row.warnings:
         parts += ["\n  ", (f"! {warning}", STYLE_NEEDS_YOU)]
     return Content.assemble(*parts)
+
+
+DIFFERENCES_SHOWN = 20
+
+
+def _differing(pieces: Sequence[Piece]) -> list[Piece]:
+    """The differences alone, the first of them where there are many."""
+    found: list[Piece] = []
+    count = 0
+    for text, kind in pieces:
+        if kind != "same":
+            found.append((text, kind))
+        elif found and found[-1][1] != "same":
+            count += 1
+            if count == DIFFERENCES_SHOWN:
+                return [*found, (" …", "same")]
+            found.append((" ", "same"))
+    return found
 
 
 class DetailsPane(VerticalScroll):
@@ -194,6 +218,7 @@ class DetailsPane(VerticalScroll):
         super().__init__(id="details")
         self._machine = ""
         self._shown: tuple[Row, ...] = ()
+        self._marks: Marks = {}
 
     def compose(self) -> ComposeResult:
         yield Static(id="details-text")
@@ -201,11 +226,11 @@ class DetailsPane(VerticalScroll):
     def show_machine(self, sentence: str) -> None:
         """Name the machine at the top."""
         self._machine = sentence
-        self.show(self._shown)
+        self.show(self._shown, self._marks)
 
-    def show(self, rows: Sequence[Row]) -> None:
+    def show(self, rows: Sequence[Row], marks: Marks) -> None:
         """Show these rows; costs nothing while the pane is not displayed."""
-        self._shown = tuple(rows)
+        self._shown, self._marks = tuple(rows), marks
         if self.display:
-            blocks = [Content(self._machine), *map(details, rows)]
+            blocks = [Content(self._machine), *(details(row, marks.get(row.backend, ())) for row in rows)]
             self.query_one("#details-text", Static).update(Content("\n\n").join(blocks))

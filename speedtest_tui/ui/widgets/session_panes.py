@@ -6,7 +6,7 @@ Both panes report when their width has changed, and the screen fills them again.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
@@ -21,7 +21,7 @@ from textual.widgets import DataTable, Static
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import LOOKS, one_line
 from speedtest_tui.core.locations import short
-from speedtest_tui.core.race.row import answer_line, place_mark, relative
+from speedtest_tui.core.race.row import answer_line, place_mark, quality, quality_title, relative
 from speedtest_tui.core.sessions.compare import BackendChange, Comparison, factor_words
 from speedtest_tui.core.sessions.document import Begun, Document, Result
 from speedtest_tui.core.sessions.export import median, weights
@@ -173,10 +173,13 @@ Part = Content | str | tuple[str, str]
 
 def _table(document: Document, width: int) -> Iterator[Part]:
     """The results in columns, as many as fit."""
-    columns = [("median ±95 %", 15, median), ("RTFx", 7, lambda r: figures.rtfx(r.rtfx))]
-    optional = [
+    columns: list[tuple[str, int, Callable[[Result], str]]] = [
+        ("median ±95 %", 15, median),
+        ("RTFx", 7, lambda r: figures.rtfx(r.rtfx)),
+    ]
+    optional: list[tuple[str, int, Callable[[Result], str]]] = [
         ("relative", 13, relative),
-        ("WER", 6, lambda r: figures.percent(r.wer)),
+        (quality_title(document.results) or "WER", 6, quality),
         ("memory", 8, lambda r: figures.megabytes(r.memory_mb)),
         ("load", 8, lambda r: figures.seconds(r.load_s)),
         ("first", 8, lambda r: figures.seconds(r.first_s)),
@@ -203,7 +206,8 @@ def _transcript(result: Result, width: int, whole: bool) -> Iterator[Part]:
     shown = LOOKS.get(result.status, LOOKS["failed"])
     yield f"\n{shown.glyph} ", STYLES[shown.mood]
     yield result.backend, "bold"
-    yield f"   WER {figures.percent(result.wer)}\n" if result.wer is not None else "\n"
+    title = quality_title([result])
+    yield f"   {title} {quality(result)}\n" if title else "\n"
     text = one_line(" ".join((result.text or "").split()))
     if len(text) > LONG_TEXT and not whole:
         text = f"{text[:LONG_TEXT]} … ({len(text):,} characters)"

@@ -11,7 +11,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from backends.base import Advice, BackendEntry
-    from speedtest_tui.core.accuracy.words import Word
+    from speedtest_tui.core.accuracy.words import Piece
     from speedtest_tui.core.audio.devices import DeviceReport
     from speedtest_tui.core.audio.player import PlayerState
     from speedtest_tui.core.audio.recorder import RecorderState
@@ -119,13 +119,13 @@ class RaceChanged(Message):
 class RaceEnded(Message):
     """The race is over and kept, or not.
 
-    marks: each backend's words with those marked that the majority has not
+    marks: each backend's text with its differences from the reference, or without one from the majority
     since: how it compares with the previous session on the same clip or plan, in a sentence, or empty
     """
 
     snapshot: RaceSnapshot
     kept: Kept
-    marks: Mapping[str, tuple[Word, ...]] = field(default_factory=dict)
+    marks: Mapping[str, tuple[Piece, ...]] = field(default_factory=dict)
     since: str = ""
 
 

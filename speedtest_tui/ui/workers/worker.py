@@ -142,7 +142,7 @@ class Worker:
 
         marks, since = {}, ""
         with contextlib.suppress(Exception):  # what is said beside a result never costs the result
-            marks = marks_of(snapshot)
+            marks = marks_of(kept.document)
             since = headline_since(kept)
         self._post(RaceEnded(snapshot, kept, marks, since))
 
