@@ -48,6 +48,8 @@ def archive(*names: str) -> bytes:
 
 
 CHECKPOINT = archive("x/data.pkl", "x/data/0")
+TOKENIZER = b'{"model": {"type": "BPE"}, "added_tokens": []}'
+"""What a tokenizer.json has at least."""
 GOOD = {"config.json": b"{}", WEIGHTS: safetensors()}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caches import safetensors
+from caches import TOKENIZER, safetensors
 from downloading import CONFIG, add_model, folder, large_bytes, partial, size_of, weights
 from misbehaviour import Stall, Status
 from racing import survivors
@@ -34,7 +34,7 @@ def run(*arguments: str) -> int:
 def add_transformers(hub: HubServer) -> None:
     """What the catalogue wants of it, and a large file that nobody here reads."""
     names = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json")
-    files = dict.fromkeys(names, CONFIG)
+    files = dict.fromkeys(names, CONFIG) | {"tokenizer.json": TOKENIZER}
     hub.add_repo(HF, {**files, "model.safetensors": safetensors(), "flax_model.msgpack": bytes(9 << 20)},
                  lfs={"model.safetensors", "flax_model.msgpack"})  # fmt: skip
 

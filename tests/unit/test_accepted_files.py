@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caches import hub_cache, plain_folder, safetensors
+from caches import TOKENIZER, hub_cache, plain_folder, safetensors
 from racing import TESTS
 
 from backends.base import LoadOptions, Location, ModelSpec, TranscribeOptions
@@ -113,6 +113,21 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "cut": lambda data: data[:-5],
     "nothing": lambda _: b"",
 }
+
+
+def without(key: str) -> Callable[[bytes], bytes]:
+    def change(data: bytes) -> bytes:
+        found = json.loads(data)
+        found.pop(key, None)
+        return json.dumps(found).encode()
+
+    return change
+
+
+def setting(key: str, value: object) -> Callable[[bytes], bytes]:
+    return lambda data: json.dumps(json.loads(data) | {key: value}).encode()
+
+
 FILES = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
 CHANGES: dict[str, Change] = {
     "whole": lambda _: None,
@@ -122,6 +137,15 @@ CHANGES: dict[str, Change] = {
     "mark special_tokens_map.json": edited("special_tokens_map.json", DAMAGES["mark"]),
     "mark added_tokens.json": lambda folder: (folder / "added_tokens.json").write_bytes(b"\xef\xbb\xbf{}"),
     "mark processor_config.json": lambda folder: (folder / "processor_config.json").write_bytes(b"\xef\xbb\xbf{}"),
+    **{
+        f"empty {name}": edited(name, lambda _: b"{}")
+        for name in ("generation_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
+    },
+    **{
+        f"tokenizer without {key}": edited("tokenizer.json", without(key))
+        for key in ("version", "model", "pre_tokenizer", "decoder", "added_tokens", "normalizer", "post_processor")
+    },
+    "a tokenizer's model of nothing": edited("tokenizer.json", setting("model", {})),
     "no tokenizer_config.json": lambda folder: (folder / "tokenizer_config.json").unlink(),
     "vocab.json and merges.txt": vocabulary(merges=True),
     "vocab.json alone": vocabulary(merges=False),
@@ -183,7 +207,7 @@ def test_complete_is_what_transformers_loads(places: Path, unpacked: Callable[[s
 def sharded_model(folder: Path, listed: tuple[int, ...], there: tuple[int, ...] = (1, 2, 3)) -> None:
     names = {number: f"model-{number:05}-of-00003.safetensors" for number in (1, 2, 3)}
     weights = {"metadata": {}, "weight_map": {f"t{number}": names[number] for number in listed}}
-    settings = dict.fromkeys(FILES, b'{"a": 1}')
+    settings = dict.fromkeys(FILES, b'{"a": 1}') | {"tokenizer.json": TOKENIZER}
     shards = {names[number]: safetensors(10 + number) for number in there}
     plain_folder(folder, {**settings, INDEX: json.dumps(weights).encode(), **shards})
 

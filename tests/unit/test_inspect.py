@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from caches import CHECKPOINT, SPEC, payload, put, safetensors
+from caches import CHECKPOINT, SPEC, TOKENIZER, payload, put, safetensors
 
 from backends.base import Advice, Availability, BackendEntry, Location, ModelSpec
 from backends.catalogue import SIZES
@@ -21,8 +21,8 @@ from speedtest_tui.core.models.wording import can_run, of_report
 ENTRIES = {entry.name: entry for entry in BUILT_IN}
 TINY, PLAIN = "mlx-community/whisper-tiny-mlx-q4", "mlx-community/whisper-tiny-mlx"
 WHISPER = {
-    "config.json": b"{}", "generation_config.json": b"{}", "preprocessor_config.json": b"{}", "tokenizer.json": b"{}",
-    "model.safetensors": safetensors(),
+    "config.json": b"{}", "generation_config.json": b'{"a": 1}', "preprocessor_config.json": b"{}",
+    "tokenizer.json": TOKENIZER, "model.safetensors": safetensors(),
 }  # fmt: skip
 
 

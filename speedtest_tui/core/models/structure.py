@@ -43,6 +43,9 @@ TABLES = (
 )  # fmt: skip
 """JSON that its readers (transformers, mlx-whisper, parakeet-mlx) take only as a table of settings."""
 
+NEEDED = {"tokenizer.json": ("model", "added_tokens")}
+"""What a library's reader of a table does not do without."""
+
 NO_CONSTANTS = ("tokenizer.json", "vocab.json")
 SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\.\w+)")
 SHARDS_MAX = 10_000
@@ -257,6 +260,10 @@ def _check_json(file: BinaryIO, name: str) -> None:
         raise Flaw("corrupt", f"{name} is not valid JSON") from None
     if base in TABLES and not isinstance(found, dict):
         raise Flaw("corrupt", f"{name} holds no settings by name")
+    if lacking := next((key for key in NEEDED.get(base, ()) if found.get(key) in (None, {})), ""):
+        raise Flaw("corrupt", f'{name} has no "{lacking}", without which it is not read')
+    if base == "generation_config.json" and not found:
+        raise Flaw("corrupt", f"{name} holds no settings")
     if base.endswith(INDEX):
         _shards(found, name)
 
