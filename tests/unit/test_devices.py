@@ -91,7 +91,7 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.advice and report.advice.todo == "pip install sounddevice"
 
 
-@pytest.mark.parametrize(("platform", "word"), [("linux", "arecord"), ("darwin", "Privacy"), ("win32", "https")])
+@pytest.mark.parametrize(("platform", "word"), [("linux", "arecord"), ("darwin", "Sound > Input"), ("win32", "https")])
 def test_without_a_microphone(platform: str, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", Sounddevice([device(0, "Speaker", 0)]))
     monkeypatch.setattr(sys, "platform", platform)

@@ -21,7 +21,7 @@ _NO_LIBRARY = {
 }
 _NO_DEVICE = {
     "linux": "plug in a microphone and see whether `arecord -l` lists it (in a container or over SSH there is none)",
-    "darwin": "plug in a microphone, or allow this terminal app in System Settings > Privacy & Security > Microphone",
+    "darwin": "plug in a microphone and see whether System Settings > Sound > Input lists it",
 }
 _OTHER = "see https://python-sounddevice.readthedocs.io/en/latest/installation.html"
 
@@ -76,7 +76,7 @@ def input_devices() -> DeviceReport:
             raise
         return _nothing(f"PortAudio does not start ({error})", _fix(_NO_DEVICE))
     if not devices:
-        return _nothing("no microphone is connected or allowed", _fix(_NO_DEVICE))
+        return _nothing("no microphone is connected", _fix(_NO_DEVICE))
     return DeviceReport(devices)
 
 

@@ -60,6 +60,10 @@ TERMINALS = {
 """TERM_PROGRAM, and the application's name as System Settings list it."""
 
 
+NOT_LISTED = "if it is not listed there, record in Terminal, iTerm2 or Ghostty"
+"""For applications that never asked for the microphone: macOS lists no others, and nobody can add one."""
+
+
 @dataclass(frozen=True)
 class Recording:
     """A finished recording. Its files stay until `discard`, so that nothing is lost before it has been used.
@@ -168,11 +172,14 @@ def diagnose(
 def _digital_silence(seconds: float, device: str, platform: str, environment: Mapping[str, str]) -> Finding:
     what = f"the recording is silent (all {seconds:.1f} s are exact zeros)"
     if platform == "darwin":
-        # Without permission macOS gives zeros and no error, and asks nobody: the terminal is what lacks it.
+        # Without permission macOS gives zeros and no error, and asks no second time: the terminal is what lacks it.
         terminal = terminal_name(environment)
         what = f"{what}, as macOS makes it where {terminal} may not use the microphone"
         place = "System Settings > Privacy & Security > Microphone"
-        advice = Advice(what, f"allow {terminal} in {place}, then quit and restart {terminal}")
+        todo = f"allow {terminal} in {place}, then quit and restart {terminal}; {NOT_LISTED}"
+        if environment.get("TMUX"):
+            todo += "; or record outside tmux, which may hide the terminal from macOS"
+        advice = Advice(what, todo)
         return Finding("digital-silence", advice)
     if platform == "linux":
         todo = "unmute the source (`pactl set-source-mute @DEFAULT_SOURCE@ 0`, or pavucontrol) or choose another device"
@@ -191,9 +198,21 @@ def terminal_name(environment: Mapping[str, str]) -> str:
     return name if name.isprintable() and name else "this terminal application"
 
 
+def opens_unasked(platform: str, device: str, rate: float) -> bool:
+    """Whether a microphone may be opened before anybody has pressed record.
+
+    On macOS that asks for permission before any key; a wireless headset changes to its call profile, which muffles what
+    it plays. rate: the device's native one in Hz, 0 where nobody knows it.
+    """
+    return platform != "darwin" and not _named_wireless(device) and not 0 < rate <= TELEPHONE_RATE
+
+
+def _named_wireless(device: str) -> bool:
+    return any(hint in device.lower() for hint in WIRELESS_NAMES)
+
+
 def _bluetooth(facts: Facts) -> Finding | None:
-    wireless = any(hint in facts.device.lower() for hint in WIRELESS_NAMES)
-    if facts.rate > (WIRELESS_RATE if wireless else TELEPHONE_RATE):
+    if facts.rate > (WIRELESS_RATE if _named_wireless(facts.device) else TELEPHONE_RATE):
         return None
     what = f"{facts.device!r} records at {facts.rate / 1000:g} kHz, as Bluetooth headsets do in calls"
     return Finding("bluetooth", Advice(what, "the microphone of the computer or a cable gives better sound"))

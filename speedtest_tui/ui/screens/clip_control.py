@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -67,9 +68,9 @@ class ClipControl:
         self._microphone.look_for_leftovers()
 
     def wait(self) -> None:
-        """There is no clip: say what to press, and keep the microphone open so that no first word is lost."""
+        """There is no clip: say what to press; an open microphone, where it may be, loses no first word."""
         self.clip = None
-        self._pane.clear()
+        self._pane.clear(off=sys.platform == "darwin" and not self._microphone.asked)
         settings = self._store.settings
         if settings.listen and not in_browser(self._screen.app):
             self._microphone.listen(settings.device, settings.silence_stop)

@@ -36,6 +36,7 @@ SILENCE_DB = -120.0
 
 METER_CELLS = 24
 TOO_LOUD_DB = -1.0
+OFF = "No clip yet: r records; the microphone is off. o opens a file, enter races the built-in clip."
 NO_CLIP = "No clip yet: r records, o opens a file, enter races the built-in clip."
 
 
@@ -138,9 +139,9 @@ class ClipPane(Vertical, can_focus=True):
         playing = f"▶ playing {figures.ticking(state.seconds)} of {figures.seconds(state.total_s)}"
         self.border_subtitle = self._summary_line() if state.over else playing
 
-    def clear(self) -> None:
-        """Show that there is no clip, and what to press."""
-        self._say(NO_CLIP)
+    def clear(self, *, off: bool = False) -> None:
+        """Show that there is no clip, what to press, and whether the microphone stays off until then."""
+        self._say(OFF if off else NO_CLIP)
 
     def _say(self, sentence: str) -> None:
         self.remove_class("-refused")

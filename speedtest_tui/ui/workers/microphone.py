@@ -5,6 +5,7 @@ What really records and plays are child processes; what blocks here, blocks in t
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class Microphone:
         self._recorder: Recorder | None = None
         self._player: Player | None = None
         self._wanted = False
+        self.asked = False
         self._finishing = False
         self._shown = (float("-inf"), float("-inf"))
         self._lock = threading.Lock()
@@ -57,15 +59,36 @@ class Microphone:
         return player is not None and not player.state.over
 
     def listen(self, device: str, silence_s: float) -> None:
-        """Open the microphone, so that the half second before the key that starts a recording is kept."""
-        self._in_background("microphone", lambda: self._open(device, silence_s, begin=False))
+        """Open the microphone, so that the half second before the key that starts a recording is kept.
+
+        Before the first recording only where that disturbs nobody: see `opens_unasked`.
+        """
+
+        def work() -> None:
+            if self.asked or self._opens_unasked(device):
+                self._open(device, silence_s, begin=False)
+
+        self._in_background("microphone", work)
+
+    def _opens_unasked(self, device: str) -> bool:
+        from speedtest_tui.core.audio.devices import choose_device, scan_devices
+        from speedtest_tui.core.audio.recording import opens_unasked
+        from speedtest_tui.core.errors import UserError
+
+        if not opens_unasked(sys.platform, device, 0):
+            return False
+        try:
+            chosen = choose_device(device or None, scan_devices())
+        except UserError:
+            return True  # Opening it says what is wrong.
+        return opens_unasked(sys.platform, chosen.name, chosen.rate)
 
     def record(self, device: str, silence_s: float) -> None:
         """Start recording; opens the microphone first where it does not listen yet.
 
         silence_s: seconds of silence that end the recording; 0 is never
         """
-        self._wanted = True
+        self._wanted = self.asked = True
         self._in_background("microphone", lambda: self._open(device, silence_s, begin=True))
 
     def finish(self) -> None:
