@@ -18,10 +18,12 @@ from speedtest_tui.core.models.builtin import unpack_apart
 Unpack = Callable[[str], Path]
 
 os.environ["MLX_ENABLE_TF32"] = "0"  # which is how an M5 multiplies float32 else
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side: more threads of torch would wait for each other, spinning
 
 LONGEST = (
-    "test_tools", "test_accepted_files", "test_backends", "test_verify", "test_race_faults", "test_fallback",
-    "test_microphone", "test_command_line", "test_embedded", "test_dashboard", "test_recorder_command", "test_finite",
+    "test_tools", "test_raw_characters", "test_raw_text", "test_surroundings", "test_systems", "test_backends",
+    "test_verify", "test_race_faults", "test_fallback", "test_accepted_files", "test_microphone", "test_command_line",
+    "test_embedded", "test_dashboard", "test_recorder_command", "test_finite",
     "test_families", "test_damaged_home", "test_serve_ending", "test_recorder_process", "test_race", "test_orphans",
     "test_sessions_screen", "test_usage", "test_undo", "test_convert_screen", "test_hub_repos", "test_repair",
     "test_race_cancel", "test_repair_command", "test_snapshots", "test_serve", "test_sound", "test_monkey",
