@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -291,3 +292,13 @@ def test_sessions_of_one_second_are_told_apart_by_number(previous: Previous) -> 
     assert previous(tenth, second, first) == second.name
     assert previous(second, tenth, first) == first.name
     assert previous(first, tenth, second) is None
+
+
+def test_error_rates_of_older_versions_are_compared_with_the_published_ones() -> None:
+    """They kept one figure only, by Whisper's normaliser."""
+    later = build(good_row("a", (0.1, 0.1), "hello bear"))
+    (result,) = later.results
+    new = replace(later, results=(replace(result, wer=0.5, wer_published=0.25),))
+    old = replace(later, results=(replace(result, wer=0.75, wer_published=None),))
+    assert only(compare(old, new)).wer_change == 0.25 - 0.75
+    assert only(compare(new, new)).wer_before == 0.5
