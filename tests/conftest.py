@@ -6,6 +6,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,25 @@ LONGEST = (
 """Files that take ten seconds and more, longest first."""
 
 
+NEED_POCKETSPHINX = {
+    "test_csv_and_markdown_beside_it", "test_pocketsphinx_runs", "test_the_document",
+    "test_a_race_runs_to_its_end_and_is_kept",
+    "test_a_reference_gives_an_error_rate", "test_damaged_sessions_are_named_and_skipped",
+    "test_several_clips_become_a_list",
+    "test_exit_1_where_one_that_was_asked_for_cannot_run", "test_results_that_cannot_be_saved_are_still_printed",
+    "test_a_backend_whose_code_fails_is_a_line_and_the_rest_is_done", "test_by_default_the_built_in_models",
+    "test_what_was_asked_for_by_name_counts", "test_it_races_against_a_built_in_one", "test_no_proc",
+    "test_a_race_in_a_browser",
+}  # fmt: skip
+"""Tests that race it because it is quick. It has no wheels for some versions of Python: there they are skipped."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: they are handed out whole, and one that came last would keep a single core busy."""
+    if find_spec("pocketsphinx") is None:
+        for item in items:
+            if getattr(item, "originalname", item.name) in NEED_POCKETSPHINX:
+                item.add_marker(pytest.mark.skip(reason="pocketsphinx is not installed"))
     ranks = {name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path.stem, len(LONGEST)))
 
