@@ -33,6 +33,9 @@ KINDS = {
     """,
     "files of our own that are damaged": """
         unit/test_sessions.py::test_damaged_ones_are_named unit/test_index.py::test_a_damaged_index_is_as_none
+        unit/test_index.py::test_something_else_in_its_place
+        unit/test_index.py::test_what_cannot_be_kept_is_read_each_time
+        unit/test_index.py::test_what_people_do_to_sessions_is_seen
         unit/test_remembered.py::test_a_damaged_file_is_kept_aside
         unit/test_recorder_files.py::test_sidecars_that_are_none
         unit/test_settings.py::test_a_file_that_no_person_wrote_is_named_and_left_alone
@@ -70,6 +73,7 @@ KINDS = {
         unit/test_sentences.py::test_wrong_usage e2e/test_folder_as_size.py::test_every_command_refuses_what_is_none
         unit/test_backend_options.py::test_what_is_no_option unit/test_parakeet_options.py::test_what_cannot_be_set
         unit/test_reference_text.py::test_what_is_no_reference_is_one_line unit/test_plan.py::test_refused
+        unit/test_barred.py::test_what_bars_the_way_is_said_in_one_line
         unit/test_recorder_command.py::test_refusals unit/test_obstacles.py::test_a_disk_that_is_not_there
     """,
     "signals and ends in the middle of work": """

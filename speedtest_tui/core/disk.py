@@ -240,7 +240,7 @@ def write_where_asked(path: Path, data: bytes) -> None:
         status = path.stat()
     except FileNotFoundError:
         status = None
-    descriptors = str(path.absolute()).startswith(("/dev/", "/proc/"))
+    descriptors = str(path.absolute()).startswith(("/dev/fd/", "/dev/std", "/proc/"))
     if status is not None and (descriptors or not stat.S_ISREG(status.st_mode)):
         _write_into(path, data, os.O_WRONLY)
         return

@@ -184,8 +184,13 @@ def save(settings: Settings) -> None:
             continue  # their owner's own
         value = getattr(settings, entry.name)
         plain = list(value) if isinstance(value, tuple) else value
-        if value == getattr(defaults, entry.name):
+        beside = ""
+        if entry.name in document:  # the owner's comment on that line
+            beside = getattr(getattr(document.item(entry.name), "trivia", None), "comment", "")
+        if value == getattr(defaults, entry.name) and (value is None or not beside):
             document.pop(entry.name, None)
+            if beside:
+                document.add(tomlkit.comment(beside.lstrip("# ")))
         elif document.get(entry.name) != plain:
             document[entry.name] = plain
     path.parent.mkdir(parents=True, exist_ok=True)

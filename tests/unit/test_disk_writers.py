@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -272,3 +273,12 @@ def test_a_folder_that_is_swapped_for_a_link_while_it_is_removed(tmp_path: Path)
     os.close(parent)
     assert (home / "deep" / "thesis").read_text() == "years of work"
     assert [path.name for path in home.iterdir()] == ["deep"]
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no memory file system")
+def test_a_plain_file_below_dev_is_replaced_whole() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder) / "a"
+        path.write_bytes(b"much longer")
+        disk.write_where_asked(path, b"new")
+        assert path.read_bytes() == b"new"

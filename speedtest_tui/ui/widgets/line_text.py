@@ -50,8 +50,9 @@ def _lines(text: str, width: int) -> Iterator[str]:
                 yield line
                 line = ""
             line = f"{line} {word}" if line else word
-            while cell_len(line) > width:
-                head = set_cell_size(line, width).rstrip(" ") or line[0]  # a character wider than the line
+            # Of a word that is long as a book only the beginning is measured for each of its lines.
+            while cell_len(near := line[: 8 * width]) > width or cell_len(near := line) > width:
+                head = set_cell_size(near, width).rstrip(" ") or line[0]  # a character wider than the line
                 if len(line) == 1:
                     break
                 yield head
