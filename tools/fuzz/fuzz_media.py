@@ -47,7 +47,8 @@ def whole(kind: str) -> bytes:
     rate = RATES.get(codec, 48_000)
     sound: Any = np.random.default_rng(2).normal(0, 0.1, (rate, *map(int, channels))).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        return encode(Path(folder) / "whole", container, codec, sound, rate).read_bytes()
+        made: Path = encode(Path(folder) / "whole", container, codec, sound, rate)
+        return made.read_bytes()
 
 
 def read(path: Path) -> None:

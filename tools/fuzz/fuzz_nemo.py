@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 from common import SPECIAL, Room, fuzz, mutate
 
 from speedtest_tui.core.convert import config, keymap, recipe, tokenizers
@@ -69,7 +69,7 @@ def other_settings(data: bytes, dice: random.Random) -> bytes:
                 isinstance(inner[last], int) and dice.random() < 0.4 if last in inner or isinstance(last, int) else 0
             )
             inner[last] = dice.choice((10**6, 999_999, 100_000, 1_001, 257, 3)) if number else dice.choice(VALUES)
-    return yaml.safe_dump(settings, allow_unicode=True).encode("utf-8", "surrogatepass")
+    return str(yaml.safe_dump(settings, allow_unicode=True)).encode("utf-8", "surrogatepass")
 
 
 def other_index(data: bytes, dice: random.Random) -> bytes:
@@ -95,7 +95,7 @@ def other_numbers(index: bytes, dice: random.Random) -> bytes:
         )
         value = dice.choice((*SPECIAL, 3, 64, 4_096, 100_000, 2**40, 10**30))
         begin, end = steps[number][2], steps[number + 1][2]
-        index = index[:begin] + pickle.dumps(value, 2)[2:-1] + index[end:]  # type: ignore[operator]
+        index = index[:begin] + pickle.dumps(value, 2)[2:-1] + index[end:]
     return index
 
 
