@@ -30,7 +30,7 @@ device = "USB"
 listen = true
 silence_stop = 2.5
 max_wer = 12.5  # good enough
-recent = ["/a.wav",  # the first
+recent = ["/a.wav",
   "/b.wav"]
 
 [keys]  # mine
@@ -59,8 +59,8 @@ def damaged(room: Room) -> bytes:
 
 
 def comments(content: bytes) -> set[bytes]:
-    """The owner's comments that are still whole; those of the recent files go with the list."""
-    return set(COMMENT.findall(content)) - {b"# the first"}
+    """The owner's comments that are still whole; those within a list go with what it held."""
+    return set(COMMENT.findall(re.sub(rb"(?s)=\s*\[.*?(\]|\Z)", b"=", content)))
 
 
 def round_of(room: Room) -> None:
