@@ -167,13 +167,17 @@ def save(settings: Settings) -> None:
 
     Raises OSError, and ValueError where the existing file is no TOML.
     """
+    import tomllib
+
     import tomlkit
 
     from speedtest_tui.core import disk
 
     path = config_file()
     try:
-        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        tomllib.loads(text)  # tomlkit takes some of what is none
+        document = tomlkit.parse(text)
     except FileNotFoundError:
         document = tomlkit.parse(HEADER)
     except RecursionError:
