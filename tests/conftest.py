@@ -18,6 +18,8 @@ from speedtest_tui.core.models.builtin import unpack_apart
 
 Unpack = Callable[[str], Path]
 
+for name in ("COLUMNS", "LINES"):
+    os.unsetenv(name)  # readline, which pytest imports, puts them where only children see them
 os.environ["MLX_ENABLE_TF32"] = "0"  # which is how an M5 multiplies float32 else
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side: more threads of torch would wait for each other, spinning
 

@@ -96,7 +96,7 @@ def test_nothing_to_compare_with(kept: Path) -> None:
 def test_export_is_markdown_by_default(kept: Path) -> None:
     done = command("export", "last")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("**only z took part: nothing to compare**\n")
+    assert done.stdout.startswith("**★ Good enough: z 5.00×, 0 % wrong.**\n\nonly z took part: nothing to compare\n")
     assert "other\\|clip.wav" in done.stdout
     assert done.stdout == command("export", THIRD, "--markdown", "-").stdout
 

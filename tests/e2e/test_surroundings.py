@@ -119,6 +119,7 @@ def program(home: Path, *words: str, before: Sequence[str] = ()) -> subprocess.C
     own = {"HOME": str(home), "SPEEDTEST_MODELS_DIR": str(home / "models"), "SPEEDTEST_DATA_DIR": str(home / "data")}
     return subprocess.run(
         [*before, sys.executable, "-m", "speedtest_tui", *words],
-        env={**os.environ, **own, "PYTHONPATH": python_path()}, cwd=home, capture_output=True, text=True, check=False,
+        env={**os.environ, **own, "OMP_NUM_THREADS": "2", "PYTHONPATH": python_path()}, cwd=home,
+        capture_output=True, text=True, check=False,
         stdin=subprocess.DEVNULL, timeout=120,
     )  # fmt: skip
