@@ -112,7 +112,8 @@ def long_clip(folder: str, seconds: int, pressing_s: float) -> tuple[Line, Line]
         "SPEEDTEST_MODELS_DIR": folder,
     }
     waits: list[float] = []
-    with Terminal([str(PROGRAM), "--audio", str(path), "--size", "small", "--backends", "parakeet-mlx"], environment) as terminal:
+    command = [str(PROGRAM), "--audio", str(path), "--size", "small", "--backends", "parakeet-mlx"]
+    with Terminal(command, environment) as terminal:
         process = psutil.Process(terminal.process.pid)
         terminal.wait_for("runs 5", PATIENCE_S)
         peak = 0
