@@ -105,8 +105,8 @@ def test_benches(tool: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tool", FUZZERS)
 def test_fuzzers(tool: str, tmp_path: Path) -> None:
-    """A short run of each, which prints the seed of what fails."""
-    assert " 0 faults" in run(tool, "--short", "--seconds", "30", home=tmp_path)
+    """A short run of each, always of the same mutants: other seeds are for whoever searches."""
+    assert " 0 faults" in run(tool, "--short", "--seconds", "30", "--seed", "1", home=tmp_path)
 
 
 def test_the_readme_counts_the_faults(tmp_path: Path) -> None:
