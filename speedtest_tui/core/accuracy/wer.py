@@ -7,9 +7,9 @@ more than 1.
 and neither is "$5.50" against "five fifty". Among all readings the pair with the fewest errors counts, found by the
 usual edit distance (Wagner and Fischer 1974) between two lattices of words instead of two rows of words.
 
-`published` normalises as the Whisper paper does (Radford et al. 2022, appendix C), for figures that are compared with
-published ones. It joins spelled-out digits but not written ones, so real Whisper's "1, 2, 3 … 10." against "one two
-three … ten." is 1000 %.
+`published_word_error_rate` normalises as the Whisper paper does (Radford et al. 2022, appendix C), for figures that are
+compared with published ones. It joins spelled-out digits but not written ones, so real Whisper's "1, 2, 3 … 10." is
+1000 % against "one two three … ten.".
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def unspaced(language: str | None) -> bool:
 
 
 def _regions(said: Sequence[Unit], heard: Sequence[Unit]) -> Iterator[tuple[slice, slice]]:
-    """Cut both at words that surely belong together: at least two plain equal ones in a row."""
+    """Cut both at words that surely belong together: the inner ones of at least three plain equal ones in a row."""
     from rapidfuzz.distance import Levenshtein
 
     blocks = Levenshtein.opcodes([_anchor(u) for u in said], [_anchor(u) for u in heard]).as_matching_blocks()
@@ -181,7 +181,7 @@ class _Edge:
 
 @dataclass(frozen=True)
 class _Lattice:
-    """Words by the node they end in. Node 0 is the start, `ends[i]` the node behind unit i."""
+    """Words by the node they end in; node 0 is the start, `final` the end."""
 
     into: list[list[_Edge]]
     final: int
@@ -277,8 +277,7 @@ def _steps(said: Sequence[Unit], heard: Sequence[Unit], piece: slice, other: sli
         return
     left = _lattice(one, _vocabulary(two), first_only=first_only)
     right = _lattice(two, _vocabulary(one), first_only=first_only)
-    path = _cheapest(left, right)
-    yield from _grouped(path, piece.start, other.start)
+    yield from _grouped(_cheapest(left, right), piece.start, other.start)
 
 
 def _vocabulary(stretch: Sequence[Unit]) -> frozenset[str]:

@@ -142,21 +142,20 @@ def rank(rows: Sequence[Row]) -> tuple[Row, ...]:
         value = (order[slower].median_s or 0.0) / (order[faster].median_s or 1.0)
         return ratio_of(value, drawn[slower], drawn[faster])
 
-    def alike(slower: int, faster: int) -> bool:
-        found = ratio(slower, faster)
-        return found is None or found.low <= 1
-
-    places = range(len(order))
+    ratios = {(slower, faster): ratio(slower, faster) for slower in range(len(order)) for faster in range(slower)}
+    apart = {pair for pair, found in ratios.items() if found is not None and found.low > 1}
     leader, ranks = 0, []
-    for place in places:
-        leader = leader if alike(place, leader) or place == leader else place
+    for place in range(len(order)):
+        leader = place if (place, leader) in apart else leader
         ranks.append(leader + 1)
     ranked = {}
     for place, row in enumerate(order):
         tied = tuple(
-            order[other].backend for other in places if other != place and alike(max(other, place), min(other, place))
+            other.backend
+            for at, other in enumerate(order)
+            if at != place and (max(at, place), min(at, place)) not in apart
         )
-        slower = Interval(1.0, 1.0, 1.0) if place == 0 else ratio(place, 0)
+        slower = ratios[place, 0] if place else Interval(1.0, 1.0, 1.0)
         shared = ranks.count(ranks[place]) > 1
         ranked[row.backend] = replace(row, rank=ranks[place], shared=shared, tied=tied, slower=slower)
     return tuple(ranked.get(row.backend, row) for row in rows)
