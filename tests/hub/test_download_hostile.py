@@ -126,7 +126,7 @@ def test_a_list_that_goes_on_elsewhere_is_refused(hostile: Host, third: Host, tm
     assert [path for path, _ in hostile.asked if path.startswith("/p2")] == []
     assert log.kind in ("unsafe", "endless"), log.failure  # some are relative for whoever reads them as RFC 3986 does
     assert "\n" not in str(log.failure)
-    assert all(token == f"Bearer {TOKEN}" for _, token in hostile.asked)
+    assert all(token == f"Bearer {TOKEN}" for _, token in hostile.asked), hostile.asked
 
 
 @pytest.mark.parametrize("link", ["{url}/p2", "/p2", "{upper}/p2"])
