@@ -211,11 +211,12 @@ class LiveView:
         self._live = live
         self._printed: dict[int, tuple[str, str]] = {}
 
-    def show(self, rows: Sequence[LiveRow]) -> None:
+    def show(self, rows: Sequence[LiveRow], above: Sequence[str] = (), below: str = "") -> None:
+        """Show rows; on a terminal with lines above them, and one below that says how far the whole is."""
         if self._live is not None:
             from rich.console import Group
 
-            self._live.update(Group(*_lines(rows)))
+            self._live.update(Group(*_lines(rows, above, below)))
             return
         for index, row in enumerate(rows):
             before = self._printed.get(index, ("", ""))
@@ -247,16 +248,21 @@ def counted(title: str, noun: str, found: Iterable[R]) -> tuple[R, ...]:
     return tuple(kept)
 
 
-def watch(rows: Callable[[], Sequence[LiveRow]], join: Callable[[float], bool]) -> None:
+def watch(
+    rows: Callable[[], Sequence[LiveRow]],
+    join: Callable[[float], bool],
+    above: Sequence[str] = (),
+    below: Callable[[], str] = str,
+) -> None:
     """Show what runs in other threads until it has ended. Raises KeyboardInterrupt as it comes.
 
     join: waits for the end, but no longer than so many seconds; returns whether it has come
     """
     with live_view() as view:
-        view.show(rows())
+        view.show(rows(), above, below())
         while not join(1 / REFRESH_HZ):
-            view.show(rows())
-        view.show(rows())
+            view.show(rows(), above, below())
+        view.show(rows(), above, below())
 
 
 def joined(thread: Thread) -> Callable[[float], bool]:
@@ -315,18 +321,19 @@ def line(row: JobRow, end: str = "") -> str:
     return f"{LOOKS[row.state].glyph} {row.title}: {words(row)}{end}"
 
 
-def _lines(rows: Sequence[LiveRow]) -> list[Text]:
+def _lines(rows: Sequence[LiveRow], above: Sequence[str] = (), below: str = "") -> list[Text]:
     """A line for each row, cut off at the terminal's edge, and one below it for its note."""
     from rich.cells import cell_len
     from rich.text import Text
 
     width = max((min(NAME_CELLS, cell_len(row.name)) for row in rows), default=0)
-    lines = []
+    lines = [heading(text) for text in above]
     for row in rows:
         name = row.name + " " * (width - cell_len(row.name))
         lines.append(Text.assemble(glyph(row.state), "  ", "  ".join(filter(None, (name, _bar(row.share), row.words)))))
         if row.note:
             lines.append(Text(f"   {row.note}"))
+    lines += [toned(below, "now")] if below else []
     for line in lines:
         line.no_wrap, line.overflow = True, "ellipsis"
     return lines

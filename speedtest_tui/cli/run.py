@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.decode import demo_clip, load_named
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.jobs.race import Keeper, marks_of
-from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.plan import Plan, progress
 from speedtest_tui.core.race.row import (
     ACTIVE_PHASES,
     Row,
@@ -32,7 +33,7 @@ from speedtest_tui.core.race.row import (
     relative,
 )
 from speedtest_tui.core.race.supervisor import Race
-from speedtest_tui.core.sessions.document import Document, Result
+from speedtest_tui.core.sessions.document import ClipFacts, Document, Result
 from speedtest_tui.core.sessions.export import median, weights
 
 if TYPE_CHECKING:
@@ -82,8 +83,9 @@ def run(options: argparse.Namespace) -> int:
     else:
         clips = _readable(options.audio, reference, options.track)
     documents = []
-    for clip in clips:
-        finished = _race(plan, clip, save=not options.no_save)
+    for number, clip in enumerate(clips, 1):
+        which = f"clip {number} of {len(clips)}: " if len(clips) > 1 else ""
+        finished = _race(plan, clip, which, save=not options.no_save)
         documents.append(finished)
         if "-" not in outputs.values():
             print_results(finished)
@@ -118,13 +120,23 @@ def _asked(options: argparse.Namespace, result: Result) -> bool:
     return options.backends is not None or result.status not in ("unavailable", "missing-model")
 
 
-def _race(plan: Plan, clip: Clip, *, save: bool) -> Document:
-    """Run one race to its end, or to Ctrl-C, and save it."""
+def _race(plan: Plan, clip: Clip, which: str = "", *, save: bool) -> Document:
+    """Run one race to its end, or to Ctrl-C, and save it. `which` of several clips it is stands before its name."""
     keep = Keeper(plan, clip, save=save)
     race = Race(plan, clip)
+    above = which + _facts(clip, plan.size, plan.runs, plan.order)
+    if which and not sys.stderr.isatty():
+        console.say(above, error=True)
+
+    def far() -> str:
+        found = race.snapshot
+        return "" if found.ended else progress(found, plan, clip.seconds, time.monotonic()).words
+
     race.start()
     try:
-        console.watch(lambda: [_live(row, plan.runs) for row in race.snapshot.rows], console.joined(race))
+        console.watch(
+            lambda: [_live(row, plan.runs) for row in race.snapshot.rows], console.joined(race), (above,), far
+        )
     except KeyboardInterrupt:
         race.cancel()
     race.join()
@@ -134,9 +146,15 @@ def _race(plan: Plan, clip: Clip, *, save: bool) -> Document:
     return kept.document
 
 
+def _facts(clip: Clip | ClipFacts, size: str, runs: int, order: str) -> str:
+    return " · ".join(
+        (clip.name, figures.seconds(clip.seconds), f"size {size}", f"{figures.count(runs, 'run')}, {order}")
+    )
+
+
 def _live(row: Row, runs: int) -> LiveRow:
     active = row.phase in ACTIVE_PHASES
-    clock = f"  {figures.seconds(time.monotonic() - row.since)}" if active else ""
+    clock = f"  {figures.ticking(time.monotonic() - row.since)}" if active else ""
     state = row.status or ("active" if active else "waiting")
     return LiveRow(state, row.backend, headline(row, runs) + clock)
 
@@ -170,13 +188,7 @@ def print_results(document: Document) -> None:
 
     out = console.stdout()
     clip, plan = document.clip, document.plan
-    facts = (
-        clip.name,
-        figures.seconds(clip.seconds),
-        f"size {plan.size}",
-        f"{figures.count(plan.runs, 'run')}, {plan.order_words}",
-    )
-    out.print(Text(" · ".join(facts)))
+    out.print(Text(_facts(clip, plan.size, plan.runs, plan.order_words)))
     titled = QUALITY._replace(title=quality_title(document.results) or QUALITY.title)
     columns = [titled if column is QUALITY else column for column in COLUMNS]
     left_out = console.print_table(columns, [_cells(result) for result in document.ordered if result.runs_s])

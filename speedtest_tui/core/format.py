@@ -5,6 +5,7 @@ Figures always have a unit, and no more digits than matter. Bytes are in units o
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, Protocol
@@ -286,6 +287,11 @@ def pace(row: Moving) -> str:
         return "no data at the moment"
     left = f", {_left(row.eta_s)} left" if row.eta_s is not None and row.eta_s >= 1 else ""
     return f"{amount(round(row.speed))}/s{left}"
+
+
+def about(duration: float) -> str:
+    """An estimate of what is left, in the same width from second to second: " 9 s", "14 s", " 3 min"."""
+    return f"{round(duration):2d} s" if duration < 99.5 else f"{min(999, math.ceil(duration / 60)):2d} min"
 
 
 def _left(duration: float) -> str:

@@ -18,14 +18,10 @@ from typing import TYPE_CHECKING, Any
 from backends.base import SAMPLE_RATE, Backend, LoadOptions, Location, ModelSpec, RequiredFile, TranscribeOptions
 from speedtest_tui.core import darwin
 from speedtest_tui.core.process.child import Parent, read_samples, serve
-from speedtest_tui.core.race.events import Entered, Imported, ModelLoaded, Transcribed
+from speedtest_tui.core.race.events import PULSE_S, Entered, Imported, ModelLoaded, Transcribed
 
 if TYPE_CHECKING:
     from backends.base import Samples
-
-
-PULSE_S = 30
-"""A pulse is the beginning of the clip: enough to use every weight, and of an hour's clip no second hour."""
 
 
 def peak_rss() -> int:

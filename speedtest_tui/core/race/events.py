@@ -20,6 +20,9 @@ CHILD = "speedtest_tui.core.race.child"
 
 TurnKind = Literal["warm-up", "run"]
 
+PULSE_S = 30
+"""A pulse is the beginning of the clip: enough to use every weight, and of an hour's clip no second hour."""
+
 
 @dataclass(frozen=True)
 class Assignment:

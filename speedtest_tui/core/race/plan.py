@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING, Literal
 
 from backends.base import BackendEntry, Engine
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.format import about
 from speedtest_tui.core.models.sizes import Candidate
+from speedtest_tui.core.race.events import PULSE_S, TurnKind
 from speedtest_tui.core.settings import DEFAULT_RUNS, MAX_RUNS
 
 if TYPE_CHECKING:
-    from speedtest_tui.core.race.events import TurnKind
+    from speedtest_tui.core.race.row import RaceSnapshot
 
 Order = Literal["interleaved", "sequential"]
 
@@ -130,4 +133,74 @@ def crowded(seen: Sequence[tuple[int, int]]) -> str:
     return (
         f"ran one after another: {len(seen)} models together hold {held / 1e9:.1f} GB of the GPU's memory, "
         f"which works well up to {limit / 1e9:.1f} GB"
+    )
+
+
+BETWEEN_S = 0.1
+"""Two runs are at least that far apart: see `watch.wait_until_quiet`."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a race is. Rows that ended without a result count with the runs that they have.
+
+    step: what is done now, in a word or two; "" while runs are timed
+    run: the round of `runs` that is run; done, total: timed runs of all rows
+    left_s: seconds until the last run has ended; None while some row has not transcribed once
+    """
+
+    step: str
+    run: int
+    runs: int
+    done: int
+    total: int
+    left_s: float | None = None
+
+    @property
+    def words(self) -> str:
+        """ "run 2 of 5 · 11 of 30 · about 14 s left": its figures keep their places."""
+        left = f"about {about(self.left_s)} left" if self.left_s is not None else ""
+        several = self.total > self.runs and (self.done or not self.step)
+        counted = f"{self.done:{len(str(self.total))}} of {self.total}" if several else ""
+        return " · ".join(filter(None, (self.step or f"run {self.run} of {self.runs}", counted, left)))
+
+    @property
+    def short(self) -> str:
+        """The same for where width is short."""
+        left = about(self.left_s) if self.left_s is not None else ""
+        return " · ".join(filter(None, (self.step or f"run {self.run}/{self.runs}", left)))
+
+
+def progress(snapshot: RaceSnapshot, plan: Plan, clip_s: float, now: float) -> Progress:
+    """How far a race of a clip of `clip_s` seconds is at `now`, on the monotonic clock.
+
+    A row's runs are expected to take its median, before the first one what its first transcription took.
+    """
+    rows = [row for row in snapshot.rows if not row.status]
+    here = [row for row in rows if row.load_s is not None and len(row.runs_s) < plan.runs]
+    cold = [row for row in here if row.warmups_done < plan.warmup]
+    begun = any(row.warmups_done or row.phase == "warming" for row in here)
+    waiting = any(row.phase == "waiting" for row in rows) and (snapshot.order != "sequential" or not here)
+    step = ""
+    if snapshot.state == "preparing":
+        step = "preparing"
+    elif any(row.phase in ("starting", "importing", "loading") for row in rows) or (waiting and not begun):
+        step = f"loading {min(1 + sum(row.load_s is not None for row in rows), len(rows))} of {len(rows)}"
+    elif cold:
+        step = f"warming up {1 + sum(row.warmups_done >= plan.warmup for row in rows)} of {len(rows)}"
+    pulse = min(1.0, PULSE_S / clip_s) if plan.pulse else 0.0
+    left_s = 0.0
+    for row in rows:
+        one = row.median_s or row.first_s or math.inf
+        runs, warmups = plan.runs - len(row.runs_s), max(0, plan.warmup - row.warmups_done)
+        left = runs * (one * (1 + pulse) + BETWEEN_S) + warmups * (one + BETWEEN_S) if runs else 0.0
+        at_work = min(now - row.since, one * (1 + pulse)) if row.phase in ("running", "warming") else 0.0
+        left_s += max(0.0, left - at_work)
+    return Progress(
+        step,
+        run=1 + min((len(row.runs_s) for row in here), default=plan.runs - 1),
+        runs=plan.runs,
+        done=sum(len(row.runs_s) for row in snapshot.rows),
+        total=sum(len(row.runs_s) if row.status else plan.runs for row in snapshot.rows),
+        left_s=left_s if rows and math.isfinite(left_s) else None,
     )

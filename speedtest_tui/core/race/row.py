@@ -188,11 +188,11 @@ def headline(row: Row, runs: int) -> str:
     if row.status == "ok" or (row.phase == "ended" and row.runs_s):
         spread = f" {format.half_width(row.median.low, row.median.high)}" if row.median else ""
         return format.seconds(row.median_s) + spread
-    if row.phase == "running":
-        return f"run {len(row.runs_s) + 1} of {runs}"
-    if row.phase == "resting" and row.runs_s:
-        return f"run {len(row.runs_s)} of {runs} took {format.seconds(row.runs_s[-1])}"
-    return WORDS[row.phase]
+    if not row.runs_s:
+        return f"run 1 of {runs}" if row.phase == "running" else WORDS[row.phase]
+    # A pulse warms up as well, for the run that comes at once.
+    done = f"run {len(row.runs_s) + 1}" if row.phase in ("running", "warming") else f"{len(row.runs_s)}"
+    return f"{format.seconds(row.median_s)}  {done} of {runs}"
 
 
 def reason(row: Row) -> str:

@@ -242,7 +242,7 @@ class DashboardScreen(Screen[None]):
         turned = self.race.show(snapshot)
         rows = snapshot.ordered()
         with self.app.batch_update():
-            self.query_one(RacePane).show(snapshot, self.race.runs, self._clock(), since)
+            self.query_one(RacePane).show(snapshot, self.race.raced_plan.runs, self._clock(), since)
             self.query_one(TranscriptPane).show(rows, marks)
             self.query_one(DetailsPane).show(rows, marks)
             self._show_age()
@@ -256,11 +256,14 @@ class DashboardScreen(Screen[None]):
         race, outdated = self.race, self.race.outdated
         self.set_class(outdated, "-outdated")
         self.query_one(RacePane).border_subtitle = "earlier results · ⏎ races what is chosen now" if outdated else None
-        self.query_one(StatusLine).show_race(None if outdated else race.snapshot, race.plan)
+        shown = None if outdated else race.snapshot
+        self.query_one(StatusLine).show_race(shown, race.plan, race.raced_plan, race.raced_s, self._clock())
 
     def _tick(self) -> None:
         if self.race.snapshot is not None and not self.race.snapshot.ended:
-            self.query_one(RacePane).tick(self._clock())
+            now = self._clock()
+            self.query_one(RacePane).tick(now)
+            self.query_one(StatusLine).tick(now)
 
     # What the keys do.
 

@@ -56,8 +56,8 @@ class RaceControl:
         self.all_backends = request.open_backends
         self.snapshot: RaceSnapshot | None = None
         self.kept: Kept | None = None
-        self.runs = request.plan.runs
-        """Timed runs of the race that is shown."""
+        self.raced_plan, self.raced_s = request.plan, 1.0
+        """Plan and seconds of the clip of the race that is shown."""
         self._screen = screen
         self._worker = worker
         self._store = store
@@ -144,8 +144,9 @@ class RaceControl:
         """Take over how a race stands; returns whether it has just begun or ended."""
         before, self.snapshot = self.snapshot, snapshot
         if before is None or before.ended:
-            self.runs, self._raced = self.plan.runs, self._planned()
-            self._reference = self._clips.clip.clip.reference if self._clips.clip else None
+            self.raced_plan, self._raced = self.plan, self._planned()
+            if view := self._clips.clip:
+                self.raced_s, self._reference = view.clip.seconds, view.clip.reference
         return before is None or before.ended != snapshot.ended
 
     def end(self, kept: Kept) -> None:

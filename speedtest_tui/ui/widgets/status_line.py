@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
@@ -10,7 +11,7 @@ from textual.widget import Widget
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import one_line
-from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.race.plan import Plan, progress
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_NEEDS_YOU, STYLE_NOW, Span
 from speedtest_tui.ui.widgets.line_text import fit_path
@@ -24,23 +25,18 @@ SIZE_MAX = 28
 """Cells for the size, which may be the path of a folder."""
 
 
-def state_of(snapshot: RaceSnapshot | None, runs: int) -> Span:
-    """The race in two or three words, with its colour."""
+def state_of(snapshot: RaceSnapshot | None, plan: Plan, clip_s: float, now: float, room: int) -> Span:
+    """The race in a few words, with its colour; how far it is in a field whose width stays, `room` cells at most."""
     if snapshot is None:
         return "· ready", ""
     if snapshot.state == "done":
         return "✓ done", STYLE_BEST
     if snapshot.state == "cancelled":
         return "– cancelled", STYLE_NEEDS_YOU
-    rows = [row for row in snapshot.rows if not row.status]
-    running = [row for row in rows if row.phase == "running"]
-    if running:
-        return f"▶ run {len(running[0].runs_s) + 1} of {runs}", STYLE_NOW
-    if any(row.phase == "warming" for row in rows):
-        return "▶ warming up", STYLE_NOW
-    if any(row.runs_s for row in rows):
-        return "▶ racing", STYLE_NOW
-    return ("▶ loading" if snapshot.state == "racing" else "▶ preparing"), STYLE_NOW
+    found = progress(snapshot, plan, clip_s, now)
+    whole = replace(found, step="", run=found.runs, done=found.total, left_s=3600.0)
+    text, longest = (found.words, whole.words) if len(whole.words) + 2 <= room else (found.short, whole.short)
+    return f"▶ {text}".ljust(len(longest) + 2), STYLE_NOW
 
 
 VERBS = {
@@ -69,6 +65,7 @@ class StatusLine(Widget):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self._plan = plan
+        self._raced, self._clip_s, self._now = plan, 1.0, 0.0
         self._machine = ""
         self._snapshot: RaceSnapshot | None = None
         self._job: JobView | None = None
@@ -77,11 +74,16 @@ class StatusLine(Widget):
         self._machine = sentence
         self.refresh()
 
-    def show_race(self, snapshot: RaceSnapshot | None, plan: Plan) -> None:
-        changed = plan != self._plan or state_of(snapshot, plan.runs) != state_of(self._snapshot, plan.runs)
-        self._snapshot, self._plan = snapshot, plan
-        if changed:
+    def show_race(self, snapshot: RaceSnapshot | None, plan: Plan, raced: Plan, clip_s: float, now: float) -> None:
+        """Show the plan of the next race, and how the one that is shown stands, which had its own."""
+        before = (self._plan, self._state())
+        self._snapshot, self._plan, self._raced, self._clip_s, self._now = snapshot, plan, raced, clip_s, now
+        if before != (self._plan, self._state()):
             self.refresh()
+
+    def tick(self, now: float) -> None:
+        """The race has gone on."""
+        self.show_race(self._snapshot, self._plan, self._raced, self._clip_s, now)
 
     def show_job(self, view: JobView) -> None:
         """A job stands where the race's state does, unless there is a race."""
@@ -90,7 +92,10 @@ class StatusLine(Widget):
 
     def _state(self) -> Span:
         racing = self._snapshot is not None and not self._snapshot.ended
-        return job_state(self._job) if self._job and not racing else state_of(self._snapshot, self._plan.runs)
+        if self._job and not racing:
+            return job_state(self._job)
+        room = self.size.width - len(TITLE) - 24
+        return state_of(self._snapshot, self._raced, self._clip_s, self._now, room)
 
     def render(self) -> Content:
         width = self.size.width - 2
