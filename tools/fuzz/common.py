@@ -222,7 +222,8 @@ def _work(round_of: Round, seeds: range, end: float, place: Path, pipe: int) -> 
         _furnish(home)
         (place / "tmp").mkdir()
         tempfile.tempdir = None
-        os.environ.update(HOME=str(home), TMPDIR=str(place / "tmp"))
+        # argparse looks for a translation of each of its words
+        os.environ.update(HOME=str(home), TMPDIR=str(place / "tmp"), LANGUAGE="C")
         before = snapshot(home)
         base = _largest()
         for seed in seeds:

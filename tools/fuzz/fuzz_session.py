@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import itertools
 import json
 import os
 import sys
@@ -71,16 +72,17 @@ def panes(sessions: list[Session | DamagedSession]) -> None:
     """Everything that the screen makes of them."""
     for found in index.summaries():
         session_panes.line_of(found)
-    for width in WIDTHS:
-        for session in sessions:
+    for session in sessions:
+        for width in WIDTHS:
             if isinstance(session, DamagedSession):
                 session_panes.damage(session, width)
                 continue
             for whole in (False, True):
                 session_panes.details(session_panes.light(session), width, whole=whole)
-            for other in sessions:
-                if isinstance(other, Session):
-                    session_panes.comparison(compare(session.document, other.document), session, width)
+    for session, other in itertools.product([each for each in sessions if isinstance(each, Session)], repeat=2):
+        compared = compare(session.document, other.document)
+        for width in WIDTHS:
+            session_panes.comparison(compared, session, width)
 
 
 def round_of(room: Room) -> None:
