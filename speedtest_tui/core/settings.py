@@ -6,7 +6,8 @@ its default taken; the file is never overwritten while it cannot be read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,7 @@ def load() -> Reading:
 def save(settings: Settings) -> None:
     """Write what differs from the defaults, keeping comments and order of an existing file.
 
+    A value that cannot be used stays as its owner wrote it until another one is chosen; a table stays in any case.
     Raises OSError, and ValueError where the existing file is no TOML.
     """
     import tomllib
@@ -175,28 +177,86 @@ def save(settings: Settings) -> None:
 
     path = config_file()
     try:
-        text = path.read_text(encoding="utf-8")
-        tomllib.loads(text)  # tomlkit takes some of what is none
+        text = path.read_bytes().decode()  # which leaves ends of lines as they are
+        written = tomllib.loads(text)  # tomlkit takes some of what is none
         document = tomlkit.parse(text)
     except FileNotFoundError:
-        document = tomlkit.parse(HEADER)
+        written, document = {}, tomlkit.parse(HEADER)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     defaults = Settings()
     for entry in fields(Settings):
-        if entry.name in ("keys", "options"):
+        name, value = entry.name, getattr(settings, entry.name)
+        if name in ("keys", "options"):
             continue  # their owner's own
-        value = getattr(settings, entry.name)
-        plain = list(value) if isinstance(value, tuple) else value
-        beside = ""
-        if entry.name in document:  # the owner's comment on that line
-            beside = getattr(getattr(document.item(entry.name), "trivia", None), "comment", "")
-        if value == getattr(defaults, entry.name) and (value is None or not beside):
-            document.pop(entry.name, None)
-            if beside:
-                document.add(tomlkit.comment(beside.lstrip("# ")))
-        elif document.get(entry.name) != plain:
-            document[entry.name] = plain
+        plain, is_default = list(value) if isinstance(value, tuple) else value, value == getattr(defaults, name)
+        if name not in written:
+            if not is_default:
+                document[name] = plain
+            continue
+        item = document.item(name)
+        if not isinstance(item, tomlkit.items.Item) or isinstance(item, tomlkit.items.Table | tomlkit.items.AoT):
+            continue
+        if is_default and not _usable(name, written[name]):
+            continue
+        beside, within = item.trivia.comment, _comments(item.as_string())
+        if is_default and (value is None or not (beside or within)):
+            del document[name]
+        elif written[name] == plain:
+            continue
+        elif within and isinstance(value, tuple):
+            document[name] = tomlkit.value(_list(item.as_string(), value))
+            continue
+        else:
+            document[name] = plain
+            beside = ""  # which tomlkit keeps
+        for comment in filter(None, (beside, *within)):
+            document.add(tomlkit.comment(comment.lstrip("# ")))
     path.parent.mkdir(parents=True, exist_ok=True)
     # It may be a link into a folder of dotfiles.
     disk.write_where_asked(path, tomlkit.dumps(document).encode())
+
+
+def _usable(name: str, value: Any) -> bool:
+    try:
+        READERS[name](value)
+    except ValueError:
+        return False
+    return True
+
+
+PIECE = r'(?s)"""(?:\\.|[^\\])*?"{3,5}|\'{3}.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\r\n]*|\n'
+"""In a TOML value: a string, a comment or an end of line."""
+
+
+def _comments(text: str) -> tuple[str, ...]:
+    return tuple(piece for piece in re.findall(PIECE, text) if piece[0] == "#")
+
+
+def _list(old: str, values: Sequence[str]) -> str:
+    """A list of these values that keeps the comments of the old one: before or beside a value that stays, else last."""
+    import tomllib
+
+    import tomlkit
+
+    above: list[str] = []
+    beside: dict[str, str] = {}
+    before: dict[str, list[str]] = {}
+    last = ""  # the value that this line has
+    for piece in re.findall(PIECE, old):
+        if piece == "\n":
+            last = ""
+        elif piece[0] != "#":
+            last = str(tomllib.loads(f"x = {piece}")["x"])
+            before[last] = [*before.get(last, ()), *above]
+            above = []
+        elif last and last not in beside:
+            beside[last] = f"  {piece}"
+        else:
+            above.append(piece)
+    lines = []
+    for value in values:
+        lines += [*before.pop(value, ()), f"{tomlkit.item(value).as_string()},{beside.pop(value, '')}"]
+    for value in list(before):
+        lines += [*before.pop(value), beside.pop(value, "").strip()]
+    return "".join(f"\n  {line}" for line in [*lines, *above] if line).join(("[", "\n]"))

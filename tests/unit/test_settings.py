@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +46,58 @@ def test_comments_keys_and_unknown_entries_of_an_edited_file_survive(file: Path)
     assert "# mine" in text and "# seven" in text and "future = 1" in text
     again = settings.load()
     assert (again.settings.theme, again.settings.runs, again.settings.keys) == ("nord", 7, {"race": "f5"})
+
+
+HAND_WRITTEN = """\
+runs = "nine" # wrong
+size = [ # in size
+ "a", # b
+]
+recent = [ # head
+ "/a.wav", # one
+ # own
+ "/b.wav", '/d.wav' # "two"
+ # end # [x]
+] # tail
+backends = [
+  "x", # keep "me"
+]
+max_wer = nan
+device = '''a # none
+"b' ''' # c
+[theme]
+x = 1 # y
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_comments_within_lists_stay_and_a_wrong_value_until_another_is_chosen(file: Path, end: str) -> None:
+    file.parent.mkdir()
+    file.write_bytes(HAND_WRITTEN.replace("\n", end).encode())
+    reading = settings.load()
+    wanted = replace(reading.settings, backends=(), device="").with_recent(Path("/c.wav")).with_recent(Path("/b.wav"))
+    settings.save(wanted)
+    text = file.read_bytes().decode()
+    assert f'runs = "nine" # wrong{end}size = [ # in size{end} "a", # b{end}]{end}' in text
+    assert f"max_wer = nan{end}" in text and text.endswith(f"[theme]{end}x = 1 # y{end}")
+    for comment in ("# head", "# one", "# own", '# "two"', "# end # [x]", "# tail", '# keep "me"', "# c"):
+        assert text.count(comment) == 1, comment
+    assert '# own\n  "/b.wav",\n  "/c.wav"' in text and '"/a.wav",  # one' in text
+    again = settings.load()
+    assert again.problems == reading.problems
+    assert again.settings == wanted
+    settings.save(replace(wanted, runs=7, size="tiny", max_wer=3.0))
+    assert settings.load().settings == replace(wanted, runs=7, size="tiny", max_wer=3.0)
+    assert {"# wrong", "# in size", "# b"} <= set(re.findall("# (?:wrong|in size|b)$", file.read_text(), re.MULTILINE))
+
+
+def test_an_end_of_line_that_toml_has_not_makes_no_other_file_of_it(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_bytes(b'runs = 3\rsize = "tiny"\n')
+    assert not settings.load().writable
+    with pytest.raises(ValueError, match="line 1"):
+        settings.save(Settings(runs=7))
+    assert file.read_bytes() == b'runs = 3\rsize = "tiny"\n'
 
 
 def test_a_broken_file_is_named_and_left_alone(file: Path) -> None:
