@@ -6,10 +6,17 @@ says so by its answer; nothing is raised. `library` is for tests: what `ctypes.C
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import sys
 from functools import cache
+from io import BufferedReader
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.format import one_line
 
 RUSAGE_INFO_V4 = 4
 
@@ -26,6 +33,13 @@ FIELDS = (
 each a uint64_t."""
 
 LAYOUT = struct.Struct(f"=16x{len(FIELDS)}Q")
+
+SF_DATALESS = 0x4000_0000
+"""Of `st_flags` in xnu's bsd/sys/stat.h: the file's content is elsewhere, and whoever reads it waits for a download."""
+
+AWAY = "in iCloud, not here"
+IN_ICLOUD = f"is {AWAY}"
+"""The rest of a sentence that begins with a file's name."""
 
 QOS_CLASS_USER_INITIATED = 0x19
 """xnu's libkern sys/qos.h: work that somebody waits for, which the scheduler keeps on performance cores."""
@@ -82,3 +96,57 @@ def ask_for_fast_cores(library: Any = None) -> bool:
         return library is not None and library.pthread_set_qos_class_self_np(QOS_CLASS_USER_INITIATED, 0) == 0
     except AttributeError:
         return False
+
+
+# What macOS has moved to iCloud.
+
+
+def flags(status: os.stat_result) -> int:
+    """The flags of BSD's file systems; none elsewhere."""
+    return getattr(status, "st_flags", 0)
+
+
+def is_evicted(status: os.stat_result) -> bool:
+    """Whether macOS has moved the content of a file, or a folder's list, to iCloud. Such a one is never read."""
+    return bool(flags(status) & SF_DATALESS)
+
+
+def stands_for(name: str) -> str:
+    """The file of whose place ".<name>.icloud" tells, as systems before macOS 14 evict; empty for any other name."""
+    return name[1:-7] if name.startswith(".") and name.endswith(".icloud") and len(name) > 8 else ""
+
+
+def has_placeholder(path: str | Path) -> bool:
+    """Whether nothing but a note is left of a file, beside its place."""
+    folder, name = os.path.split(path)
+    return os.path.isfile(os.path.join(folder, f".{name}.icloud"))  # noqa: PTH113, PTH118
+
+
+def from_icloud(path: object) -> str:
+    """What to do about a file that is evicted."""
+    from shlex import quote
+
+    return f"download it in Finder, or run `brctl download {quote(one_line(str(path)))}`"
+
+
+def check_here(path: Path, shown: str = "") -> None:
+    """Raises UserError for a file that a person named and that is in iCloud: opening it would wait for a download."""
+    try:
+        away = is_evicted(path.stat())
+    except (OSError, ValueError):
+        away = has_placeholder(path)
+    if away:
+        raise UserError(f"{shown or one_line(str(path))} {IN_ICLOUD}", from_icloud(path))
+
+
+def opened(path: Path) -> BufferedReader:
+    """A file of a cache to read from. Raises OSError, and for what is in iCloud without asking for it."""
+    if is_evicted(path.stat()):
+        raise OSError(errno.EDEADLK, IN_ICLOUD, str(path))
+    return path.open("rb")
+
+
+def content(path: Path) -> bytes:
+    """All of it. Raises OSError as `opened`."""
+    with opened(path) as file:
+        return file.read()

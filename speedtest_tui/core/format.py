@@ -77,6 +77,7 @@ class Look(NamedTuple):
 LOOKS: dict[str, Look] = {
     # a model in a cache
     "complete": Look("✓", "complete", "good"),
+    "evicted": Look("○", "in iCloud", "needs-you"),
     "partial": Look("◐", "partial", "needs-you"),
     "damaged": Look("✗", "damaged", "bad"),
     "broken-link": Look("⚯", "broken link", "bad"),

@@ -28,7 +28,7 @@ NAMES = (
     "lost+found", ".nfs000000000012ab3400000001", ".fuse_hidden0000a1b200000003", ".directory", ".Trash-1000",
     "@eaDir", "weights.safetensors@SynoEAStream", "#recycle", "@Recycle", ".stfolder", ".stversions", ".stignore",
     ".syncthing.weights.safetensors.tmp", "~syncthing~weights.safetensors.tmp", ".dropbox", ".dropbox.attr",
-    ".dropbox.cache", ".weights.safetensors.icloud", ".sync_a1b2.db", ".smbdeleteAAA1.4", ".~lock.config.json#",
+    ".dropbox.cache", ".icloud", "..icloud", ".sync_a1b2.db", ".smbdeleteAAA1.4", ".~lock.config.json#",
 )  # fmt: skip
 LARGE = safetensors(1_000_100)
 OTHER = ModelSpec("hub", "an/owner", SPEC.files)

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+from speedtest_tui.core import darwin
 from speedtest_tui.core.errors import UserError
 
 LARGEST_BYTES = 4 << 20
@@ -29,6 +30,7 @@ def from_option(option: str) -> str:
 
 def from_file(path: Path) -> str:
     """Read a text file or subtitles (SRT, WebVTT, ASS). Raises UserError that says why it is no reference."""
+    darwin.check_here(path, f"reference file {path}")
     try:
         if not path.is_file():
             raise UserError(f"reference file {path} {'is no file' if path.exists() else 'does not exist'}", "check it")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends.base import SAMPLE_RATE
+from speedtest_tui.core import darwin
 from speedtest_tui.core.audio import decoder
 from speedtest_tui.core.audio.clip import MIN_SECONDS, Clip
 from speedtest_tui.core.audio.conform import AGAIN, RATES, Conformer, as_float
@@ -137,6 +138,7 @@ def _clip(samples: Samples, shown: str, path: Path | None, reference: str | None
 
 def _open(path: Path, shown: str) -> FileIO:
     """Open a plain file for reading, never waiting: a FIFO without a writer would block an ordinary open."""
+    darwin.check_here(path, shown)
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from speedtest_tui.core import darwin
 from speedtest_tui.core.errors import UserError
 
 LIMIT_BYTES = 64 * 2**30
@@ -55,6 +56,7 @@ class Archive:
         """
         self.name = path.name
         self._scratch = scratch
+        darwin.check_here(path)
         self._file: BinaryIO = path.open("rb")
         try:
             if self._file.read(2) == GZIP_MAGIC:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from speedtest_tui.core import disk, removal
+from speedtest_tui.core import darwin, disk, removal
 from speedtest_tui.core.convert.archive import LIMIT_BYTES
 from speedtest_tui.core.convert.numbers import DType
 from speedtest_tui.core.convert.report import Report
@@ -115,6 +115,7 @@ def convert(
 
 
 def _refuse_unusable(source: Path, target: Path) -> None:
+    darwin.check_here(source)
     if not source.exists():
         raise UserError(f"{source} does not exist", "give the path of a .nemo file")
     if not source.is_file():

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from speedtest_tui.core import darwin
 from speedtest_tui.core.convert.numbers import DType
 from speedtest_tui.core.convert.report import form_name
 from speedtest_tui.core.errors import UserError
@@ -63,6 +64,7 @@ def look(path: Path, cancelled: threading.Event) -> Preview | None:
     Raises UserError that says why the file cannot be converted.
     """
     path = path.expanduser().absolute()
+    darwin.check_here(path)
     if not path.is_file():
         raise UserError(f"{path} is no file", "choose a .nemo file")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:

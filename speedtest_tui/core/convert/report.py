@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from speedtest_tui.core import darwin
 from speedtest_tui.core.codec import Damaged, decode, encode
 
 NAME = "conversion.json"
@@ -111,7 +112,7 @@ def form_name(dtype: str, bits: int | None) -> str:
 def read(folder: Path) -> Report | None:
     """The report in a converted folder; None where there is none that can be read."""
     try:
-        return decode(Report, (folder / NAME).read_bytes())
+        return decode(Report, darwin.content(folder / NAME))
     except (OSError, Damaged):
         return None
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.embedded import layouts
-from speedtest_tui.core import disk, removal
+from speedtest_tui.core import darwin, disk, removal
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.layout import EMBEDDED, EMBEDDED_LIST
 from speedtest_tui.core.process.child import Parent, serve
@@ -56,7 +56,7 @@ def find(layout: str, cache: Path) -> Path | None:
 def is_whole(folder: Path, layout: str) -> bool:
     """Whether `folder` holds exactly what its manifest says and what this program would write. Raises OSError."""
     try:
-        manifest = json.loads((folder / EMBEDDED_LIST).read_bytes())
+        manifest = json.loads(darwin.content(folder / EMBEDDED_LIST))
     except ValueError:
         return False
     names = layouts.files(layout)
@@ -72,7 +72,7 @@ def describe(folder: Path, layout: str, names: tuple[str, ...]) -> dict[str, Any
     """Return the manifest of `folder` as it is now: size in bytes and sha256 of each of `names`. Raises OSError."""
     files = {}
     for name in names:
-        data = (folder / name).read_bytes()
+        data = darwin.content(folder / name)
         files[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     return {
         "layout": layout.rpartition("/")[2],

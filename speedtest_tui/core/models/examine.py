@@ -24,17 +24,17 @@ from speedtest_tui.core.models.wanted import INDEX, accepted, is_weights, wanted
 STATE_OF: Mapping[FaultKind, StateName] = {
     "truncated": "damaged", "corrupt": "damaged", "empty": "damaged", "lfs-pointer": "damaged",
     "unreadable": "damaged", "escape": "damaged", "broken-link": "broken-link", "wrong-layout": "wrong-layout",
-    "missing-file": "partial",
+    "missing-file": "partial", "evicted": "evicted",
 }  # fmt: skip
 """What a fault of a required file makes of its model."""
 
-WORST_FIRST: tuple[StateName, ...] = ("damaged", "broken-link", "wrong-layout", "partial")
+WORST_FIRST: tuple[StateName, ...] = ("damaged", "broken-link", "wrong-layout", "evicted", "partial")
 """Which fault names the state where there are several."""
 
 NOT_APPLICABLE = CacheState("not-applicable")
 MISSING = CacheState("missing")
 ON_FIRST_USE = "built in, unpacked on first use"
-HIDING: tuple[FaultKind, ...] = ("unreadable", "escape", "broken-link")
+HIDING: tuple[FaultKind, ...] = ("unreadable", "escape", "broken-link", "evicted")
 """Faults of a folder that keep what is in it from being seen."""
 
 AGAIN = "unpacked again on the next use"
@@ -160,10 +160,14 @@ def _plain(spec: ModelSpec, place: Place, root: Root) -> CacheState:
     deepest = max((name.count("/") + name.endswith(INDEX) for name in names), default=0)
     row = folders.read(place.path, place.path.name, root, deepest=deepest)
     state = _judged(spec, replace(_shelf(row, root, place.path), hashes=folders.recorded_hashes(place.path)))
-    if not place.certain and not any(is_weights(file.name) and file.bytes for file in state.files):
+    if not place.certain and not any(is_weights(file.name) and (file.bytes or _is_away(file)) for file in state.files):
         # Models of other owners share this name: without the weights nothing shows that it is this one.
         return MISSING
     return state if state.state == "missing" else replace(state, path=place.path.absolute())
+
+
+def _is_away(file: FileState) -> bool:
+    return file.fault is not None and file.fault.kind == "evicted"
 
 
 def _checkpoint(spec: ModelSpec, path: Path, root: Root) -> CacheState:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from speedtest_tui.core import removal
+from speedtest_tui.core import darwin, removal
 from speedtest_tui.core.codec import Damaged, decode
 from speedtest_tui.core.convert import report
 from speedtest_tui.core.format import amount, one_line
@@ -70,7 +70,11 @@ def read(folder: Path, name: str, root: Root, layout: Layout = "plain", deepest:
             found.blame("unreadable", folder / EMBEDDED_LIST, detail, EMBEDDED_LIST)
     elif layout == "converted" and report.NAME not in files:
         found.blame("missing-file", folder / report.NAME, f"{one_line(name)} has no {report.NAME}", report.NAME)
-    elif layout == "plain" and not any(file.lower().endswith(WEIGHTS) for file in files) and not found.partials:
+    elif (
+        layout == "plain"
+        and not found.partials
+        and not any(file.lower().endswith(WEIGHTS) for file in (*files, *found.away))
+    ):
         found.blame("missing-file", folder, f"{one_line(name)} has no weights")
     for file, payload in files.values():
         entry = listed.get(file.name)
@@ -80,8 +84,12 @@ def read(folder: Path, name: str, root: Root, layout: Layout = "plain", deepest:
     return found.row(name, layout, [file for file, _ in files.values()])
 
 
+def _is_weights(name: str) -> bool:
+    return name.lower().endswith(WEIGHTS)
+
+
 def _walk(found: Reading, folder: str, below: str, files: dict[str, tuple[StoredFile, Payload]], deepest: int) -> None:
-    for entry in found.children(folder):
+    for entry in found.children(folder, below):
         name = below + entry.name
         if entry.is_dir(follow_symlinks=False):
             if name.count("/") < deepest:
@@ -114,7 +122,7 @@ class _EmbeddedList:
 
 def embedded_files(folder: Path) -> Mapping[str, Embedded]:
     """What an unpacked model should consist of, by name. Raises OSError; Damaged for what is no list of files."""
-    files = decode(_EmbeddedList, (folder / EMBEDDED_LIST).read_bytes()).files
+    files = decode(_EmbeddedList, darwin.content(folder / EMBEDDED_LIST)).files
     if not files or not all(is_safe_part(name) for name in files):
         raise Damaged("names no files, or some outside its folder")
     return files
@@ -134,7 +142,7 @@ def _noted(note: Path, file: Path) -> str:
     try:
         if not note.is_file():
             return ""
-        with note.open("rb") as opened:
+        with darwin.opened(note) as opened:
             _, etag, downloaded_at = opened.read(NOTE_MAX).decode().splitlines()[:3]
         untouched = file.stat().st_mtime - GRACE_S <= float(downloaded_at)
     except (OSError, ValueError):
@@ -150,7 +158,9 @@ def checkpoint(name: str, root: Root) -> Stored:
     path = root.path / name
     found = Reading(root, path)
     files = []
-    if os.path.lexists(path):
+    if not os.path.lexists(path) and darwin.has_placeholder(path):
+        found.faults.append(reading.evicted(path, name))
+    elif os.path.lexists(path):
         payload = reading.of_path(str(path), root, anywhere=True)
         found.count(payload)
         files.append(StoredFile(name, str(path), payload.blob, payload.bytes, payload.inode))

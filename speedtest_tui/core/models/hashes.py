@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from speedtest_tui.core import darwin
 from speedtest_tui.core.models import remembered, structure
 from speedtest_tui.core.models.status import Fault, FileState, ModelReport
 
@@ -124,7 +125,7 @@ class _Work:
     def _digest(self, job: HashJob, buffer: memoryview) -> str:
         """The digest, or an empty string where it was cancelled. Raises OSError."""
         me = threading.get_ident()
-        with job.path.open("rb", buffering=0) as file:
+        with darwin.opened(job.path).detach() as file:
             before = os.fstat(file.fileno())
             digest = hasher(job.algorithm, before.st_size)
             if hasattr(os, "posix_fadvise"):

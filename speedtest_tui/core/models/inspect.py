@@ -14,6 +14,7 @@ from pathlib import Path
 from backends.base import Advice, BackendEntry, Location, ModelSpec
 from backends.catalogue import sizes_of
 from backends.registry import create
+from speedtest_tui.core.darwin import IN_ICLOUD, opened
 from speedtest_tui.core.disk import is_left_by_a_system
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import one_line
@@ -50,6 +51,7 @@ class Begun(Advice):
 
 WORDS: dict[StateName, str] = {
     "partial": "is incomplete",
+    "evicted": IN_ICLOUD,
     "damaged": "is damaged",
     "broken-link": "has a broken link",
     "wrong-layout": "has weights of another layout",
@@ -294,7 +296,7 @@ def find_other_layout(spec: ModelSpec, state: CacheState) -> OtherLayout:
 def _unfit(weights: Path) -> str:
     """Why mlx-whisper could not read these weights; "" where it can."""
     try:
-        with weights.open("rb") as file:
+        with opened(weights) as file:
             _, header = tensors_in(file, weights.name, 0)
     except (OSError, Flaw):
         return "cannot be read as safetensors"

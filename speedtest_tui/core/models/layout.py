@@ -15,6 +15,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from speedtest_tui.core import darwin
+
 KINDS = {"models": "model", "datasets": "dataset", "spaces": "space", "kernels": "kernel"}
 """First part of a repository's folder name, and the kind that it means."""
 
@@ -163,7 +165,7 @@ def has_shared_store(cache: Path) -> bool:
     try:
         if store.is_symlink() or marker.is_symlink() or not marker.is_file():
             return False
-        with marker.open("rb") as opened:
+        with darwin.opened(marker) as opened:
             return opened.read(len(SHARED_MARKER_TEXT) + 1) == SHARED_MARKER_TEXT.encode()
     except OSError:
         return False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speedtest_tui.core import disk
+from speedtest_tui.core import darwin, disk
 from speedtest_tui.core.codec import Damaged, decode, encode, plain, typed
 from speedtest_tui.core.format import one_line
 from speedtest_tui.core.models.layout import LISTS, digest_of, is_safe_name, is_safe_part, is_sha256
@@ -122,7 +122,7 @@ def _files_in(path: Path) -> dict[str, ManifestFile] | None:
         raise OSError(0, "it is not a file")
     if information.st_size > LARGEST:
         raise OSError(0, "it is too large for a list")
-    document = decode(Document, path.read_bytes())
+    document = decode(Document, darwin.content(path))
     if document.format_version != FORMAT_VERSION:
         return None
     return {name: _file(entry) for name, entry in typed(dict[str, Entry], document.files).items()}

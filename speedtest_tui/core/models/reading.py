@@ -14,6 +14,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from speedtest_tui.core import darwin
 from speedtest_tui.core.disk import is_left_by_a_system
 from speedtest_tui.core.format import amount, of, one_line
 from speedtest_tui.core.models import remembered, structure
@@ -43,7 +44,7 @@ EMPTY_ETAGS = (
 )
 """Names of blobs that are rightly empty: git's sha1 and the sha256 of nothing."""
 
-CLEARER: tuple[FaultKind, ...] = ("missing-file", "broken-link", "unreadable", "empty", "lfs-pointer")
+CLEARER: tuple[FaultKind, ...] = ("missing-file", "broken-link", "unreadable", "empty", "lfs-pointer", "evicted")
 """What says more of a file than that its size is not the one in the manifest."""
 
 Problem = tuple[FaultKind, str]
@@ -117,6 +118,8 @@ def of_status(path: str, blob: str, status: os.stat_result) -> Payload:
         what = "a folder where a file belongs" if stat.S_ISDIR(mode) else "not a regular file"
         return Payload(blob, kind="unreadable", problem=f"is {what}")
     inode = (status.st_dev, status.st_ino)
+    if darwin.is_evicted(status):
+        return Payload(blob, 0, inode, status.st_mtime, "evicted", darwin.IN_ICLOUD)
     # Asking for each file would double the time of a scan; those that everybody may read need no question.
     if mode & 0o444 != 0o444 and not os.access(path, os.R_OK):
         problem = "may not be read by this user"
@@ -138,6 +141,8 @@ def of_path(path: str, root: Root, *, anywhere: bool = False) -> Payload:
             )
         return of_status(path, hop, os.stat(path))
     except FileNotFoundError:
+        if darwin.has_placeholder(hop):
+            return Payload(hop, kind="evicted", problem=darwin.IN_ICLOUD)
         return Payload(hop, kind="broken-link", problem="is a broken link")
     except OSError as error:
         return Payload(path, kind="unreadable", problem=f"cannot be read ({error.strerror})")
@@ -184,11 +189,13 @@ def obstacle(folder: Path) -> Fault | None:
     part = folder
     try:
         for part in (*reversed(folder.parents), folder):
-            mode = os.lstat(part).st_mode
-            if stat.S_ISLNK(mode):
-                mode = os.stat(part).st_mode
-            if not stat.S_ISDIR(mode):
+            status = os.lstat(part)
+            if stat.S_ISLNK(status.st_mode):
+                status = os.stat(part)
+            if not stat.S_ISDIR(status.st_mode):
                 return not_a_folder(part)
+            if darwin.is_evicted(status):
+                return evicted(part)
         with os.scandir(folder):
             return None
     except FileNotFoundError:
@@ -212,6 +219,12 @@ def not_a_folder(path: Path) -> Fault:
     """The fault of a file in the place of a folder."""
     detail = f"{one_line(str(path))} is a file where a folder belongs"
     return Fault("unreadable", path, detail, todo="move it away, or choose another folder")
+
+
+def evicted(path: Path, name: str = "", shown: str = "") -> Fault:
+    """The fault of what is in iCloud. name: of a file in its repository; shown: how the sentence calls it."""
+    detail = f"{one_line(shown or name or str(path))} {darwin.IN_ICLOUD}"
+    return Fault("evicted", path, detail, name, todo=darwin.from_icloud(path))
 
 
 def refused(path: Path, error: Exception) -> Fault:
@@ -277,7 +290,13 @@ class Reading:
     modified: float = 0.0
 
     def blame(self, kind: FaultKind, path: str | Path, detail: str, name: str = "", bytes_: int = 0) -> None:
-        self.faults.append(Fault(kind, Path(path), detail, name, bytes_))
+        todo = darwin.from_icloud(path) if kind == "evicted" else ""
+        self.faults.append(Fault(kind, Path(path), detail, name, bytes_, todo))
+
+    @property
+    def away(self) -> list[str]:
+        """The names of files that are in iCloud."""
+        return [fault.name for fault in self.faults if fault.kind == "evicted"]
 
     def count(self, payload: Payload) -> None:
         """Add a payload's bytes, unless another name of it has been counted."""
@@ -289,6 +308,9 @@ class Reading:
     def judge(self, file: StoredFile, payload: Payload, expected: int | None = None, *, whole: bool = False) -> None:
         """Blame a file for what is behind it or inside it."""
         if payload.kind is not None:
+            if payload.kind == "evicted":
+                self.faults.append(evicted(file.path, file.name))
+                return
             detail = f"{one_line(file.name)} {payload.problem}"
             closed = payload.kind == "unreadable" and payload.inode is not None
             todo = f"make it readable: chmod u+r '{one_line(os.path.realpath(file.place))}'" if closed else ""
@@ -296,20 +318,35 @@ class Reading:
         elif fault := fault_in(file, self.root, expected, whole=whole):
             self.faults.append(fault)
 
-    def children(self, folder: str | Path) -> list[os.DirEntry[str]]:
-        """The entries of a folder by name; what cannot be listed becomes a fault. Raises Cancelled."""
+    def children(self, folder: str | Path, below: str | None = None) -> list[os.DirEntry[str]]:
+        """The entries of a folder by name; what cannot be listed becomes a fault. Raises Cancelled.
+
+        below: of a folder with a model's files its name inside the repository, "" or with a slash at its end: those of
+            which iCloud has left a placeholder only are faults as well
+        """
         if self.root.cancelled.is_set():
             raise Cancelled
         try:
+            if darwin.is_evicted(os.stat(folder)):
+                self.faults.append(evicted(Path(folder)))
+                return []
             with os.scandir(folder) as found:
-                kept = [entry for entry in found if not is_left_by_a_system(entry.name)]
-            kept.sort(key=attrgetter("name"))
-            return kept
+                there = list(found)
         except NotADirectoryError:
             self.faults.append(not_a_folder(Path(folder)))
+            return []
         except OSError as error:
             self.faults.append(refused(Path(folder), error))
-        return []
+            return []
+        kept = [entry for entry in there if not is_left_by_a_system(entry.name)]
+        kept.sort(key=attrgetter("name"))
+        if below is not None and len(kept) < len(there):
+            names = {entry.name for entry in kept}
+            for entry in there:
+                away = darwin.stands_for(entry.name)
+                if away and away not in names and entry.is_file(follow_symlinks=False):
+                    self.faults.append(evicted(Path(folder, away), below + away))
+        return kept
 
     def is_folder(self, entry: os.DirEntry[str], name: str, otherwise: FaultKind) -> bool:
         """Whether an entry is a folder to look into. If not it is blamed: a link for where it leads, else `otherwise`.

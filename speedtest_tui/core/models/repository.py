@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from speedtest_tui.core import darwin
 from speedtest_tui.core.format import amount, one_line
 from speedtest_tui.core.models import layout, manifest, reading
 from speedtest_tui.core.models.inventory import Partial, Snapshot, Stored, StoredFile
@@ -21,7 +22,7 @@ from speedtest_tui.core.models.reading import DEEPEST, Payload, Reading, Root
 from speedtest_tui.core.models.status import Fault
 
 # Paths are strings here where they are many: making a Path costs more than asking the system.
-# ruff: noqa: PTH115, PTH122, PTH123
+# ruff: noqa: PTH115, PTH122
 
 KNOWN = (layout.BLOBS, layout.REFS, layout.SNAPSHOTS, layout.LISTS, ".no_exist")
 LONGEST_REF = 4_096
@@ -53,10 +54,10 @@ def read(folder: Path, kind: str, name: str, root: Root, locks: Iterable[Path] =
     return found.row(name, "hub", kind=kind, snapshots=snapshots, refs=refs, manifests=manifests, blobs=blobs)
 
 
-def _listed(found: Reading, parts: Parts, name: str) -> list[os.DirEntry[str]]:
+def _listed(found: Reading, parts: Parts, name: str, below: str | None = None) -> list[os.DirEntry[str]]:
     """The entries of one of a repository's own folders; none where it is absent, or is no folder of a cache."""
     if name in parts and found.is_folder(parts[name], name, "unreadable"):
-        return found.children(parts[name].path)
+        return found.children(parts[name].path, below)
     return []
 
 
@@ -136,7 +137,7 @@ class _Files:
         to_blobs: how a link in this folder begins that huggingface_hub made
         """
         skipped, blobs, root = len(to_blobs), self.blobs, self.found.root
-        for entry in self.found.children(folder):
+        for entry in self.found.children(folder, below):
             name = below + entry.name
             if entry.is_symlink():
                 target = os.readlink(entry.path)
@@ -188,13 +189,17 @@ def _refs(found: Reading, parts: Parts, commits: Collection[str]) -> tuple[tuple
                 # Branches have slashes in their names: refs/refs/pr/1.
                 look(found.children(entry.path), name + "/")
                 continue
-            commit, problem = _commit_in(entry.path, found, commits)
+            payload = reading.of_path(entry.path, found.root)
+            if payload.kind == "evicted":
+                found.blame("evicted", entry.path, f"refs/{one_line(name)} {payload.problem}")
+                continue
+            commit, problem = _commit_in(entry.path, payload, found, commits)
             if commit:
                 refs.append((name, commit))
             if problem:
                 found.blame("bad-ref", entry.path, f"refs/{one_line(name)} {problem}")
 
-    look(_listed(found, parts, "refs"), "")
+    look(_listed(found, parts, "refs", "refs/"), "")
     if commits and not refs and len(found.faults) == before:
         what = "that its snapshot" if len(commits) == 1 else f"which of its {len(commits)} snapshots"
         detail = f"refs/main is missing: nothing says {what} is the current one"
@@ -202,13 +207,12 @@ def _refs(found: Reading, parts: Parts, commits: Collection[str]) -> tuple[tuple
     return tuple(refs)
 
 
-def _commit_in(path: str, found: Reading, commits: Collection[str]) -> tuple[str, str]:
+def _commit_in(path: str, payload: Payload, found: Reading, commits: Collection[str]) -> tuple[str, str]:
     """The commit that a ref names, or "", and what is wrong with it, or ""."""
-    payload = reading.of_path(path, found.root)
     if payload.kind is not None:
         return "", payload.problem
     try:
-        with open(path, "rb") as opened:
+        with darwin.opened(Path(path)) as opened:
             text = opened.read(LONGEST_REF).decode()
     except OSError as error:
         return "", f"cannot be read ({error.strerror})"
@@ -275,7 +279,7 @@ def stale_locks(paths: Iterable[Path], blobs: Collection[str] | None) -> Iterato
 def _owner(path: Path) -> int | None:
     """The process that a lock file names: only locks that work without the system's help do, by existing."""
     try:
-        with path.open("rb") as opened:
+        with darwin.opened(path) as opened:
             first, _, rest = opened.read(1_024).partition(b"\n")
     except OSError:
         return None

@@ -84,7 +84,7 @@ class _Scan:
         listing = Reading(root, root.path)
         locks = _locks(root)
         checkpoints = set()
-        for entry in listing.children(root.path):
+        for entry in listing.children(root.path, ""):
             name = entry.name
             if name in OVERLOOKED or (name == "README.md" and "local" in root.caches):
                 continue
@@ -102,6 +102,7 @@ class _Scan:
                 checkpoints.add(name.removesuffix(INCOMPLETE))
             elif not name.endswith(CHECKPOINT + ".lock"):
                 yield from _guarded(partial(_foreign, entry, root), entry, root)
+        checkpoints.update(fault.name for fault in listing.faults if fault.name.endswith(CHECKPOINT))
         for name in sorted(checkpoints):
             yield folders.checkpoint(name, root)
         for name in sorted(locks):

@@ -16,7 +16,9 @@ CACHES: tuple[CacheName, ...] = ("hf", "local", "whisper")
 CACHE_NAMES: dict[CacheName, str] = {"hf": "HF", "local": "local", "whisper": "whisper"}
 """What people read; sentences say "the HF cache"."""
 
-StateName = Literal["complete", "partial", "damaged", "broken-link", "wrong-layout", "missing", "not-applicable"]
+StateName = Literal[
+    "complete", "evicted", "partial", "damaged", "broken-link", "wrong-layout", "missing", "not-applicable",
+]  # fmt: skip
 
 FaultKind = Literal[
     "missing-file",
@@ -28,6 +30,7 @@ FaultKind = Literal[
     "wrong-layout",  # the weights are there under a name that the backend does not read
     "unreadable",  # permissions, a folder where a file belongs, an I/O error
     "bad-ref",  # refs/main is missing, half-written or names no snapshot
+    "evicted",  # in iCloud, and not on this machine
     "escape",  # a name or link that points outside its cache
     "foreign",  # does not belong in this cache
     "orphaned-partial",  # a partial download that nothing will continue

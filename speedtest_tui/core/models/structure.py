@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 
+from speedtest_tui.core import darwin
 from speedtest_tui.core.format import amount, of, one_line
 from speedtest_tui.core.models.layout import is_safe_name
 from speedtest_tui.core.models.status import FaultKind
@@ -86,11 +87,17 @@ def problem(path: Path, name: str) -> Problem | None:
     except FileNotFoundError:
         if path.is_symlink():
             return "broken-link", f"{name} is a broken link"
-        return "missing-file", f"{name} is missing"
+        return (
+            ("evicted", f"{name} {darwin.IN_ICLOUD}")
+            if darwin.has_placeholder(path)
+            else ("missing-file", f"{name} is missing")
+        )
     except (OSError, ValueError) as error:
         return _unreadable(name, error)
     if not stat.S_ISREG(status.st_mode):
         return "unreadable", f"{name} is {'a folder' if stat.S_ISDIR(status.st_mode) else 'no regular file'}"
+    if darwin.is_evicted(status):
+        return "evicted", f"{name} {darwin.IN_ICLOUD}"
     if status.st_size == 0:
         return "empty", f"{name} is empty"
     if not os.access(path, os.R_OK):
@@ -107,7 +114,7 @@ def _inspected(path: Path, name: str, _inode: int, _size: int, _mtime_ns: int) -
 
 def _inspect(path: Path, name: str) -> Problem | None:
     try:
-        with path.open("rb") as file:
+        with darwin.opened(path) as file:
             size = os.fstat(file.fileno()).st_size
             begin = file.read(len(LFS_POINTER))
             file.seek(0)
@@ -156,7 +163,7 @@ def _declared_once(path: Path, name: str, _inode: int, _size: int, _mtime_ns: in
 
 def _declared(path: Path, name: str) -> int | None:
     try:
-        with path.open("rb") as file:
+        with darwin.opened(path) as file:
             return _safetensors_size(file, name, os.fstat(file.fileno()).st_size)
     except (OSError, Flaw):
         return None
@@ -275,7 +282,7 @@ def _no_constant(text: str) -> NoReturn:
 def shards(index: Path) -> tuple[str, ...]:
     """The files with a model's weights that an index names; none where it cannot be used. Never raises."""
     try:
-        with index.open("rb") as file:
+        with darwin.opened(index) as file:
             return _shards(json.loads(file.read(JSON_MAX)), index.name)
     except (OSError, ValueError, RecursionError, Flaw):
         return ()

@@ -23,7 +23,7 @@ from speedtest_tui.core.models.status import (
     StateName,
 )
 
-SHORT: dict[StateName, str] = {"broken-link": "link", "wrong-layout": "layout"}
+SHORT: dict[StateName, str] = {"evicted": "iCloud", "broken-link": "link", "wrong-layout": "layout"}
 """Words for narrow columns."""
 
 ProblemKind = FaultKind | Literal["missing", "unavailable", "no-model", "does-not-load", "cache"]

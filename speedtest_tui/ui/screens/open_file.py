@@ -23,6 +23,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from speedtest_tui.core import format as figures
+from speedtest_tui.core.darwin import AWAY
 from speedtest_tui.core.format import one_line
 from speedtest_tui.core.locations import short
 from speedtest_tui.ui.screens.confirm import Once
@@ -303,6 +304,8 @@ class OpenFileScreen(Once, ModalScreen[Path | None]):
 
 def about(entry: Entry | None) -> str:
     """Size and time of the last change, in columns; empty where they are not known yet, or for a folder."""
+    if entry is not None and entry.away:
+        return AWAY
     if entry is None or entry.size is None or entry.changed is None:
         return ""
     size = f"{entry.size / 1e3:.0f} kB" if entry.size < 1e6 else figures.megabytes(entry.size / 1e6)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from speedtest_tui.core import darwin
 from speedtest_tui.core.locations import short
 
 MEDIA = frozenset((
@@ -29,6 +30,8 @@ class Entry:
     is_folder: bool
     size: int | None = None
     changed: float | None = None
+    away: bool = False
+    """In iCloud, and not on this machine."""
 
     def usual(self, suffixes: frozenset[str]) -> bool:
         """Whether it is shown without being named: a folder, or a file of the kind that is looked for."""
@@ -87,6 +90,8 @@ def _entry(item: os.DirEntry[str], suffixes: frozenset[str]) -> Entry:
         is_folder = item.is_dir()
     except OSError:
         is_folder = False
+    if away := darwin.stands_for(item.name):
+        return Entry(away, fold(away), is_folder=False, away=True)
     entry = Entry(item.name, fold(item.name), is_folder)
     return entry if is_folder or not entry.usual(suffixes) else measured(entry, Path(item.path))
 
@@ -97,7 +102,8 @@ def measured(entry: Entry, path: Path) -> Entry:
         facts = path.stat()
     except (OSError, ValueError):
         return entry
-    return Entry(entry.name, entry.folded, entry.is_folder, facts.st_size, facts.st_mtime)
+    away = darwin.is_evicted(facts)
+    return Entry(entry.name, entry.folded, entry.is_folder, facts.st_size, facts.st_mtime, away)
 
 
 def matching(listing: Listing, partial: str) -> list[Entry]:
