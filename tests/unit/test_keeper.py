@@ -19,8 +19,9 @@ import soundfile
 from documents import clip, ended, good_row, plan_of
 from racing import TESTS
 
+from speedtest_tui.core.accuracy import wer
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.jobs.race import Keeper, headline_since, judged_again
+from speedtest_tui.core.jobs.race import Keeper, headline_since, judged_again, marks_of
 from speedtest_tui.core.race.row import Row
 from speedtest_tui.core.sessions import store
 from speedtest_tui.ui.widgets.result_panes import details
@@ -159,6 +160,20 @@ def test_a_text_entered_after_the_race_judges_it(tmp_path: Path, monkeypatch: py
     without = judged_again(again, judged, unknown)[0]
     assert without.verdict == judged_again(kept, snapshot, unknown)[0].verdict
     assert [(row.wer, row.agreement) for row in without.rows] == [(None, 0.5)] * 2
+    # Long texts take seconds: each is compared once, for its rate and for its marks.
+    wer.compare.cache_clear()
+    marks_of(judged_again(kept, snapshot, replace(clip(), reference="hello their"))[1].document)
+    assert wer.compare.cache_info().misses == 2
+
+
+def test_remarks_on_the_texts_follow_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(tmp_path))
+    snapshot = replace(ended(*ROWS), notes=("throttled",))
+    kept = Keeper(plan_of(*ROWS), clip())(snapshot)
+    for reference, remark in (("das ist ganz anders", "above 90 %"), ("♪", "has no word"), ("hello there", "")):
+        snapshot, kept = judged_again(kept, snapshot, replace(clip(), reference=reference))
+        assert snapshot.notes == kept.document.notes and snapshot.notes[0] == "throttled"
+        assert len(snapshot.notes) == 1 + bool(remark) and remark in snapshot.notes[-1]
 
 
 def test_what_cannot_be_kept_again_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

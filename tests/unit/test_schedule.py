@@ -91,6 +91,7 @@ WARM = [Row(name, "nano", "resting", load_s=0.1, first_s=2.0, warmups_done=1) fo
         # What failed has the runs it has: two of them here.
         ([replace(WARM[0], status="failed", runs_s=(1.0, 1.0)), WARM[1]], {}, "run 1 of 3 · 2 of 5 · about  6 s left"),
         ([Row("a", "nano", "ended", status="unavailable")], {}, "run 3 of 3"),
+        ([replace(row, runs_s=(1.0,) * 3) for row in WARM], {}, "comparing the texts · 9 of 9"),
         # One after another: nobody knows yet how long the second one takes.
         ([replace(WARM[0], runs_s=(1.0,)), Row("b", "nano")], {"order": "sequential"}, "run 2 of 3 · 1 of 6"),
         ([replace(WARM[0], runs_s=(1.0,) * 3), Row("b", "nano")], {"order": "sequential"}, "loading 2 of 2 · 3 of 6"),

@@ -298,6 +298,21 @@ def test_speech_that_repeats_itself_is_no_loop(reference: str | None, others: li
     assert assess(rows, clip(reference), None)[0][0].status == status
 
 
+def test_a_row_is_judged_anew_by_each_reference() -> None:
+    """Entered after the race: a loop is what was said by the one, and none by the other; nothing of before stays."""
+    rows = [looped("a", LOOP), heard("b", "hello there", "en")]
+    steps = [(None, ["invalid", "ok"]), (LOOP, ["ok", "ok"]), ("hello there", ["invalid", "ok"]), (LOOP, ["ok", "ok"])]
+    for reference, expected in steps:
+        rows = list(verdicts.decide(assess(rows, clip(reference), None)[0])[0])
+        assert [one.status for one in rows] == expected
+        assert [one.rank is not None for one in rows] == [status == "ok" for status in expected]
+        assert [one.error is None for one in rows] == [status == "ok" for status in expected]
+    broken = looped("a", LOOP)
+    assert broken.transcription
+    broken = replace(broken, transcription=replace(broken.transcription, looping=False, invalid="NaN in the logits"))
+    assert assess([broken], clip(LOOP), None)[0][0].status == "invalid"
+
+
 def test_a_reference_that_cannot_be_this_clips_is_named() -> None:
     rows = [heard("a", "one two three four", "en"), heard("b", "one two four", "en")]
     assert "above 90 %" in assess(rows, clip("das ist ein anderer text"), None)[2][0]

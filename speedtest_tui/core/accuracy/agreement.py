@@ -124,11 +124,24 @@ def mark(
     weights: backend -> name of its weights; those of one name have one vote together
     language: of all texts, as for `wer.compare`
     """
+    says = None if voters is None else frozenset(voters)
+    return _marked_texts(tuple(texts.items()), says, tuple((weights or {}).items()), language)
+
+
+@functools.lru_cache(2)
+def _marked_texts(
+    named: tuple[tuple[str, str], ...],
+    voters: frozenset[str] | None,
+    weights: tuple[tuple[str, str], ...],
+    language: str | None,
+) -> Agreement:
+    """As `mark`. Kept: the verdict asks for shares, and then whoever shows the texts for the words."""
+    texts, of_weights = dict(named), dict(weights)
     split = _numbered(texts)
     says = [name for name in texts if voters is None or name in voters]
     groups: dict[str, list[str]] = {}
     for name in says:
-        groups.setdefault((weights or {}).get(name, f"/{name}"), []).append(name)
+        groups.setdefault(of_weights.get(name, f"/{name}"), []).append(name)
     of = {name: group for group, names in groups.items() for name in names}
     spans = {name: range(len(text.numbers)) for name, text in split.items()}
     if len(says) > 1:

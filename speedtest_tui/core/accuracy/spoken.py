@@ -6,6 +6,7 @@ the other, so nothing has to be decided that only the sound could tell.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -82,6 +83,7 @@ class Unit:
         return len(self.readings) == 1 and len(self.readings[0]) == 1
 
 
+@functools.lru_cache(4)
 def units(text: str, language: str | None = None) -> tuple[Unit, ...]:
     """Every unit of a text, in order; punctuation is in none.
 

@@ -64,11 +64,13 @@ class Keeper:
 def judged_again(kept: Kept, snapshot: RaceSnapshot, clip: Clip) -> tuple[RaceSnapshot, Kept]:
     """A race against the reference that its clip has by now; what was kept of it is kept so."""
     plan = kept.document.plan
-    judged, language, _ = assess(snapshot.rows, clip, plan.language)
+    judged, language, doubts = assess(snapshot.rows, clip, plan.language)
     rows, found = decide(judged, plan.max_wer)
+    notes = (*(note for note in snapshot.notes if note not in snapshot.doubts), *doubts)
     document = replace(
         kept.document,
         clip=replace(kept.document.clip, reference=clip.reference, language=language or None),
+        notes=notes,
         results=tuple(map(result_of, rows)),
         verdict=found,
     )
@@ -78,7 +80,8 @@ def judged_again(kept: Kept, snapshot: RaceSnapshot, clip: Clip) -> tuple[RaceSn
             store.update(kept.folder, document)
     except OSError as error:
         why = disk.advice(error, kept.folder or sessions_folder())
-    return replace(snapshot, rows=rows, verdict=found, language=language), Kept(document, kept.folder, why)
+    again = replace(snapshot, rows=rows, verdict=found, language=language, notes=notes, doubts=doubts)
+    return again, Kept(document, kept.folder, why)
 
 
 def marks_of(document: Document) -> dict[str, tuple[Piece, ...]]:

@@ -188,6 +188,8 @@ def progress(snapshot: RaceSnapshot, plan: Plan, clip_s: float, now: float) -> P
         step = f"loading {min(1 + sum(row.load_s is not None for row in rows), len(rows))} of {len(rows)}"
     elif cold:
         step = f"warming up {1 + sum(row.warmups_done >= plan.warmup for row in rows)} of {len(rows)}"
+    elif rows and all(len(row.runs_s) == plan.runs for row in rows):
+        step = "comparing the texts"
     pulse = min(1.0, PULSE_S / clip_s) if plan.pulse else 0.0
     left_s = 0.0
     for row in rows:
@@ -202,5 +204,5 @@ def progress(snapshot: RaceSnapshot, plan: Plan, clip_s: float, now: float) -> P
         runs=plan.runs,
         done=sum(len(row.runs_s) for row in snapshot.rows),
         total=sum(len(row.runs_s) if row.status else plan.runs for row in snapshot.rows),
-        left_s=left_s if rows and math.isfinite(left_s) else None,
+        left_s=left_s if left_s and math.isfinite(left_s) else None,
     )

@@ -148,6 +148,7 @@ RaceState = Literal["preparing", "racing", "done", "cancelled"]
 class RaceSnapshot:
     """All rows at one moment. `notes` are remarks on the race as a whole; conditions: before it, and after it.
 
+    doubts: those notes that are about the texts
     language: of the clip, one for all rows, once the race has ended: given, or what most of those say that detect it
     """
 
@@ -158,6 +159,7 @@ class RaceSnapshot:
     verdict: Verdict = field(default_factory=Verdict)
     conditions: tuple[Conditions, ...] = ()
     language: str = ""
+    doubts: tuple[str, ...] = ()
 
     def ordered(self) -> tuple[Row, ...]:
         """The rows as a screen shows them: in the plan's order, and once the race has ended in order of rank."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from speedtest_tui.core import conditions, host
@@ -49,6 +50,7 @@ class Race(Background):
     listener: called from this thread after each change with a frozen snapshot; must return at once
     when_ended: called from this thread with the last snapshot, before the listener gets it; may block (saving to disk)
     look: finds out about power and heat, before and after
+    judging: the context in which texts are compared, which computes for seconds where they are long
     """
 
     def __init__(
@@ -57,14 +59,16 @@ class Race(Background):
         clip: Clip,
         listener: Callable[[RaceSnapshot], None] = lambda _: None,
         when_ended: Callable[[RaceSnapshot], None] = lambda _: None,
+        *,
         look: Callable[[], Conditions] = conditions.read,
+        judging: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         super().__init__("race")
         self.plan = plan
         self.clip = clip
         self._board = Scoreboard(plan, listener)
         self._when_ended = when_ended
-        self._look = look
+        self._look, self._judging = look, judging
         self._children = Children()
         self._traced_at = 0.0
 
@@ -94,10 +98,11 @@ class Race(Background):
         for index in board.unfinished():
             done = len(board.rows[index].runs_s)
             board.decide(index, failure("cancelled", f"after {done} of {self.plan.runs} runs", status="cancelled"))
-        judged, board.language, remarks = assess(board.rows, self.clip, self.plan.language)
-        rows, board.verdict = decide(judged, self.plan.max_wer)
+        with self._judging():
+            judged, board.language, board.doubts = assess(board.rows, self.clip, self.plan.language)
+            rows, board.verdict = decide(judged, self.plan.max_wer)
         board.rows = list(rows)
-        for remark in (*remarks, *([NANO_NOTE] if nano(rows) else [])):
+        for remark in (*board.doubts, *([NANO_NOTE] if nano(rows) else [])):
             board.note(remark)
         board.state = state
         try:
@@ -306,6 +311,7 @@ class Scoreboard:
         self.notes: tuple[str, ...] = ()
         self.verdict = Verdict()
         self.language = ""
+        self.doubts: tuple[str, ...] = ()
         self.conditions: tuple[Conditions, ...] = ()
         self._runs = plan.runs
         self._listener = listener
@@ -313,7 +319,14 @@ class Scoreboard:
 
     def freeze(self) -> RaceSnapshot:
         return RaceSnapshot(
-            tuple(self.rows), self.state, self.order, self.notes, self.verdict, self.conditions, self.language
+            tuple(self.rows),
+            self.state,
+            self.order,
+            self.notes,
+            self.verdict,
+            self.conditions,
+            self.language,
+            self.doubts,
         )
 
     def publish(self) -> None:

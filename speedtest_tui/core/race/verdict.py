@@ -24,24 +24,27 @@ SAME_LOOP = 0.5
 
 
 def assess(rows: Sequence[Row], clip: Clip, given: str | None) -> tuple[tuple[Row, ...], str, tuple[str, ...]]:
-    """Judge all rows by one language; that language ("" where nobody knows it), and remarks on the race."""
+    """Judge all rows by one language; that language ("" where nobody knows it), and remarks on the texts.
+
+    Rows that were judged before are judged anew: the reference may be another one by now.
+    """
     from speedtest_tui.core.accuracy.agreement import mark, weights_name
 
     language = given or spoken_language(rows)
     texts = {row.backend: row.transcription.text for row in rows if row.runs_s and row.transcription}
     weights = {row.backend: weights_name(row.spec.source) for row in rows if row.spec}
     loops = {name for name, text in texts.items() if repetition_loop(text)}
-    if loops:
+    shares: dict[str, float | None] = {}
+    if loops and not clip.reference:
         shares = mark(texts, None, weights, language).shares
-        looping, all_of_them = (len({weights.get(name, name) for name in names}) for names in (loops, texts))
-        most = 2 * looping > all_of_them > 1
-        rows = [
-            _not_looping(row)
-            if row.backend in loops and _said(row, clip, language, most, shares[row.backend] or 0.0)
-            else row
-            for row in rows
-        ]
-    rows = [judge(row, clip, language or None) if row.runs_s else row for row in rows]
+    looping, all_of_them = (len({weights.get(name, name) for name in names}) for names in (loops, texts))
+    most = 2 * looping > all_of_them > 1
+    rows = [
+        judge(_unjudged(row), clip, language or None, repeats=most and (shares.get(row.backend) or 0.0) >= SAME_LOOP)
+        if row.runs_s
+        else row
+        for row in rows
+    ]
     good = [row for row in rows if row.status == "ok"]
     if clip.reference:
         return tuple(replace(row, agreement=None) for row in rows), language, _doubts(good)
@@ -60,19 +63,11 @@ def spoken_language(rows: Sequence[Row]) -> str:
     return max(votes, key=lambda one: (counts[one.language], len(one.text.split())), default=Transcription("")).language
 
 
-def _said(row: Row, clip: Clip, language: str, most: bool, share: float) -> bool:
-    """Whether a text repeats itself because the speech does: the reference, or most others, say so."""
-    if not (row.transcription and row.transcription.looping):
-        return False
-    if clip.reference:
-        rate, _ = _rates(clip, row.transcription.text, language or None)
-        return bool(repetition_loop(clip.reference)) and rate is not None and rate <= SAME_LOOP
-    return most and share >= SAME_LOOP
-
-
-def _not_looping(row: Row) -> Row:
-    assert row.transcription
-    return replace(row, transcription=replace(row.transcription, invalid="", looping=False))
+def _unjudged(row: Row) -> Row:
+    """A row as its runs left it."""
+    status = "" if row.status in ("ok", "invalid") else row.status
+    error = row.error if status else None
+    return replace(row, status=status, error=error, rank=None, shared=False, tied=(), slower=None)
 
 
 def _doubts(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -87,8 +82,11 @@ def _doubts(rows: Sequence[Row]) -> tuple[str, ...]:
     )
 
 
-def judge(row: Row, clip: Clip, language: str | None) -> Row:
-    """Give a row that ran to its end its status, figures and WER. Rows that already have a status keep it."""
+def judge(row: Row, clip: Clip, language: str | None, *, repeats: bool = False) -> Row:
+    """Give a row that ran to its end its status, figures and WER. Rows that already have a status keep it.
+
+    A text that repeats itself because the speech does is no loop: the reference says so, or `repeats`: most others do
+    """
     text = row.transcription.text if row.transcription else ""
     median_s = row.median_s
     from speedtest_tui.core.accuracy.wer import unspaced
@@ -105,6 +103,9 @@ def judge(row: Row, clip: Clip, language: str | None) -> Row:
     if row.status:
         return row
     reason = row.transcription.invalid if row.transcription else "no text came back"
+    if row.transcription and row.transcription.looping:
+        said = wer is not None and wer <= SAME_LOOP and bool(repetition_loop(clip.reference or ""))
+        reason = "" if said or repeats else reason
     if not reason and clip.speech and not text:
         reason = "the text is empty although the clip has speech"
     if reason:

@@ -133,7 +133,7 @@ class Worker:
 
         if self._closed.is_set():
             return
-        race = Race(plan, clip, changed, ended)
+        race = Race(plan, clip, changed, ended, judging=self._responsive)
         race.start()
         self._race = race
 
@@ -141,7 +141,7 @@ class Worker:
         from speedtest_tui.core.jobs.race import headline_since, marks_of
 
         marks, since = {}, ""
-        with contextlib.suppress(Exception):  # what is said beside a result never costs the result
+        with self._responsive(), contextlib.suppress(Exception):  # what is said beside a result never costs the result
             marks = marks_of(kept.document)
             since = headline_since(kept)
         self._post(RaceEnded(snapshot, kept, marks, since))
@@ -153,7 +153,8 @@ class Worker:
     def _judge(self, kept: Kept, snapshot: RaceSnapshot, clip: Clip) -> None:
         from speedtest_tui.core.jobs.race import judged_again
 
-        found = judged_again(kept, snapshot, clip)
+        with self._responsive():
+            found = judged_again(kept, snapshot, clip)
         if not self.racing:
             self._tell_end(*found)
 
