@@ -8,6 +8,7 @@ import fcntl
 import os
 import stat
 import tempfile
+import uuid
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -207,9 +208,23 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o600, owner: os.stat_resul
     owner: a file whose owner and group it should have
     Raises OSError; the old content then still stands and nothing is left beside it.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        write_at(folder, path.name, data, mode, owner)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+    finally:
+        os.close(folder)
+
+
+def write_at(folder: int, name: str, data: bytes, mode: int = 0o600, owner: os.stat_result | None = None) -> None:
+    """`write_bytes`, to a name in an open folder."""
+    new = f".{name}.{uuid.uuid4().hex[:8]}.partial"
+    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    file = os.fdopen(os.open(new, how, 0o600, dir_fd=folder), "wb")
+    try:
+        with file:
             _hold(file.fileno())
             file.write(data)
             file.flush()
@@ -217,11 +232,12 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o600, owner: os.stat_resul
                 os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             os.fchmod(file.fileno(), mode)
             sync(file.fileno())
-            Path(name).replace(path)
+            os.replace(new, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.unlink(new, dir_fd=folder)
         raise
-    sync_folder(path.parent)
+    sync(folder)
 
 
 def write_text(path: Path, text: str) -> None:

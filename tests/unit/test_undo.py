@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import pytest
 
 from speedtest_tui.core import locations
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.repair import trash
+from speedtest_tui.core.repair import copying, trash
 from speedtest_tui.core.repair.changes import Changes
+from speedtest_tui.core.repair.step import Step
 from speedtest_tui.core.repair.undo import find, undo
 
 
@@ -191,61 +193,107 @@ def test_what_release_0_1_has_repaired_can_be_undone(root: Path) -> None:
     assert trash.entries()[-1].undone
 
 
+class Swapper:
+    """Swaps a folder below `root` for a link to `outside`, and back."""
+
+    def __init__(self, root: Path, pattern: str, outside: Path) -> None:
+        self._root, self._pattern, self._outside = root, pattern, outside
+        self._hidden = root
+        self.ended = threading.Event()
+
+    def folder(self) -> Path:
+        return next(iter(self._root.glob(self._pattern)), self._root / "none yet")
+
+    def swap(self) -> None:
+        with contextlib.suppress(OSError):
+            here = self.folder()
+            self._hidden = self._root / f"hidden-{uuid.uuid4().hex}"
+            here.rename(self._hidden)
+            here.symlink_to(self._outside)
+
+    def back(self) -> None:
+        with contextlib.suppress(OSError):
+            here = self.folder()
+            if here.is_symlink():
+                here.unlink()
+                self._hidden.rename(here)
+
+    def restless(self) -> None:
+        while not self.ended.is_set():
+            self.swap()
+            self.back()
+
+    def before(self, real: Callable[..., Any], nth: int) -> Callable[..., Any]:
+        """A system call that finds the link there the nth time, and from then on."""
+        left = [nth]
+
+        def late(*arguments: Any, **options: Any) -> Any:
+            if not {str(self.folder()), str(self._hidden), str(self._outside)} & set(map(str, arguments[:2])):
+                left[0] -= 1
+                if left[0] < 0 and not self.folder().is_symlink():
+                    self.swap()
+            return real(*arguments, **options)
+
+        return late
+
+
+SWAPPED = {
+    "what is changed": ("models--a/refs", "write"),
+    "a parent that is made": ("models--a/refs", "parents"),
+    "what is copied to": ("models--a/refs", "copied"),
+    "the trash of the cache": (trash.FALLBACK, "write"),
+    "the entry in it": (f"{trash.FALLBACK}/*", "write"),
+}
+"""Which folder a link outside takes the place of, meanwhile, and what is being done there."""
+
+
+def change(manner: str, made: Changes, root: Path, name: str) -> None:
+    place = root / "models--a" / ("refs" if manner == "write" else "refs/deep/deeper") / name
+    if manner == "copied":
+        step = Step("copy", place, root, "hf", "a")
+        copying._make(copying.Item(root / "a", place, bytes=5), step, made, lambda *_: None, threading.Event())
+        return
+    made.write(place, root, "ours")
+    made.keep(place, root)
+    made.remove(place, root)
+
+
+@pytest.mark.parametrize("case", SWAPPED)
 def test_a_link_that_comes_while_an_undo_or_a_repair_is_at_it_is_not_followed(
-    root: Path, places: Path, monkeypatch: pytest.MonkeyPatch
+    case: str, root: Path, places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another thread swaps a folder for a link outside all the time, and once right before each rename."""
-    outside, hidden = places / "outside", places / "hidden"
+    """Another thread swaps a folder for a link outside all the time, and then once right before each system call."""
+    pattern, manner = SWAPPED[case]
+    outside = places / "outside"
     outside.mkdir()
-    for name in ("c", "d"):
-        (outside / name).write_text("theirs")
-    folder, ended = root / "models--a" / "refs", threading.Event()
-    folder.mkdir(parents=True)
-
-    def swap() -> None:
-        with contextlib.suppress(OSError):
-            folder.rename(hidden)
-            folder.symlink_to(outside)
-
-    def back() -> None:
-        with contextlib.suppress(OSError):
-            if folder.is_symlink():
-                folder.unlink()
-            hidden.rename(folder)
-
-    def restless() -> None:
-        while not ended.is_set():
-            swap()
-            back()
+    theirs = dict.fromkeys(("c", "d", "journal.json", ".new-1", ".new-2", "0001-c", "0002-c"), "theirs")
+    for name, text in theirs.items():
+        (outside / name).write_text(text)
+    (root / "models--a" / "refs").mkdir(parents=True)
+    if trash.FALLBACK in pattern:  # as where the cache is on a disk of its own
+        monkeypatch.setattr(trash, "candidates", lambda _, root: iter((root / trash.FALLBACK,)))
+    swapper = Swapper(root, pattern, outside)
 
     def work_on(name: str) -> None:
-        made = Changes("a test")
         with contextlib.suppress(OSError, UserError):
-            made.write(folder / name, root, "ours")
-            made.keep(folder / name, root)
-            made.remove(folder / name, root)
-        if made.made:
+            change(manner, Changes("a test"), root, name)
+        with contextlib.suppress(OSError, UserError):
             undo(find())
 
-    swapper = threading.Thread(target=restless)
-    swapper.start()
-    for name in ("c", "d") * 20:
+    thread = threading.Thread(target=swapper.restless)
+    thread.start()
+    for name in ("c", "d") * 10:
         work_on(name)
-    ended.set()
-    swapper.join()
-    for call in ("rename", "link", "symlink"):
-        real = getattr(os, call)
-
-        def late(*arguments: Any, real: Any = real, **options: Any) -> None:
-            if not folder.is_symlink() and str(arguments[0]) not in map(str, (folder, hidden, outside)):
-                swap()
-            real(*arguments, **options)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, call, late)
-            work_on("c")
-        back()
-    assert {path.name: path.read_text() for path in outside.iterdir()} == {"c": "theirs", "d": "theirs"}
+    swapper.ended.set()
+    thread.join()
+    swapper.back()
+    for call in ("rename", "replace", "link", "symlink", "mkdir", "open", "unlink"):
+        for nth in range(6 if call == "open" else 1):
+            with monkeypatch.context() as patch:
+                patch.setattr(os, call, swapper.before(getattr(os, call), nth))
+                work_on("c")
+            swapper.back()
+    assert {path.name: path.is_dir() or path.read_text() for path in outside.rglob("*")} == theirs
 
 
 @pytest.mark.parametrize("level", ["root", "repository"])

@@ -105,11 +105,7 @@ def _relink(step: Step, changes: Changes, tell: Tell, cancelled: threading.Event
     if source != blob:
         require_digest(source, step.text, tell, cancelled)
         target = _place_of(blob, source, step.root)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.stat().st_dev == target.parent.stat().st_dev:
-            changes.name_again(target, step.root, source)
-        else:
-            changes.build(target, step.root, lambda new: copy_of(source, new, step.text, tell, cancelled))
+        changes.name_again(target, step.root, source, lambda new: copy_of(source, new, step.text, tell, cancelled))
     if not is_checkpoint and not _link(changes, step, os.path.relpath(blob, step.path.parent)) and source == blob:
         raise NotNeeded("the link is there")
 

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from speedtest_tui.core import disk, removal
 from speedtest_tui.core.errors import UserError
@@ -52,22 +52,33 @@ class Changes:
 
     def link(self, path: Path, root: Path, target: str) -> None:
         """Let a symbolic link with this text stand at `path`."""
-        self._put(path, root, lambda new: new.symlink_to(target), target)
+        self._put(path, root, lambda new: os.symlink(target, new.name, dir_fd=new.folder), target)
 
-    def name_again(self, path: Path, root: Path, source: Path) -> None:
-        """Let `path` be a second name (a hard link) of the file `source`."""
-        self._put(path, root, lambda new: os.link(source, new, follow_symlinks=False))
+    def name_again(self, path: Path, root: Path, source: Path, copy: Callable[[Spot], object] | None = None) -> None:
+        """Let `path` be a second name (a hard link) of the file `source`; what `copy` makes where that cannot be."""
+
+        def make(new: Spot) -> None:
+            try:
+                os.link(source, new.name, dst_dir_fd=new.folder, follow_symlinks=False)
+            except OSError as error:
+                if copy is None or error.errno not in (errno.EXDEV, *NO_SECOND_NAME):
+                    raise
+                copy(new)
+
+        self._put(path, root, make)
 
     def write(self, path: Path, root: Path, text: str) -> None:
         """Let a file with this text stand at `path`."""
 
-        def make(new: Path) -> None:
-            new.write_text(text)
-            disk.sync_file(new)
+        def make(new: Spot) -> None:
+            with new.created() as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
 
         self._put(path, root, make)
 
-    def build(self, path: Path, root: Path, make: Callable[[Path], None]) -> None:
+    def build(self, path: Path, root: Path, make: Callable[[Spot], object]) -> None:
         """Let what `make` writes at the place it is given stand at `path`; what it leaves when it raises is removed."""
         self._put(path, root, make)
 
@@ -119,15 +130,18 @@ class Changes:
 
     # How it is done.
 
-    def _put(self, path: Path, root: Path, make: Callable[[Path], object], link: str = "") -> None:
+    def _put(self, path: Path, root: Path, make: Callable[[Spot], object], link: str = "") -> None:
         for folder in self._places(path, root):
-            new = folder / f".new-{self._number + 1}"
             change = self._note(folder, path, root, _name_of(path), link)
-            with self._forgetting(folder, change), _cleared(new), self._spots(folder, change) as (here, old):
+            with (
+                self._forgetting(folder, change),
+                self._spots(folder, change) as (here, old),
+                _cleared(Spot(f".new-{change.number}", old.folder)) as new,
+            ):
                 make(new)
                 if change.kept and not _kept(here, old):
                     continue
-                _place(Spot(new.name, old.folder), here, old)
+                _place(new, here, old)
                 return
 
     @contextlib.contextmanager
@@ -151,7 +165,9 @@ class Changes:
         for place in trash.candidates(path, root):
             folder = place / self.id
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with removal.entered(place.parent, (place.name, self.id), make=True):
+                    pass
             except OSError:
                 if place == root / trash.FALLBACK:
                     raise
@@ -220,7 +236,8 @@ class Changes:
         if kept is not None and os.path.lexists(kept):
             if not is_same(kept, change.path):
                 return  # the only name of it is in the trash: undo must find it
-            kept.unlink()
+            with _in_trash(kept) as old:
+                os.unlink(old.name, dir_fd=old.folder)
         book = self._journals[folder]
         book = replace(book, changes=tuple(one for one in book.changes if one != change))
         if book.changes:
@@ -228,7 +245,8 @@ class Changes:
             self._journals[folder] = book
         else:
             del self._journals[folder]
-            disk.remove_tree(folder)
+            with contextlib.suppress(OSError), removal.entered(folder.parent.parent, (folder.parent.name,)) as place:
+                removal.remove_at(place, folder.name)
 
 
 def links_to(path: Path, root: Path) -> list[Path]:
@@ -254,6 +272,11 @@ class Spot(NamedTuple):
             return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False).st_mode
         return 0
 
+    def created(self) -> BinaryIO:
+        """A new file there, to write to. Raises OSError where anything stands there."""
+        how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        return os.fdopen(os.open(self.name, how, 0o666, dir_fd=self.folder), "wb")
+
     def rename(self, to: Spot) -> None:
         """On disk at its end. Raises OSError."""
         os.rename(self.name, to.name, src_dir_fd=self.folder, dst_dir_fd=to.folder)
@@ -278,15 +301,13 @@ def _place(new: Spot, here: Spot, old: Spot) -> None:
 
 
 @contextlib.contextmanager
-def _cleared(new: Path) -> Iterator[None]:
+def _cleared(new: Spot) -> Iterator[Spot]:
     """Leave nothing of what was being built when it did not get to its place."""
     try:
-        yield
+        yield new
     finally:
-        if new.is_dir() and not new.is_symlink():
-            disk.remove_tree(new)
-        else:
-            new.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            removal.remove_at(new.folder, new.name)
 
 
 def _moved(here: Spot, old: Spot) -> bool:

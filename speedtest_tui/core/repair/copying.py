@@ -19,7 +19,7 @@ from speedtest_tui.core.models.hashes import Algorithm, HashJob, hash_files, has
 from speedtest_tui.core.models.inventory import Layout, Stored
 from speedtest_tui.core.models.places import root_of
 from speedtest_tui.core.models.status import CacheName
-from speedtest_tui.core.repair.changes import Changes
+from speedtest_tui.core.repair.changes import Changes, Spot
 from speedtest_tui.core.repair.step import Step
 
 HOMES: dict[Layout, tuple[CacheName, ...]] = {
@@ -102,12 +102,10 @@ def _make(item: Item, step: Step, changes: Changes, tell: Tell, cancelled: threa
         return
     if item.target.exists() and are_equal(item.source, item.target, tell, cancelled):
         return
-    item.target.parent.mkdir(parents=True, exist_ok=True)
-    if item.source.stat().st_dev == item.target.parent.stat().st_dev:
-        # Takes no space twice; no program changes a model's file in place.
-        changes.name_again(item.target, step.root, item.source)
-    else:
-        changes.build(item.target, step.root, lambda new: copy_of(item.source, new, item.etag, tell, cancelled))
+    # A second name takes no space twice; no program changes a model's file in place.
+    changes.name_again(
+        item.target, step.root, item.source, lambda new: copy_of(item.source, new, item.etag, tell, cancelled)
+    )
 
 
 def _items(source: Path, root: Path, target: Path) -> Iterator[Item]:
@@ -170,13 +168,13 @@ def require_digest(path: Path, etag: str, tell: Tell, cancelled: threading.Event
         raise UserError(f"{path} is damaged, too", "make a new plan, which will not use it")
 
 
-def copy_of(source: Path, new: Path, etag: str, tell: Tell, cancelled: threading.Event) -> None:
+def copy_of(source: Path, new: Spot, etag: str, tell: Tell, cancelled: threading.Event) -> None:
     """Copy a file and flush it. Raises UserError where what was read is not what `etag` promises ("" for nothing)."""
     size = source.stat().st_size
     algorithm = _promise(etag)[0] if etag else "sha256"
     running = hasher(algorithm, size)
     done = 0
-    with source.open("rb") as reading, new.open("wb") as writing:
+    with source.open("rb") as reading, new.created() as writing:
         while block := reading.read(CHUNK):
             if cancelled.is_set():
                 raise Cancelled

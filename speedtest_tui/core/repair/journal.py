@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from speedtest_tui.core import codec, disk
+from speedtest_tui.core import codec, disk, removal
 from speedtest_tui.core.models.layout import is_within
 
 JOURNAL = "journal.json"
@@ -66,8 +66,9 @@ class Journal:
 
 
 def write(folder: Path, journal: Journal) -> None:
-    """Put the journal of a trash folder on disk, flushed, whole or not at all. Raises OSError."""
-    disk.write_bytes(folder / JOURNAL, codec.encode(journal, indent=1) + b"\n")
+    """Put the journal of a trash folder on disk, flushed, whole or not at all; through no link. Raises OSError."""
+    with removal.entered(folder.parent.parent, folder.parts[-2:]) as place:
+        disk.write_at(place, JOURNAL, codec.encode(journal, indent=1) + b"\n")
 
 
 def digest(journal: Journal) -> str:
