@@ -113,7 +113,7 @@ def _line(session: Summary) -> tuple[str, ...]:
         session.plan.size,
         (session.winners or figures.DASH) + (", cancelled" if session.state == "cancelled" else ""),
         figures.rtfx(best.rtfx if best else None),
-        figures.percent(best.wer if best else None),
+        f"{'CER ' * (best.rate == 'CER')}{figures.percent(best.wer)}" if best else figures.DASH,
         " ≈ ".join(session.verdict.recommended) or figures.DASH,
     )
 
@@ -177,10 +177,12 @@ def print_comparison(comparison: Comparison, before: Session, after: Session) ->
     out = console.stdout()
     for title, session in (("before", before), ("after", after)):
         console.say(f"{title:6}  {_label(session)}")
-    errors_known = any(row.wer_before is not None or row.wer_after is not None for row in comparison.backends)
-    shown = [index for index, column in enumerate(COLUMNS) if column.title != "WER" or errors_known]
-    rows = [_cells(row) for row in comparison.backends]
-    console.print_table([COLUMNS[index] for index in shown], [[row[index] for index in shown] for row in rows])
+    rates = {row.rate for row in comparison.backends if row.wer_before is not None or row.wer_after is not None}
+    shown = [index for index, column in enumerate(COLUMNS) if column.title != "WER" or rates]
+    title = "errors" if len(rates) > 1 else max(rates, default="")
+    columns = [column._replace(title=title) if column.title == "WER" else column for column in COLUMNS]
+    rows = [_cells(row, f"{row.rate} " if len(rates) > 1 else "") for row in comparison.backends]
+    console.print_table([columns[index] for index in shown], [[row[index] for index in shown] for row in rows])
     for difference in comparison.differences:
         out.print(console.note(difference.sentence))
     for change in comparison.backends:
@@ -206,7 +208,7 @@ def _label(session: Session) -> str:
     return " · ".join(facts)
 
 
-def _cells(row: BackendChange) -> tuple[Text | str, ...]:
+def _cells(row: BackendChange, rate: str = "") -> tuple[Text | str, ...]:
     glyph, word, mood = figures.LOOKS[row.change]
     factor, _, interval = factor_words(row.factor).partition(" ") if row.factor else (figures.DASH, "", "")
     return (
@@ -215,7 +217,7 @@ def _cells(row: BackendChange) -> tuple[Text | str, ...]:
         factor,
         interval,
         _step(figures.seconds(row.before_s), figures.seconds(row.after_s)),
-        _step(figures.percent(row.wer_before), figures.percent(row.wer_after)),
+        rate + _step(figures.percent(row.wer_before), figures.percent(row.wer_after)),
         TEXTS[row.text],
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import states
+from rich.cells import cell_len
 from session_files import folder_name, write_damaged, write_session
 from textual.app import App
 from textual.pilot import Pilot
@@ -19,7 +20,9 @@ from textual.widgets import Static
 
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.sessions import index
+from speedtest_tui.core.sessions.store import Session
 from speedtest_tui.ui.screens.sessions import DetailsScroll, SessionClipWanted, SessionsScreen, SessionsTable
+from speedtest_tui.ui.widgets import session_panes
 from speedtest_tui.ui.widgets.key_line import KeyLine
 
 
@@ -120,7 +123,7 @@ async def test_details_say_everything(root: Path) -> None:
         flat = " ".join(host.details.split())
         for part in (
             "mlx-whisper is 1.33×",
-            "1 mlx-whisper 0.401 s ±0.004 9.98× fastest 0 %",
+            "1 mlx-whisper 0.401 s ±0.004 9.98× 0 % fastest",
             states.TEXT.replace(" my ", " the "),
             "! its text differed between runs",
             "mlx-community/parakeet-tdt-0.6b-v2 is not on this machine: fetch it",
@@ -149,6 +152,13 @@ async def test_nothing_is_wider_than_its_pane(root: Path, size: tuple[int, int])
         assert answer.startswith("★ Fastest and good enough: mlx-whisper")
         assert statistics.startswith("mlx-whisper is 1.33")
         assert max(map(len, lines)) <= width
+
+
+def test_the_quality_of_texts_is_the_last_column_to_go() -> None:
+    session = Session("s", Path("s"), states.document_of(states.finished()))
+    for width in range(52, 140):
+        title = session_panes.details(session, width).plain.splitlines()[3]
+        assert "WER" in title and cell_len(title) <= width, title
 
 
 async def test_enter_shows_it_full_and_escape_leads_back_step_by_step(root: Path) -> None:

@@ -70,6 +70,14 @@ def test_the_same_where_the_interval_holds_1() -> None:
     assert comparison.headline == "a is as fast as before, within the spread of the runs"
 
 
+def test_a_rate_of_characters_is_called_so_and_never_compared_with_one_of_words() -> None:
+    words = build(good_row("a", FAST, "hello bear"))
+    before, after = (with_result(words, wer=share, rate="CER") for share in (0.5, 0.25))
+    assert only(compare(before, after)).errors == "CER 50 %, now 25 %"
+    mixed = only(compare(words, after))
+    assert (mixed.rate, mixed.wer_change, mixed.errors) == ("CER", None, "")
+
+
 def test_a_single_run_says_nothing() -> None:
     comparison = compare(build(good_row("a", (9.0,))), build(good_row("a", FAST)))
     change = only(comparison)

@@ -15,6 +15,7 @@ from speedtest_tui.core.accuracy.words import keys
 from speedtest_tui.core.conditions import Conditions, during
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.locations import sessions_folder
+from speedtest_tui.core.race.row import RateName
 from speedtest_tui.core.race.statistics import Interval, ratio_interval
 from speedtest_tui.core.sessions.document import Document, PlanFacts, Result
 from speedtest_tui.core.sessions.index import Summary, summaries, summary
@@ -40,7 +41,7 @@ class BackendChange:
     before_s, after_s: median seconds of a run; None where it did not end well
     ratio: time after / time before with its 95 % bootstrap interval, so that more than 1 is slower
     text: None where one has no text or the clips differ
-    wer_change: share of 1, positive where it got worse; None unless clip and reference are the same
+    wer_change: share of 1, positive where it got worse; None unless clip, reference and `rate` are the same
     detail: why it failed, is gone, or is new although it was in the earlier race
     """
 
@@ -55,6 +56,14 @@ class BackendChange:
     wer_change: float | None = None
     detail: str = ""
     differences: tuple[Difference, ...] = ()
+    rate: RateName = "WER"
+
+    @property
+    def errors(self) -> str:
+        """ "WER 12 %, now 10 %"; "" where it was not known both times."""
+        if self.wer_before is None or self.wer_after is None:
+            return ""
+        return f"{self.rate} {figures.percent(self.wer_before)}, now {figures.percent(self.wer_after)}"
 
     @property
     def factor(self) -> Interval | None:
@@ -105,10 +114,10 @@ def _change(before: Document, after: Document, old: Result | None, new: Result |
     raced_before, raced_after = (result is not None and result.status not in ABSENT for result in (old, new))
     if new and raced_after and not raced_before:
         change: Change = "new" if new.status == "ok" else "failed"
-        return BackendChange(name, change, None, _median(new), wer_after=new.wer, detail=_reason(new))
+        return BackendChange(name, change, None, _median(new), wer_after=new.wer, detail=_reason(new), rate=new.rate)
     if old and raced_before and not raced_after:
         detail = _reason(new) if new else ""
-        return BackendChange(name, "gone", _median(old), wer_before=old.wer, detail=detail)
+        return BackendChange(name, "gone", _median(old), wer_before=old.wer, detail=detail, rate=old.rate)
     if not (old and new and raced_before):
         return None
     differences = of_results(old, new)
@@ -121,8 +130,8 @@ def _change(before: Document, after: Document, old: Result | None, new: Result |
     alike = same_clip(before, after)
     scale = 1.0 if alike else before.clip.seconds / after.clip.seconds
     ratio = ratio_interval([run * scale for run in new.runs_s], old.runs_s)
-    comparable = alike and before.clip.reference == after.clip.reference
-    wer_before, wer_after = _rates(old, new)
+    comparable = alike and before.clip.reference == after.clip.reference and old.rate == new.rate
+    wer_before, wer_after = _rates(old, new) if old.rate == new.rate else (None, new.wer)
     return BackendChange(
         name,
         _word(ratio),
@@ -134,6 +143,7 @@ def _change(before: Document, after: Document, old: Result | None, new: Result |
         wer_after,
         wer_after - wer_before if comparable and wer_before is not None and wer_after is not None else None,
         differences=differences,
+        rate=new.rate,
     )
 
 

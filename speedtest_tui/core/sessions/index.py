@@ -24,7 +24,7 @@ from typing import Any
 from speedtest_tui import __version__
 from speedtest_tui.core import disk
 from speedtest_tui.core.locations import sessions_folder, sessions_index
-from speedtest_tui.core.race.row import RaceState, Status, Verdict
+from speedtest_tui.core.race.row import RaceState, RateName, Status, Verdict
 from speedtest_tui.core.sessions.document import Begun, ClipFacts, PlanFacts
 from speedtest_tui.core.sessions.store import DamagedSession, Session, names, read_with_stamp
 
@@ -60,6 +60,7 @@ class Entry:
     median_s: float | None
     rtfx: float | None
     wer: float | None
+    rate: RateName = "WER"
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def summary(session: Session) -> Summary:
         entries.append(
             Entry(
                 result.backend, result.size, result.status, source, revision, dtype, result.version, result.rank,
-                result.median_s, result.rtfx, result.wer,
+                result.median_s, result.rtfx, result.wer, result.rate,
             )
         )  # fmt: skip
     return Summary(

@@ -178,8 +178,8 @@ def _table(document: Document, width: int) -> Iterator[Part]:
         ("RTFx", 7, lambda r: figures.rtfx(r.rtfx)),
     ]
     optional: list[tuple[str, int, Callable[[Result], str]]] = [
-        ("relative", 13, relative),
         (quality_title(document.results) or "WER", 6, quality),
+        ("relative", 13, relative),
         ("memory", 8, lambda r: figures.megabytes(r.memory_mb)),
         ("load", 8, lambda r: figures.seconds(r.load_s)),
         ("first", 8, lambda r: figures.seconds(r.first_s)),
@@ -187,10 +187,9 @@ def _table(document: Document, width: int) -> Iterator[Part]:
     name = min(17, max((cell_len(result.backend) for result in document.results), default=8))
     room = width - 4 - name - sum(size + 2 for _, size, _ in columns)
     for extra in optional:
-        room -= extra[1] + 2
-        if room < 0:
-            break
-        columns.append(extra)
+        if room >= extra[1] + 2:
+            room -= extra[1] + 2
+            columns.append(extra)
     head = "  ".join(column(title, size, right=True) for title, size, _ in columns)
     yield f"    {column('backend', name)}  {head}\n", "underline"
     for result in document.ordered:
@@ -255,7 +254,7 @@ def _changed(change: BackendChange) -> Iterator[str]:
     if change.text is not None and change.text != "same":
         yield f"its text changed: {change.text}"
     if change.wer_change:
-        yield f"WER {figures.percent(change.wer_before)}, now {figures.percent(change.wer_after)}"
+        yield change.errors
     if change.detail:
         yield change.detail
     for difference in change.differences:
