@@ -8,11 +8,11 @@ import sys
 from dataclasses import replace
 
 from backends.catalogue import SIZES
-from backends.registry import BUILT_IN
+from backends.registry import BUILT_IN, entries
 from speedtest_tui.cli.console import EXIT_OK, complain
 from speedtest_tui.cli.options import known_for, options_from, plan_from, usable
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.models.sizes import is_there
+from speedtest_tui.core.models.sizes import is_there, named
 from speedtest_tui.core.settings import Settings, load
 from speedtest_tui.ui.workers import web
 from speedtest_tui.ui.workers.settings import Request
@@ -59,6 +59,12 @@ def request(options: argparse.Namespace) -> Request:
     # What was remembered may be gone by now, and a package that is not yet known may bring it: all are offered then.
     if not {entry.name for entry in BUILT_IN}.issuperset(settings.backends):
         settings = replace(settings, backends=())
+    try:
+        for text in settings.candidates:
+            named(text, entries())
+    except UserError as error:
+        reading = replace(reading, problems=(*reading.problems, f"settings, candidates: {error}"))
+        settings = replace(settings, candidates=())
     if settings.size not in SIZES and not is_there(settings.size):
         settings = replace(settings, size=SIZES[0])
     return Request(
@@ -66,7 +72,7 @@ def request(options: argparse.Namespace) -> Request:
         audio=options.audio,
         demo=options.demo,
         autostart=bool(options.demo or options.audio),
-        open_backends=options.backends is None and not settings.backends,
+        open_backends=options.backends is None and not settings.backends and not settings.candidates,
         ascii_only=options.ascii or reading.settings.ascii,
         reading=reading,
         options=options_from(options.option, settings.options, known_for(options)),

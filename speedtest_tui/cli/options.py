@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Any
 
 from backends import registry
-from backends.base import BackendEntry, BackendError
+from backends.base import BackendEntry
 from backends.catalogue import SIZES
 from speedtest_tui.cli.arguments import DEMO_RUNS, backend_names
 from speedtest_tui.core.errors import UserError, unknown
-from speedtest_tui.core.models.sizes import Candidate, Option, candidates, choose, resolve
+from speedtest_tui.core.models.sizes import Candidate, Option, candidates, check_options, choose, named, resolve
 from speedtest_tui.core.race.plan import DEFAULT_STALL_S, DEFAULT_WARMUP, PULSE, Plan
 from speedtest_tui.core.settings import Reading, Settings, percent
 
@@ -51,7 +51,9 @@ def plan_from(options: argparse.Namespace, settings: Settings | None = None, *, 
     size = options.size or settings.size
     known = known_for(options) if at_once else registry.entries()
     set_to = options_from(options.option, settings.options, known)
-    if at_once and known is registry.BUILT_IN and options.size in (None, *SIZES):
+    if settings.candidates and options.size is None and options.backends is None:
+        chosen = tuple(named(text, registry.entries()) for text in settings.candidates)
+    elif at_once and known is registry.BUILT_IN and options.size in (None, *SIZES):
         chosen = candidates(choose(backend_names(options.backends), known), size, set_to)
     else:
         chosen = asked_for(options, (size,), set_to)
@@ -128,7 +130,7 @@ def options_from(
             raise unknown("backend", backend, known)
         merged.setdefault(backend, {})[name] = value
     for backend, options in merged.items():
-        _check(known[backend], tuple(options.items()))
+        check_options(known[backend], tuple(options.items()))
     return tuple(_flat(merged))
 
 
@@ -144,17 +146,3 @@ def _parsed(text: str) -> Option:
     if not (equals and dot and backend and name):
         raise UserError(f"--option takes BACKEND.NAME=VALUE, not {text!r}", "as in parakeet-mlx.beam=4")
     return backend, name, value.strip()
-
-
-def _check(entry: BackendEntry, chosen: Sequence[tuple[str, str]]) -> None:
-    """Let a backend look at its options. Raises UserError."""
-    if not chosen:
-        return
-    try:
-        backend: Any = registry.create(entry.reference)
-        check = getattr(backend, "check_options", None)
-        if check is None:
-            raise UserError(f"{entry.name} has no options to set", "leave its options out")
-        check(chosen)
-    except BackendError as error:
-        raise UserError(f"{error.message} ({entry.name})", error.hint) from error

@@ -156,7 +156,7 @@ def _live(row: Row, runs: int) -> LiveRow:
     active = row.phase in ACTIVE_PHASES
     clock = f"  {figures.ticking(time.monotonic() - row.since)}" if active else ""
     state = row.status or ("active" if active else "waiting")
-    return LiveRow(state, row.backend, headline(row, runs) + clock)
+    return LiveRow(state, row.label, headline(row, runs) + clock)
 
 
 QUALITY = Column("WER", right=True)
@@ -197,12 +197,12 @@ def print_results(document: Document) -> None:
         against = "majority" if quality_title(document.results) in ("", "agree") else "reference"
         out.print(Text(f"Transcripts · differences from the {against}", style="bold"))
     for result in document.ordered:
-        name = Text(f" {result.backend}  ", style="bold")
+        name = Text(f" {result.label}  ", style="bold")
         words = result.text or "(no text)" if result.status == "ok" else result.reason
         # A reason is not broken into lines: it ends with a command that can be copied.
         shown = Text(words)
-        if result.status == "ok" and result.text and result.backend in marks:
-            shown = Text.assemble(*((text, PIECES[kind]) for text, kind in marks[result.backend]))
+        if result.status == "ok" and result.text and result.candidate in marks:
+            shown = Text.assemble(*((text, PIECES[kind]) for text, kind in marks[result.candidate]))
         out.print(console.glyph(result.status), name, shown, sep="", soft_wrap=result.status != "ok")
         if own := figures.measured(result.figures):
             out.print(Text(f"    {own}", style="dim"))
@@ -222,7 +222,7 @@ def _cells(result: Result) -> tuple[str | Text, ...]:
     won: figures.Mood = "good" if result.rank == 1 or result.recommended else "quiet"
     return (
         console.toned(place_mark(result) or f" {figures.DASH}", won),
-        console.toned(result.backend, won),
+        console.toned(result.label, won),
         median(result),
         figures.rtfx(result.rtfx),
         console.toned(quality(result), quality_mood(result)),

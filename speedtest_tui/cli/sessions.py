@@ -86,7 +86,7 @@ def _list(options: argparse.Namespace) -> int:
         else:
             listed.append(_line(session))
     if options.json:
-        console.print_json({"schema": 1, "sessions": listed, "damaged": [d.name for d in damaged]})
+        console.print_json({"schema": 2, "sessions": listed, "damaged": [d.name for d in damaged]})
     elif listed:
         console.print_table(LIST, listed)
     elif not damaged:
@@ -114,7 +114,7 @@ def _line(session: Summary) -> tuple[str, ...]:
         (session.winners or figures.DASH) + (", cancelled" if session.state == "cancelled" else ""),
         figures.rtfx(best.rtfx if best else None),
         f"{'CER ' * (best.rate == 'CER')}{figures.percent(best.wer)}" if best else figures.DASH,
-        " ≈ ".join(session.verdict.recommended) or figures.DASH,
+        session.recommended or figures.DASH,
     )
 
 
@@ -142,7 +142,7 @@ def _compare(options: argparse.Namespace) -> int:
     before, after = sorted((one, other), key=lambda session: age(index.summary(session)))
     comparison = compare(before.document, after.document)
     if options.json:
-        console.print_json({"schema": 1, "before": before.name, "after": after.name, **asdict(comparison)})
+        console.print_json({"schema": 2, "before": before.name, "after": after.name, **asdict(comparison)})
     else:
         print_comparison(comparison, before, after)
     return console.EXIT_OK
@@ -188,7 +188,7 @@ def print_comparison(comparison: Comparison, before: Session, after: Session) ->
     for change in comparison.backends:
         for sentence in (change.detail, *(difference.sentence for difference in change.differences)):
             if sentence:
-                out.print(console.note(f"{change.backend}: {sentence}"))
+                out.print(console.note(f"{change.label}: {sentence}"))
     for remark in comparison.remarks:
         out.print(console.note(remark))
     out.print(console.heading(comparison.headline))
@@ -212,7 +212,7 @@ def _cells(row: BackendChange, rate: str = "") -> tuple[Text | str, ...]:
     glyph, word, mood = figures.LOOKS[row.change]
     factor, _, interval = factor_words(row.factor).partition(" ") if row.factor else (figures.DASH, "", "")
     return (
-        row.backend,
+        row.label,
         console.toned(f"{glyph} {word}", mood),
         factor,
         interval,

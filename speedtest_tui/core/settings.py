@@ -37,6 +37,8 @@ class Settings:
     runs: int = DEFAULT_RUNS
     language: str = ""
     backends: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    """What races where that is more than each of the backends at that size, as --model takes it."""
     device: str = ""
     listen: bool = True
     """Whether the microphone is open while the dashboard waits for a recording, so that no first word is lost."""
@@ -125,6 +127,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "runs": _runs,
     "language": _string,
     "backends": _strings,
+    "candidates": _strings,
     "device": _string,
     "listen": _switch,
     "silence_stop": _seconds,

@@ -70,7 +70,7 @@ def test_compare_as_json(kept: Path) -> None:
     done = command("compare", SECOND, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
-    assert (found["schema"], found["before"], found["after"], found["per_second"]) == (1, FIRST, SECOND, False)
+    assert (found["schema"], found["before"], found["after"], found["per_second"]) == (2, FIRST, SECOND, False)
     by_name = {change["backend"]: change for change in found["backends"]}
     assert {name: change["change"] for name, change in by_name.items()} == {"a": "same", "b": "slower", "c": "failed"}
     assert by_name["b"]["ratio"]["value"] == pytest.approx(3.0)
@@ -119,4 +119,4 @@ def test_export_that_cannot_be_written(kept: Path) -> None:
     done = command("export", FIRST, "--csv", kept / "folder", "--json", kept / "r.json")
     assert done.returncode == 1
     assert "could not be written" in done.stderr
-    assert json.loads((kept / "r.json").read_text())["schema"] == 1
+    assert json.loads((kept / "r.json").read_text())["schema"] == 2

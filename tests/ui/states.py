@@ -20,7 +20,7 @@ from speedtest_tui.core.host import Host
 from speedtest_tui.core.jobs.job import Job, JobView
 from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.jobs.race import Kept, marks_of
-from speedtest_tui.core.models.sizes import candidates
+from speedtest_tui.core.models.sizes import Candidate, candidates
 from speedtest_tui.core.models.status import CacheName, CacheState, ModelReport, Verification
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot, Row, RowError
@@ -272,7 +272,7 @@ class StillWorker:
         self.asked.append(f"load {audio}")
         self.post(ClipReady(clip_view(demo=audio is None)))
 
-    def look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
+    def look_up(self, size: str, asked: Sequence[Candidate]) -> None:
         self.asked.append(f"look_up {size}")
         self.post(ModelsKnown(size, MODELS.get(size, NANO)))
 

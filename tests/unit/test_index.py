@@ -110,7 +110,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "removed": shutil.rmtree,
     "file removed": lambda folder: (folder / "session.json").unlink(),
     "damaged": lambda folder: (folder / "session.json").write_text("{"),
-    "of another version": lambda folder: (folder / "session.json").write_text('{"schema": 2}'),
+    "of another version": lambda folder: (folder / "session.json").write_text('{"schema": 3}'),
     "renamed": lambda folder: folder.rename(folder.with_name("mine")),
     "added": lambda folder: write(99),
     "copied": lambda folder: shutil.copytree(folder, folder.with_name("copy")),

@@ -153,7 +153,7 @@ def test_a_text_entered_after_the_race_judges_it(tmp_path: Path, monkeypatch: py
     assert kept.document.verdict.answer.startswith("No recommendation: enter the correct text")
     judged, again = judged_again(kept, snapshot, clip())
     assert [row.wer for row in judged.rows] == [0.0, 0.5]
-    assert judged.verdict.recommended == ("a",) and again.folder == kept.folder and again.advice is None
+    assert judged.verdict.recommended == ("a:tiny",) and again.folder == kept.folder and again.advice is None
     session = store.read(kept.folder or tmp_path)
     assert isinstance(session, store.Session) and session.document == again.document
     assert session.document.clip.reference == "hello there"

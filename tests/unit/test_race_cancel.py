@@ -71,7 +71,7 @@ def test_a_backend_that_was_done_stays_done() -> None:
     snapshot = cancel_when(hanging.HangsInLoad, "loading", runs=2, order="sequential")  # type: ignore[arg-type]
     assert [row.status for row in snapshot.rows] == ["ok", "cancelled", "cancelled"]
     assert snapshot.state == "cancelled"
-    assert snapshot.verdict.fastest == "Well"
+    assert snapshot.verdict.fastest == "Well:nano"
 
 
 @pytest.mark.usefixtures("toys")

@@ -125,7 +125,7 @@ def with_result(**facts: Any) -> str:
         ("[]", "does not fit"),
         ("null", "does not fit"),
         ("{}", "missing required field `schema`"),
-        (json.dumps({**as_json(build()), "schema": 2}), "schema 2, this version reads 1"),
+        (json.dumps({**as_json(build()), "schema": 3}), "schema 3, this version reads 2"),
         (json.dumps({**as_json(build()), "results": 5}), "does not fit"),
         (json.dumps({**as_json(build()), "results": [None]}), "does not fit"),
         (json.dumps({**as_json(build()), "started": "yesterday"}), "does not fit"),

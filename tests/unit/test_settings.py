@@ -29,7 +29,9 @@ def test_no_file_means_defaults_and_no_complaint() -> None:
 
 
 def test_what_is_saved_is_read_again(file: Path) -> None:
-    full = Settings("nord", True, "tiny", 9, "de", ("mlx-whisper",), "USB Mic", False, 2.5, ("/a b/ü.wav",))
+    full = Settings(
+        "nord", True, "tiny", 9, "de", ("mlx-whisper",), ("a:nano?x=1",), "USB Mic", False, 2.5, ("/a b/ü.wav",)
+    )
     settings.save(full)
     assert settings.load() == settings.Reading(full)
     settings.save(Settings())

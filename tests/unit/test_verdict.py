@@ -26,7 +26,9 @@ def row(name: str, runs: tuple[float, ...], text: str = "hello there", **facts: 
     spec = facts.pop("spec", ModelSpec("hub", "org/model"))
     loaded = Loaded("cpu", facts.pop("dtype", "float16"), facts.pop("bits", 16.0), 1, spec.source, "", ())
     transcription = Transcription(text, invalid=facts.pop("invalid", ""))
-    return replace(Row(name, "tiny", "ended"), runs_s=runs, spec=spec, loaded=loaded, transcription=transcription)
+    return replace(
+        Row(name, "tiny", "ended", candidate=name), runs_s=runs, spec=spec, loaded=loaded, transcription=transcription
+    )
 
 
 def decide(*rows: Row, max_wer: float | None = None) -> tuple[tuple[Row, ...], Verdict]:

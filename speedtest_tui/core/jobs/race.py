@@ -92,12 +92,12 @@ def marks_of(document: Document) -> dict[str, tuple[Piece, ...]]:
     from speedtest_tui.core.accuracy.agreement import differences, mark, weights_name
 
     clip = document.clip
-    texts = {result.backend: result.text for result in document.results if result.text is not None}
+    texts = {result.candidate: result.text for result in document.results if result.text is not None}
     if clip.reference:
         with contextlib.suppress(ValueError):  # a reference without a word
             return {name: differences(clip.reference, text, clip.language) for name, text in texts.items()}
-    weights = {result.backend: weights_name(result.model.source) for result in document.results if result.model}
-    good = [result.backend for result in document.results if result.status == "ok" and result.backend in texts]
+    weights = {result.candidate: weights_name(result.model.source) for result in document.results if result.model}
+    good = [result.candidate for result in document.results if result.status == "ok" and result.candidate in texts]
     if len({weights.get(name, name) for name in good}) < 2:
         return {}
     return {name: pieces(words) for name, words in mark(texts, good, weights, clip.language).words.items()}
@@ -106,7 +106,7 @@ def marks_of(document: Document) -> dict[str, tuple[Piece, ...]]:
 def headline_since(kept: Kept) -> str:
     """How a kept race compares with the previous one on the same clip, in one line; empty where there is none.
 
-    Only backends that ran the same model both times are compared.
+    Only candidates that ran the same model both times are compared.
     """
     session = store.read(kept.folder) if kept.folder else None
     if not isinstance(session, store.Session) or session.document.state != "done":
@@ -124,6 +124,6 @@ def headline_since(kept: Kept) -> str:
         if row.change == "same":
             unchanged += 1
         else:
-            moved.append(f"{row.backend} {format.factor(row.factor.value)} {row.change}")
+            moved.append(f"{row.label} {format.factor(row.factor.value)} {row.change}")
     words = [*moved, *([f"{unchanged} unchanged"] if unchanged else [])]
     return f"since {begun.day} {begun:%b %H:%M}: {', '.join(words)}" if words else ""

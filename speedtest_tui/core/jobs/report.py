@@ -172,7 +172,7 @@ def _last_race() -> Facts:
         times = " ".join(f"{run:.3f}" for run in result.runs_s[:20])
         model = f"{result.model.dtype}" if result.model else ""
         facts = (result.status, result.device or "", model, times and f"runs {times} s", *result.warnings)
-        yield result.backend, ", ".join(fact for fact in facts if fact)
+        yield result.candidate, ", ".join(fact for fact in facts if fact)
     for note in document.notes:
         yield "note", note
 

@@ -1,17 +1,18 @@
-"""What a model is called and what that means: the only place where a size, a path or a converted model's name is read.
+"""What takes part in a race is called and means: the only place where a size, a path or BACKEND:MODEL is read.
 
 A name is resolved once, into a candidate that carries the model; whoever comes later uses what it carries.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from backends.base import Advice, Availability, Backend, BackendEntry, ModelSpec
-from backends.catalogue import SIZES
+from backends.base import Advice, Availability, Backend, BackendEntry, BackendError, ModelSpec
+from backends.catalogue import BY_BACKEND, SIZES
 from backends.registry import create, default_backends
 from speedtest_tui.core import locations
 from speedtest_tui.core.errors import UserError, alike, unknown
@@ -46,10 +47,10 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A backend with a model: what takes part in a race.
+    """A backend with a model and options: what takes part in a race.
 
     size: what the model is called: a name of the catalogue, "converted/<name>", or the absolute path of a folder
-    options: what this backend is set to, as names and values
+    options: what this backend is set to, as names and values, by name
     model: what the name means for this backend; None until somebody has asked it (`resolved`)
     """
 
@@ -58,10 +59,18 @@ class Candidate:
     options: tuple[tuple[str, str], ...] = ()
     model: ModelSpec | Unavailable | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", tuple(sorted(self.options)))
+
     @property
     def backend(self) -> str:
         """The backend's name."""
         return self.entry.name
+
+    @property
+    def name(self) -> str:
+        """What only this one of a race is called, as `parse` reads it: "canary-mlx:nano?beam=4"."""
+        return f"{self.backend}:{self.size}{'?' if self.options else ''}{written(self.options)}"
 
     @property
     def lacks_model(self) -> bool:
@@ -78,6 +87,113 @@ class Candidate:
         except Exception as error:
             found = broken(error)
         return replace(self, model=found)
+
+
+ESCAPES = (("%", "%25"), ("&", "%26"), ("?", "%3F"))
+"""What would end a value of an option, and how it is written instead."""
+
+
+def written(options: Iterable[tuple[str, str]]) -> str:
+    """Options as they stand behind the "?" of a candidate's name: "beam=4&chunk_seconds=60"."""
+    pairs = dict(options)
+    for sign, code in ESCAPES:
+        pairs = {name: value.replace(sign, code) for name, value in pairs.items()}
+    return "&".join(f"{name}={value}" for name, value in pairs.items())
+
+
+def parse(text: str, entries: Sequence[BackendEntry]) -> Candidate:
+    """What "BACKEND:MODEL" or "BACKEND:MODEL?option=value&option=value" means, resolved.
+
+    Raises UserError for what is not written so, and for a backend, model, option or value that there is not.
+    """
+    one = named(text, entries)
+    check_options(one.entry, one.options)
+    (found,) = _meanings(one.size, (one.entry,), [(one.backend, *option) for option in one.options])
+    if isinstance(found.model, Unavailable) and found.lacks_model:
+        raise UserError(found.model.sentence(one.backend), f"choose from {', '.join(_sizes_of(one.entry))}")
+    return found
+
+
+def named(text: str, entries: Sequence[BackendEntry]) -> Candidate:
+    """The same without asking the backend whether it has that model and these options.
+
+    Raises UserError for what is not written so, and for an unknown backend.
+    """
+    backend, _, rest = (part.strip() for part in text.partition(":"))
+    if not (backend and rest):
+        raise UserError(f"{text!r} is no BACKEND:MODEL", "write it as in mlx-whisper:small or canary-mlx:nano?beam=4")
+    known = {entry.name: entry for entry in entries}
+    if backend not in known:
+        raise unknown("backend", backend, known)
+    model, mark, options = rest.rpartition("?")
+    if not mark or _exists(Path(rest).expanduser()):
+        model, mark, options = rest, "", ""
+    return Candidate(known[backend], model.strip(), _options(text, options) if mark else ())
+
+
+def _options(text: str, options: str) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+    for part in options.split("&"):
+        name, _, value = (word.strip() for word in part.partition("="))
+        if not (name and value):
+            raise UserError(f"{text!r} sets nothing with {part!r}", "write ?option=value, as in canary-mlx:nano?beam=4")
+        if name in found:
+            raise UserError(f"{text!r} sets {name} twice", "leave one of them out")
+        for sign, code in reversed(ESCAPES):
+            value = value.replace(code, sign)
+        found[name] = value
+    return tuple(found.items())
+
+
+def _sizes_of(entry: BackendEntry) -> list[str]:
+    """The sizes that a backend has a model of."""
+    return [one.size for size in SIZES for one in candidates((entry,), size) if not one.resolved().lacks_model]
+
+
+def check_options(entry: BackendEntry, chosen: Sequence[tuple[str, str]]) -> None:
+    """Let a backend look at its options. Raises UserError."""
+    if not chosen:
+        return
+    try:
+        backend: Any = create(entry.reference)
+        check = getattr(backend, "check_options", None)
+        if check is None:
+            raise UserError(f"{entry.name} has no options to set", "leave its options out")
+        check(chosen)
+    except BackendError as error:
+        raise UserError(f"{error.message} ({entry.name})", error.hint) from error
+
+
+def labels(candidates: Sequence[Candidate | str]) -> tuple[str, ...]:
+    """What people read in a race of these: the backend, with its model where there are several, as short as is clear.
+
+    Options are only said where nothing else tells two apart.
+    candidates: themselves or their names
+    """
+    parts = []
+    for one in candidates:
+        backend, _, rest = (one.name if isinstance(one, Candidate) else one).partition(":")
+        model, _, options = rest.rpartition("?") if "=" in rest.rpartition("?")[2] else (rest, "", "")
+        parts.append((backend, model, options))
+    models = {backend: {model for other, model, _ in parts if other == backend} for backend, _, _ in parts}
+    short = {backend: {_last(model) for model in some} for backend, some in models.items()}
+    alone = len(set().union(*models.values())) < 2
+
+    def label(backend: str, model: str) -> str:
+        clear = len(short[backend]) == len(models[backend])
+        return backend if alone else f"{backend} {_last(model) if clear else model}"
+
+    shown = [label(backend, model) for backend, model, _ in parts]
+    several = {text for text, count in Counter(shown).items() if count > 1}
+    return tuple(
+        f"{text} {options}".strip() if text in several else text
+        for text, (*_, options) in zip(shown, parts, strict=True)
+    )
+
+
+def _last(model: str) -> str:
+    """The last part of a repository's, folder's or converted model's name."""
+    return model.rstrip("/").rpartition("/")[2]
 
 
 def choose(names: Sequence[str] | None, entries: Sequence[BackendEntry]) -> tuple[BackendEntry, ...]:
@@ -103,6 +219,19 @@ def candidates(
         Candidate(entry, size, tuple((name, value) for backend, name, value in options if backend == entry.name))
         for entry in entries
     )
+
+
+def cross(
+    entries: Iterable[BackendEntry], sizes: Sequence[str], options: Sequence[Option] = ()
+) -> tuple[Candidate, ...]:
+    """The same of several sizes, all of a backend's one after another; those that mean the same model race once."""
+    found: dict[tuple[str, str], Candidate] = {}
+    for entry in entries:
+        for size in sizes:
+            for one in candidates((entry,), size, options):
+                known = BY_BACKEND.get(entry.name, {}).get(size)
+                found.setdefault((entry.name, known.source if known else size), one)
+    return tuple(found.values())
 
 
 def resolve(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Order = Literal["interleaved", "sequential"]
 
 DEFAULT_WARMUP, DEFAULT_STALL_S = 1, 120.0
+MAX_CANDIDATES = 50
 
 PULSE = sys.platform == "darwin"
 """Whether races have pulses unless asked. macOS 26 un-wires GPU memory about 1 s after use (llama.cpp #17766): a run
@@ -38,7 +39,7 @@ AVAILABLE_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Plan:
-    """One race, a row for each candidate.
+    """One race, a row for each candidate; one that was named twice races once.
 
     pulse: whether each timed run comes right after an untimed one in the same process, so that all begin alike
     stall_s: how long a backend may go without progress, in seconds
@@ -66,6 +67,10 @@ class Plan:
             raise UserError(f"a time-out of {self.stall_s:g} s", "choose more than 0")
         if not self.candidates:
             raise UserError("no backend chosen", "name one with --backends, or leave the option out for all")
+        once = tuple({one.name: one for one in reversed(self.candidates)}.values())[::-1]
+        if len(once) > MAX_CANDIDATES:
+            raise UserError(f"{len(once)} candidates", f"race up to {MAX_CANDIDATES} at a time")
+        object.__setattr__(self, "candidates", once)
 
     @property
     def backends(self) -> tuple[BackendEntry, ...]:
@@ -73,9 +78,14 @@ class Plan:
         return tuple(dict.fromkeys(one.entry for one in self.candidates))
 
     @property
+    def sizes(self) -> tuple[str, ...]:
+        """What the models are called, each once."""
+        return tuple(dict.fromkeys(one.size for one in self.candidates))
+
+    @property
     def size(self) -> str:
-        """What the models are called: one name today, as all candidates of a race are of one size."""
-        return ", ".join(dict.fromkeys(one.size for one in self.candidates))
+        """The same in words."""
+        return ", ".join(self.sizes)
 
     @property
     def options(self) -> tuple[str, ...]:

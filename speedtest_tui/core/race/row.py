@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from backends.base import Advice, Loaded, Location, ModelSpec, Transcription
 from speedtest_tui.core import format
+from speedtest_tui.core.models.sizes import Candidate, labels
 from speedtest_tui.core.race.statistics import Interval
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class Row:
-    """One backend in a race. Seconds everywhere; `since` is when its phase began, on the monotonic clock.
+    """One candidate in a race. Seconds everywhere; `since` is when its phase began, on the monotonic clock.
 
+    candidate: its name, which is unique in its race and the key of this row; label: what people read there
     runs_s: steady runs only; first_s is the first transcription in the process and never among them
     run_figures: what the backend measured beside, for each of these runs
     rank: 1 for the fastest; `shared` with those that cannot be told apart from the fastest of that rank
@@ -100,6 +102,12 @@ class Row:
     """How many times slower than the fastest: 1 for that one itself, None where no interval can be given."""
     recommended: bool = False
     pareto: bool = False
+    candidate: str = ""
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "candidate", self.candidate or f"{self.backend}:{self.size}")
+        object.__setattr__(self, "label", self.label or self.backend)
 
     @property
     def peak_memory(self) -> int:
@@ -124,10 +132,19 @@ class Row:
         return {name: median(found) for name, found in values.items()}
 
 
+def rows_of(candidates: Sequence[Candidate], since: float = 0.0) -> tuple[Row, ...]:
+    """The rows of a race that has not begun."""
+    return tuple(
+        Row(one.backend, one.size, since=since, candidate=one.name, label=label)
+        for one, label in zip(candidates, labels(candidates), strict=True)
+    )
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Who won, whether the intervals allow saying so, the sentence for people, and who shares the first rank.
 
+    All are names of candidates.
     good_enough: those whose text is, the fastest first; recommended: the fastest of them, several where they are alike
     answer: which one to use, or why none is recommended and what to do, in words
     """

@@ -25,7 +25,7 @@ from speedtest_tui.core.race.events import (
 )
 from speedtest_tui.core.race.plan import Plan, Turn, crowded, expected_bytes, interleaved, order_for
 from speedtest_tui.core.race.prepare import Children, Ready, assign, fallback, prepare, shared_samples
-from speedtest_tui.core.race.row import Failure, Phase, RaceSnapshot, RaceState, Row, Verdict
+from speedtest_tui.core.race.row import Failure, Phase, RaceSnapshot, RaceState, Row, Verdict, rows_of
 from speedtest_tui.core.race.verdict import NANO_NOTE, assess, decide, nano
 from speedtest_tui.core.race.watch import Interruptions, StallWatch, failure, received
 
@@ -193,7 +193,7 @@ class Race(Background):
                 continue
             pause = Interruptions()
             for other in self._children.wait_until_quiet(self._cancelled, pause):
-                self._board.warn(turn.row, f"{self._board.rows[other].backend} was still busy when a run began")
+                self._board.warn(turn.row, f"{self._board.rows[other].label} was still busy when a run began")
             self._check_cancelled()
             self._board.interrupted(pause)
             child.send(Transcribe(turn.kind, turn.index, self.plan.pulse and turn.kind == "run"))
@@ -304,8 +304,7 @@ class Scoreboard:
     """
 
     def __init__(self, plan: Plan, listener: Callable[[RaceSnapshot], None]) -> None:
-        now = time.monotonic()
-        self.rows = [Row(one.backend, one.size, since=now) for one in plan.candidates]
+        self.rows = list(rows_of(plan.candidates, time.monotonic()))
         self.state: RaceState = "preparing"
         self.order: str = plan.order
         self.notes: tuple[str, ...] = ()
@@ -340,13 +339,16 @@ class Scoreboard:
 
     def enter(self, index: int, candidate: Ready, phase: Phase) -> None:
         """A row begins with what its backend is to run; whatever was measured in it before is forgotten."""
+        row = self.rows[index]
         self.rows[index] = Row(
-            self.rows[index].backend,
-            self.rows[index].size,
+            row.backend,
+            row.size,
             spec=candidate.spec,
             location=candidate.location,
             version=candidate.version,
             warnings=candidate.warnings,
+            candidate=row.candidate,
+            label=row.label,
         )
         self.phase(index, phase)
 

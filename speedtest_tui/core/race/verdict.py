@@ -31,8 +31,8 @@ def assess(rows: Sequence[Row], clip: Clip, given: str | None) -> tuple[tuple[Ro
     from speedtest_tui.core.accuracy.agreement import mark, weights_name
 
     language = given or spoken_language(rows)
-    texts = {row.backend: row.transcription.text for row in rows if row.runs_s and row.transcription}
-    weights = {row.backend: weights_name(row.spec.source) for row in rows if row.spec}
+    texts = {row.candidate: row.transcription.text for row in rows if row.runs_s and row.transcription}
+    weights = {row.candidate: weights_name(row.spec.source) for row in rows if row.spec}
     loops = {name for name, text in texts.items() if repetition_loop(text)}
     shares: dict[str, float | None] = {}
     if loops and not clip.reference:
@@ -40,7 +40,7 @@ def assess(rows: Sequence[Row], clip: Clip, given: str | None) -> tuple[tuple[Ro
     looping, all_of_them = (len({weights.get(name, name) for name in names}) for names in (loops, texts))
     most = 2 * looping > all_of_them > 1
     rows = [
-        judge(_unjudged(row), clip, language or None, repeats=most and (shares.get(row.backend) or 0.0) >= SAME_LOOP)
+        judge(_unjudged(row), clip, language or None, repeats=most and (shares.get(row.candidate) or 0.0) >= SAME_LOOP)
         if row.runs_s
         else row
         for row in rows
@@ -48,8 +48,8 @@ def assess(rows: Sequence[Row], clip: Clip, given: str | None) -> tuple[tuple[Ro
     good = [row for row in rows if row.status == "ok"]
     if clip.reference:
         return tuple(replace(row, agreement=None) for row in rows), language, _doubts(good)
-    shares = mark(texts, [row.backend for row in good], weights, language).shares
-    return tuple(replace(row, agreement=shares.get(row.backend)) for row in rows), language, ()
+    shares = mark(texts, [row.candidate for row in good], weights, language).shares
+    return tuple(replace(row, agreement=shares.get(row.candidate)) for row in rows), language, ()
 
 
 def spoken_language(rows: Sequence[Row]) -> str:
@@ -152,23 +152,23 @@ def rank(rows: Sequence[Row]) -> tuple[Row, ...]:
     ranked = {}
     for place, row in enumerate(order):
         tied = tuple(
-            other.backend
+            other.candidate
             for at, other in enumerate(order)
             if at != place and (max(at, place), min(at, place)) not in apart
         )
         slower = ratios[place, 0] if place else Interval(1.0, 1.0, 1.0)
         shared = ranks.count(ranks[place]) > 1
-        ranked[row.backend] = replace(row, rank=ranks[place], shared=shared, tied=tied, slower=slower)
-    return tuple(ranked.get(row.backend, row) for row in rows)
+        ranked[row.candidate] = replace(row, rank=ranks[place], shared=shared, tied=tied, slower=slower)
+    return tuple(ranked.get(row.candidate, row) for row in rows)
 
 
 def decide(rows: Sequence[Row], max_wer: float | None = None) -> tuple[tuple[Row, ...], Verdict]:
     """Rank judged rows, mark those that are recommended and those that nobody beats, and say what it comes to."""
     rows = rank(rows)
     choice, found = choose(rows, max_wer), verdict(rows)
-    best, unbeaten = ({row.backend for row in some} for some in (choice.best, pareto(rows)))
-    marked = tuple(replace(row, recommended=row.backend in best, pareto=row.backend in unbeaten) for row in rows)
-    good, recommended = (tuple(row.backend for row in some) for some in (choice.good, choice.best))
+    best, unbeaten = ({row.candidate for row in some} for some in (choice.best, pareto(rows)))
+    marked = tuple(replace(row, recommended=row.candidate in best, pareto=row.candidate in unbeaten) for row in rows)
+    good, recommended = (tuple(row.candidate for row in some) for some in (choice.good, choice.best))
     return marked, replace(found, good_enough=good, recommended=recommended, answer=choice.sentence)
 
 
@@ -193,31 +193,31 @@ def choose(rows: Sequence[Row], max_wer: float | None = None) -> Choice:
     max_wer: the share of wrong words that is good enough, of those not agreed upon where there is no reference
     """
     order = _order(rows)
-    errors = {row.backend: round(found, 4) for row in order if (found := errors_of(row, order)) is not None}
-    order = [row for row in order if row.backend in errors]
+    errors = {row.candidate: round(found, 4) for row in order if (found := errors_of(row, order)) is not None}
+    order = [row for row in order if row.candidate in errors]
     if not order:
         return Choice((), (), NO_TEXT if any(row.rank for row in rows) else "")
     agreed = order[0].wer is None
 
     def speed(some: Sequence[Row]) -> str:
-        return " ≈ ".join(f"{row.backend} {format.rtfx(row.rtfx)}" for row in some)
+        return " ≈ ".join(f"{row.label} {format.rtfx(row.rtfx)}" for row in some)
 
     def quality(some: Sequence[Row], wrong: str = " wrong") -> str:
-        shares = dict.fromkeys(errors[row.backend] for row in some)
+        shares = dict.fromkeys(errors[row.candidate] for row in some)
         if agreed:
             return " and ".join(format.percent(1 - share) for share in shares) + " agreement with the others"
         return " and ".join(map(format.percent, shares)) + wrong
 
     least = min(errors.values())
     limit = max_wer if max_wer is not None else least + WITHIN
-    good = tuple(row for row in order if errors[row.backend] <= limit + 1e-9)
+    good = tuple(row for row in order if errors[row.candidate] <= limit + 1e-9)
     if not good or (max_wer is None and least > ANY_GOOD):
-        nearest = next(row for row in order if errors[row.backend] == least)
+        nearest = next(row for row in order if errors[row.candidate] == least)
         where = f"above the {format.percent(limit)} allowed" if max_wer is not None else "no text here is good enough"
-        return Choice((), (), f"No recommendation: even {nearest.backend} has {quality([nearest])}, {where}.")
+        return Choice((), (), f"No recommendation: even {nearest.label} has {quality([nearest])}, {where}.")
     first = good[0]
-    alike = tuple(row for row in good if row is first or row.backend in first.tied)
-    best = tuple(row for row in alike if errors[row.backend] == min(errors[one.backend] for one in alike))
+    alike = tuple(row for row in good if row is first or row.candidate in first.tied)
+    best = tuple(row for row in alike if errors[row.candidate] == min(errors[one.candidate] for one in alike))
     if len(alike) > 1 and any(len(row.runs_s) < 2 for row in alike):
         return Choice(good, (), "No recommendation after one run each: race again with more runs.")
     fastest = [row for row in order if row.rank == order[0].rank]
@@ -249,15 +249,15 @@ def errors_of(row: Row, rows: Sequence[Row]) -> float | None:
 def pareto(rows: Sequence[Row]) -> tuple[Row, ...]:
     """The ranked rows that nobody beats: none is as fast and has a better text, none is faster and as good."""
     order = _order(rows)
-    known = {row.backend: found for row in order if (found := errors_of(row, order)) is not None}
+    known = {row.candidate: found for row in order if (found := errors_of(row, order)) is not None}
 
     def beats(one: Row, other: Row) -> bool:
-        tied = one.backend in other.tied
+        tied = one.candidate in other.tied
         faster = not tied and (one.median_s or 0.0) < (other.median_s or 0.0)
-        mine, theirs = known[one.backend], known[other.backend]
+        mine, theirs = known[one.candidate], known[other.candidate]
         return (faster and mine <= theirs) or ((faster or tied) and mine < theirs)
 
-    able = [row for row in order if row.backend in known]
+    able = [row for row in order if row.candidate in known]
     return tuple(row for row in able if not any(beats(one, row) for one in able if one is not row))
 
 
@@ -280,22 +280,23 @@ def verdict(rows: Sequence[Row]) -> Verdict:
     first = order[0]
     if len(order) == 1:
         how = "took part" if len(rows) == 1 else "finished"
-        return Verdict(first.backend, False, f"only {first.backend} {how}: nothing to compare")
+        return Verdict(first.candidate, False, f"only {first.label} {how}: nothing to compare")
     second = order[1]
-    tied = tuple(row.backend for row in order if row.rank == 1) if first.shared else ()
+    tied = tuple(row.candidate for row in order if row.rank == 1) if first.shared else ()
     weights = _weights_remark(first, second)
     if second.slower is None:
         assert first.median_s and second.median_s
         ratio = second.median_s / first.median_s
-        sentence = f"{first.backend} took {ratio:.2g}× less time than {second.backend}, in one run each: no interval"
-        return Verdict(first.backend, False, f"{sentence}; {weights}", tied)
+        sentence = f"{first.label} took {ratio:.2g}× less time than {second.label}, in one run each: no interval"
+        return Verdict(first.candidate, False, f"{sentence}; {weights}", tied)
     low, high = second.slower.low, second.slower.high
     if low > 1:
         spread = f"{second.slower.value:.2f}× ({low:.2f} to {high:.2f})"
-        return Verdict(first.backend, True, f"{first.backend} is {spread} faster than {second.backend}; {weights}")
+        return Verdict(first.candidate, True, f"{first.label} is {spread} faster than {second.label}; {weights}")
     spread = f"ratio {second.slower.value:.2f}, 95 % interval {low:.2f}–{high:.2f}: includes 1"
-    names = f"{', '.join(tied[:-1])} and {tied[-1]}" if tied else f"{first.backend} and {second.backend}"
-    return Verdict(first.backend, False, f"{names} are tied ({spread}); {weights}", tied)
+    alike = [row.label for row in (order[: len(tied)] if tied else order[:2])]
+    names = f"{', '.join(alike[:-1])} and {alike[-1]}"
+    return Verdict(first.candidate, False, f"{names} are tied ({spread}); {weights}", tied)
 
 
 def _weights_remark(first: Row, second: Row) -> str:

@@ -6,8 +6,9 @@ a reason.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from speedtest_tui.core import format as figures
@@ -15,6 +16,7 @@ from speedtest_tui.core.accuracy.words import keys
 from speedtest_tui.core.conditions import Conditions, during
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.locations import sessions_folder
+from speedtest_tui.core.models.sizes import labels
 from speedtest_tui.core.race.row import RateName
 from speedtest_tui.core.race.statistics import Interval, ratio_interval
 from speedtest_tui.core.sessions.document import Document, PlanFacts, Result
@@ -36,7 +38,9 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class BackendChange:
-    """One backend in both races.
+    """One candidate in both races.
+
+    label: what people read where all that are compared are listed
 
     before_s, after_s: median seconds of a run; None where it did not end well
     ratio: time after / time before with its 95 % bootstrap interval, so that more than 1 is slower
@@ -45,7 +49,7 @@ class BackendChange:
     detail: why it failed, is gone, or is new although it was in the earlier race
     """
 
-    backend: str
+    candidate: str
     change: Change
     before_s: float | None = None
     after_s: float | None = None
@@ -56,6 +60,8 @@ class BackendChange:
     wer_change: float | None = None
     detail: str = ""
     differences: tuple[Difference, ...] = ()
+    backend: str = ""
+    label: str = ""
     rate: RateName = "WER"
 
     @property
@@ -95,22 +101,46 @@ def compare(before: Document, after: Document) -> Comparison:
     The intervals know the spread of runs within each race. Heat, power mode and other programs differ from one race
     to the next as well, and no interval of two races can tell.
     """
-    earlier = {result.backend: result for result in before.results}
-    later = {result.backend: result for result in after.ordered}
-    changes = [_change(before, after, earlier.get(name), result) for name, result in later.items()]
-    changes += [_change(before, after, result, None) for name, result in earlier.items() if name not in later]
-    rows = tuple(sorted((change for change in changes if change), key=lambda row: row.change == "gone"))
+    pairs = _pairs(before, after)
+    changes = [change for old, new in pairs if (change := _change(before, after, old, new))]
+    shown = labels([change.candidate for change in changes])
+    changes = [
+        replace(change, backend=change.candidate.partition(":")[0], label=label)
+        for change, label in zip(changes, shown, strict=True)
+    ]
+    rows = tuple(sorted(changes, key=lambda row: row.change == "gone"))
     differences = of_sessions(before, after)
     per_second = not same_clip(before, after)
     return Comparison(_headline(rows, differences), rows, differences, _remarks(rows, differences), per_second)
 
 
+def _pairs(before: Document, after: Document) -> list[tuple[Result | None, Result | None]]:
+    """The same candidate of both; of a backend that has one other left on either side, those two, as before and after.
+
+    Each later one once, and then the earlier ones that are gone.
+    """
+    earlier = {result.candidate: result for result in before.results}
+    later = {result.candidate: result for result in after.ordered}
+    lone = [
+        {result.backend: result for result in some if counts[result.backend] == 1}
+        for some in (
+            [result for name, result in earlier.items() if name not in later],
+            [result for name, result in later.items() if name not in earlier],
+        )
+        for counts in [Counter(result.backend for result in some)]
+    ]
+    other = {lone[1][name].candidate: lone[0][name] for name in lone[1] if name in lone[0]}
+    pairs = [(earlier.get(name) or other.get(name), result) for name, result in later.items()]
+    taken = {old.candidate for old, _ in pairs if old}
+    return [*pairs, *((result, None) for name, result in earlier.items() if name not in taken)]
+
+
 def _change(before: Document, after: Document, old: Result | None, new: Result | None) -> BackendChange | None:
-    """None where the backend took part in neither race."""
+    """None where the candidate took part in neither race."""
     known = new or old
     if known is None:
         return None
-    name = known.backend
+    name = known.candidate
     raced_before, raced_after = (result is not None and result.status not in ABSENT for result in (old, new))
     if new and raced_after and not raced_before:
         change: Change = "new" if new.status == "ok" else "failed"
@@ -183,7 +213,7 @@ def _headline(rows: Sequence[BackendChange], differences: Sequence[Difference]) 
     if not any(row.ratio or row.change == "unclear" for row in rows):
         sentence = "no backend ran to its end in both sessions: there is nothing to compare"
     elif all(row.change == "same" for row in rows):
-        whose = f"all {len(rows)} backends are" if len(rows) > 1 else f"{rows[0].backend} is"
+        whose = f"all {len(rows)} backends are" if len(rows) > 1 else f"{rows[0].label} is"
         sentence = f"{whose} as fast as before, within the spread of the runs"
     else:
         order: tuple[Change, ...] = ("slower", "failed", "gone", "faster", "new", "unclear", "same")
@@ -199,8 +229,8 @@ def _headline(rows: Sequence[BackendChange], differences: Sequence[Difference]) 
 
 def _named(row: BackendChange) -> str:
     if row.change not in ("faster", "slower") or row.factor is None:
-        return row.backend
-    return f"{row.backend} {factor_words(row.factor)}"
+        return row.label
+    return f"{row.label} {factor_words(row.factor)}"
 
 
 def factor_words(factor: Interval) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backends.base import Segment, Transcription
 from speedtest_tui import __version__
@@ -20,7 +20,7 @@ from speedtest_tui.core.race.plan import Order, Plan
 from speedtest_tui.core.race.row import RaceSnapshot, RaceState, RateName, Row, Status, Verdict, place_of
 from speedtest_tui.core.race.statistics import Interval
 
-SCHEMA = 1
+SCHEMA = 2
 
 WORDS_KEPT = 1000
 """Words whose times are kept, some six minutes of speech. An hour's would be a megabyte for each backend."""
@@ -96,7 +96,7 @@ class ErrorFacts:
 
 @dataclass(frozen=True)
 class Result:
-    """One row of the race, with the fields of `race.row.Row` in units that people read.
+    """One row of the race, with the fields of `race.row.Row` in units that people read; `candidate` is its key.
 
     wer: as a person counts; where `wer_published` is missing an older version kept it, by Whisper's normaliser
     detected: whether the model found `language` out
@@ -139,8 +139,12 @@ class Result:
     warnings: tuple[str, ...] = ()
     recommended: bool = False
     pareto: bool = False
+    candidate: str = ""
+    label: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "candidate", self.candidate or f"{self.backend}:{self.size}")
+        object.__setattr__(self, "label", self.label or self.backend)
         if any(not run > 0 for run in self.runs_s):
             raise ValueError("a run that took no time")
 
@@ -196,6 +200,28 @@ class Document(Begun):
     def ordered(self) -> tuple[Result, ...]:
         """The results, ranked ones first by rank, the others as they stood."""
         return tuple(sorted(self.results, key=place_of))
+
+
+def from_1(document: Document) -> Document:
+    """What schema 1 kept, in which each backend took part once and was its row's key."""
+    key = {result.backend: result.candidate for result in document.results}
+
+    def keys(backends: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(key.get(name, name) for name in backends)
+
+    found = document.verdict
+    return replace(
+        document,
+        schema=SCHEMA,
+        results=tuple(replace(result, tied=keys(result.tied)) for result in document.results),
+        verdict=replace(
+            found,
+            fastest=key.get(found.fastest, found.fastest),
+            tied=keys(found.tied),
+            good_enough=keys(found.good_enough),
+            recommended=keys(found.recommended),
+        ),
+    )
 
 
 def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: datetime.datetime) -> Document:
@@ -269,6 +295,8 @@ def result_of(row: Row) -> Result:
         warnings=row.warnings,
         recommended=row.recommended,
         pareto=row.pareto,
+        candidate=row.candidate,
+        label=row.label,
     )
 
 

@@ -12,9 +12,10 @@ from speedtest_tui.core.race.row import answer_line, place_mark, quality, qualit
 from speedtest_tui.core.sessions.document import Document, Result
 
 CSV_COLUMNS = (
-    "backend", "size", "status", "rank", "median_s", "ci95_low_s", "ci95_high_s", "rtfx", "import_s", "load_s",
-    "first_s", "runs_s", "peak_rss_mb", "peak_footprint_mb", "peak_device_mb", "wer", "wer_published", "agreement",
-    "device", "source", "revision", "dtype", "bits", "parameters", "text", "error", "warnings", "recommended", "pareto",
+    "candidate", "backend", "size", "status", "rank", "median_s", "ci95_low_s", "ci95_high_s", "rtfx", "import_s",
+    "load_s", "first_s", "runs_s", "peak_rss_mb", "peak_footprint_mb", "peak_device_mb", "wer", "wer_published",
+    "agreement", "device", "source", "revision", "dtype", "bits", "parameters", "text", "error", "warnings",
+    "recommended", "pareto",
 )  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def to_markdown(document: Document) -> str:
     ]
     lines += ["| " + " | ".join(map(_cell, cells)) + " |" for cells in map(_cells, document.ordered)]
     published = [
-        f"{_cell(result.backend)} {figures.percent(result.wer_published)}"
+        f"{_cell(result.label)} {figures.percent(result.wer_published)}"
         for result in document.ordered
         if result.wer_published is not None
     ]
@@ -76,9 +77,9 @@ def to_markdown(document: Document) -> str:
         lines += ["", counts]
     elif rate == "agree":
         lines += ["", "agree: the share of words that most other texts have too; no accuracy, as nobody gave the text."]
-    texts = [f"- {_cell(result.backend)}: {_cell(result.text)}" for result in document.ordered if result.text]
+    texts = [f"- {_cell(result.label)}: {_cell(result.text)}" for result in document.ordered if result.text]
     remarks = [f"- {_cell(text)}" for text in (*clip.warnings, *document.notes)]
-    remarks += [f"- {_cell(result.backend)}: {_cell(text)}" for result in document.ordered for text in result.warnings]
+    remarks += [f"- {_cell(result.label)}: {_cell(text)}" for result in document.ordered for text in result.warnings]
     for title, block in (("Transcripts", texts), ("Remarks", remarks)):
         lines += ["", f"{title}:", "", *block] if block else []
     return "\n".join(lines) + "\n"
@@ -86,10 +87,10 @@ def to_markdown(document: Document) -> str:
 
 def _cells(result: Result) -> tuple[str, ...]:
     if result.status != "ok":
-        return ("", result.backend, result.reason, *[""] * 7)
+        return ("", result.label, result.reason, *[""] * 7)
     return (
         place_mark(result),
-        result.backend,
+        result.label,
         median(result),
         figures.rtfx(result.rtfx),
         relative(result),

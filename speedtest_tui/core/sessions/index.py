@@ -4,7 +4,7 @@ The sessions' own files stay the truth: a row counts only while session.json is 
 is missing, stale, damaged or of another version is read again, and nothing else happens where the index cannot be
 written. The file is replaced whole; of two processes the last one wins, and the other's news are read once more.
 
-    speedtest-tui 0.1.0 sessions 1
+    speedtest-tui 0.1.0 sessions 2
     CRC-32 of the rest \t "20261120T123015" inode bytes mtime ctime \t Summary, or why the session is damaged
 """
 
@@ -28,7 +28,7 @@ from speedtest_tui.core.race.row import RaceState, RateName, Status, Verdict
 from speedtest_tui.core.sessions.document import Begun, ClipFacts, PlanFacts
 from speedtest_tui.core.sessions.store import DamagedSession, Session, names, read_with_stamp
 
-HEAD = f"speedtest-tui {__version__} sessions 1\n".encode()
+HEAD = f"speedtest-tui {__version__} sessions 2\n".encode()
 """Of another version everything is read again: it may know other schemas."""
 
 LARGEST = 8192
@@ -60,6 +60,8 @@ class Entry:
     median_s: float | None
     rtfx: float | None
     wer: float | None
+    candidate: str
+    label: str
     rate: RateName = "WER"
 
 
@@ -87,12 +89,17 @@ class Summary(Begun):
         return next((entry for entry in self.entries if entry.rank), None)
 
     @property
+    def recommended(self) -> str:
+        """The same of those that are recommended."""
+        return " ≈ ".join(entry.label for entry in self.entries if entry.candidate in self.verdict.recommended)
+
+    @property
     def winners(self) -> str:
         """ "parakeet-mlx", "parakeet-mlx ≈ canary-mlx" where they cannot be told apart; "" where nothing finished."""
         ranked = [entry for entry in self.entries if entry.rank]
-        first = [entry.backend for entry in ranked if entry.rank == 1]
+        first = [entry.label for entry in ranked if entry.rank == 1]
         if len(first) == 1 and not self.verdict.significant:
-            first = [entry.backend for entry in ranked[:2]]  # kept by a version that gave each a rank of its own
+            first = [entry.label for entry in ranked[:2]]  # kept by a version that gave each a rank of its own
         shown = " ≈ ".join(first[:3])
         return f"{shown} ≈ {len(first) - 3} more" if len(first) > 3 else shown
 
@@ -108,7 +115,8 @@ def summary(session: Session) -> Summary:
         entries.append(
             Entry(
                 result.backend, result.size, result.status, source, revision, dtype, result.version, result.rank,
-                result.median_s, result.rtfx, result.wer, result.rate,
+                result.median_s, result.rtfx, result.wer, result.candidate, result.label,
+                result.rate,
             )
         )  # fmt: skip
     return Summary(

@@ -11,7 +11,7 @@ from speedtest_tui.core import codec, disk, removal
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import sessions_folder
-from speedtest_tui.core.sessions.document import SCHEMA, Document
+from speedtest_tui.core.sessions.document import SCHEMA, Document, from_1
 
 LARGEST, MOST_PARTS = 16 << 20, 500_000
 """Bytes of a session.json, and objects and lists in it. Twenty backends with four hours of segments are a tenth."""
@@ -103,6 +103,8 @@ def _document(content: bytes) -> Document:
         schema = codec.typed(_Schema, found).schema
         if schema == SCHEMA:
             return codec.typed(Document, found)
+        if schema == 1:
+            return from_1(codec.typed(Document, found))
     except codec.Damaged as damage:
         raise codec.Damaged(f"session.json {damage}") from None
     raise codec.Damaged(f"it has schema {schema}, this version reads {SCHEMA}")

@@ -56,7 +56,7 @@ class Point:
 def points_of(rows: Sequence[Row]) -> list[Point]:
     """The ranked rows whose text could be judged, by a reference or else by agreement."""
     return [
-        Point(figures.one_line(row.backend), row.rtfx, error, row.recommended, row.pareto)
+        Point(figures.one_line(row.label), row.rtfx, error, row.recommended, row.pareto)
         for row in rows
         if row.rank and row.rtfx and row.rtfx > 0 and (error := errors_of(row, rows)) is not None
     ]

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from textual.screen import Screen
 
+from backends.catalogue import SIZES
 from backends.registry import default_backends
-from speedtest_tui.core.race.row import Row
+from speedtest_tui.core.models.sizes import cross
+from speedtest_tui.core.race.row import Row, rows_of
 from speedtest_tui.core.race.verdict import nano
 from speedtest_tui.core.settings import MAX_RUNS
 from speedtest_tui.ui.workers.web import in_browser
@@ -17,7 +19,7 @@ from speedtest_tui.ui.workers.web import in_browser
 if TYPE_CHECKING:
     from backends.base import BackendEntry, Samples
     from speedtest_tui.core.jobs.race import Kept
-    from speedtest_tui.core.models.sizes import ConvertedModel
+    from speedtest_tui.core.models.sizes import Candidate, ConvertedModel
     from speedtest_tui.core.models.status import ModelReport
     from speedtest_tui.core.race.row import RaceSnapshot
     from speedtest_tui.ui.screens.clip_control import ClipControl
@@ -70,7 +72,7 @@ class RaceControl:
         self._reference: str | None = None
         self._waiting_for = {"clip", "backends"}
         self._when_ready = False
-        self._looked_up: tuple[tuple[BackendEntry, ...], str] | None = None
+        self._looked_up: list[Candidate] = []
 
     @property
     def running(self) -> bool:
@@ -79,7 +81,7 @@ class RaceControl:
 
     def waiting_rows(self) -> list[Row]:
         """What will take part in the next race."""
-        return [Row(one.backend, one.size) for one in self.plan.candidates]
+        return list(rows_of(self.plan.candidates))
 
     # Start and end.
 
@@ -194,14 +196,20 @@ class RaceControl:
         return True
 
     def _without_model(self) -> set[str]:
-        return {report.backend for report in self.reports if report.without_model}
+        without: dict[str, bool] = {}
+        for report in self.reports:
+            without[report.backend] = report.without_model and without.get(report.backend, True)
+        return {backend for backend, none in without.items() if none}
 
     def look_up(self, again: bool = False) -> None:
         """Find out how the models stand, where size or backends are others than last time or `again`."""
-        wanted = (self.entries, self.plan.size)
+        wanted: list[Candidate] = []
+        for entry in dict.fromkeys((*default_backends(self.entries), *self.plan.backends)):
+            own = [one for one in self.plan.candidates if one.entry == entry]
+            wanted += own or cross((entry,), [size for size in self.plan.sizes if size in SIZES] or self.plan.sizes)
         if again or wanted != self._looked_up:
             self._looked_up = wanted
-            self._worker.look_up(*wanted)
+            self._worker.look_up(self.plan.size, wanted)
 
     # The plan.
 
@@ -215,6 +223,23 @@ class RaceControl:
         self.plan = self._request.with_models(self.plan, entries=entries, size=size)
         self._changed()
 
+    def change_candidates(self, chosen: Sequence[Candidate]) -> None:
+        """Race these next, and after a restart: as a size and backends where they are no more than that."""
+        self.plan = replace(self.plan, candidates=tuple(chosen))
+        plain = self._request.with_models(self.plan, size=self.plan.sizes[0])
+        names, usual = (
+            [entry.name for entry in self.plan.backends],
+            {one.name for one in default_backends(self.entries)},
+        )
+        if {one.name for one in plain.candidates} == {one.name for one in self.plan.candidates}:
+            self.all_backends = usual - self._without_model() == set(names)
+            backends = () if self.all_backends else tuple(names)
+            self._store.remember(size=self.plan.size, backends=backends, candidates=())
+        else:
+            self.all_backends = False
+            self._store.remember(candidates=tuple(one.name for one in self.plan.candidates))
+        self._changed()
+
     @property
     def outdated(self) -> bool:
         """Whether the results that are shown are of another clip, size or choice of backends than the next race's."""
@@ -223,10 +248,10 @@ class RaceControl:
             return False
         return rows != self._raced[1] or (clip is not None and clip is not self._raced[0])
 
-    def _planned(self) -> tuple[Samples | None, set[tuple[str, str]]]:
+    def _planned(self) -> tuple[Samples | None, set[str]]:
         """The clip and the rows of the next race."""
         view = self._clips.clip
-        return view.clip.samples if view else None, {(one.backend, one.size) for one in self.plan.candidates}
+        return view.clip.samples if view else None, {one.name for one in self.plan.candidates}
 
     def change_runs(self, step: int) -> None:
         """More or fewer runs."""
@@ -241,11 +266,11 @@ class RaceControl:
 
         def chosen(keys: tuple[str, ...] | None) -> None:
             if keys:
-                self._store.remember(size=keys[0])
+                self._store.remember(size=keys[0], candidates=())
                 self.change_models(size=keys[0])
 
-        offered = choices.sizes(self.converted, self.plan.size)
-        self._screen.app.push_screen(ChoiceScreen("Model size", offered, (self.plan.size,)), chosen)
+        offered = choices.sizes(self.converted, self.plan.sizes[0])
+        self._screen.app.push_screen(ChoiceScreen("Model size", offered, self.plan.sizes[:1]), chosen)
 
     def choose_language(self) -> None:
         """Ask for the language of the clip."""
@@ -271,7 +296,7 @@ class RaceControl:
                 entries = tuple(entry for entry in self.entries if entry.name in keys)
                 usual = {entry.name for entry in default_backends(self.entries)}
                 self.all_backends = usual - self._without_model() == set(keys)
-                self._store.remember(backends=() if self.all_backends else keys)
+                self._store.remember(backends=() if self.all_backends else keys, candidates=())
                 self.change_models(entries=entries)
 
         now = tuple(entry.name for entry in self.plan.backends)
@@ -285,7 +310,7 @@ class RaceControl:
         def chosen(model: Chosen | None) -> None:
             if model is None:
                 return
-            self._store.remember(size=model.size)
+            self._store.remember(size=model.size, candidates=())
             names = {entry.name for entry in self.plan.backends} | {model.backend}
             self.change_models(size=model.size, entries=[entry for entry in self.entries if entry.name in names])
 

@@ -146,7 +146,7 @@ def line(row: Row, width: int, runs: int, now: float, scale: Scale) -> list[Span
     """One row as spans that are `width` cells wide or narrower."""
     c = columns(width, bool(scale.quality))
     glyph, style = mark(row)
-    spans: list[Span] = [(set_cell_size(glyph, MARK), style), (set_cell_size(row.backend, c.name), "bold")]
+    spans: list[Span] = [(set_cell_size(glyph, MARK), style), (set_cell_size(row.label, c.name), "bold")]
 
     def add(text: str, style: str = "") -> None:
         spans.append((" " * GAP, ""))

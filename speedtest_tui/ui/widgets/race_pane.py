@@ -55,7 +55,7 @@ class RacePane(Vertical, can_focus=True):
         self._runs = runs
         self.remove_class("-ended")
         self._remark(rows)
-        if [row.backend for row in rows] != [row.backend for row in self._rows] or len(rows) != len(self._rows):
+        if [(row.candidate, row.label) for row in rows] != [(row.candidate, row.label) for row in self._rows]:
             self.replace(rows)
         else:
             self._rows = tuple(rows)
@@ -133,9 +133,9 @@ class BackendBar(Widget):
 
 def explanation(row: Row) -> Content | None:
     """Error and warnings of a row in full, as its tooltip: the line may be cut, and has no room for warnings."""
-    lines = [f"{row.backend}: {row.error.advice.what}", row.error.advice.todo] if row.error else []
+    lines = [f"{row.label}: {row.error.advice.what}", row.error.advice.todo] if row.error else []
     if row.warnings and not lines:
-        lines = [row.backend]
+        lines = [row.label]
     lines += [f"{REMARK} {warning}" for warning in row.warnings]
     # As content, not markup: what libraries write may have brackets in it.
     return Content("\n".join(filter(None, lines))) if lines else None

@@ -31,7 +31,7 @@ LOOKS: dict[PieceKind, str] = {
 """How stretches of a marked text look; their signs say the same without colour."""
 
 Marks: TypeAlias = "Mapping[str, tuple[Piece, ...]]"
-"""Backend -> its marked text."""
+"""Candidate -> its marked text."""
 
 
 def marked(pieces: Sequence[Piece]) -> Content:
@@ -71,13 +71,13 @@ class TranscriptLine(Horizontal):
 def line_of(row: Row, marks: Marks) -> tuple[str, Content, str]:
     """Name, text with remarks below, and word error rate of a row."""
     text = row.transcription.text or "(no text)" if row.transcription else ""
-    lines = [marked(marks[row.backend]) if text and marks.get(row.backend) else Content(text)] if text else []
+    lines = [marked(marks[row.candidate]) if text and marks.get(row.candidate) else Content(text)] if text else []
     if row.error:
         which = f" ({row.error.advice.what})" if outcome(row) != reason(row) else ""
         lines.append(Content(f"{look(row).glyph} {outcome(row)}{which}"))
     lines += [Content(f"! {warning}") for warning in row.warnings]
     title = quality_title([row])
-    return row.backend, Content("\n").join(lines), f"{title} {quality(row)}" if title else ""
+    return row.label, Content("\n").join(lines), f"{title} {quality(row)}" if title else ""
 
 
 class TranscriptPane(VerticalScroll):
@@ -155,7 +155,7 @@ def sparkline(trace: Sequence[int], cells: int = TRACE_CELLS) -> str:
 
 def details(row: Row, pieces: Sequence[Piece] = ()) -> Content:
     """Everything known of one row, a few lines."""
-    parts: list[Content | tuple[str, str] | str] = [(row.backend, "bold")]
+    parts: list[Content | tuple[str, str] | str] = [(row.label, "bold")]
     if row.loaded:
         parts += ["\n  ", " · ".join(filter(None, (row.loaded.source, row.loaded.revision[:12])))]
         facts = [row.loaded.device, figures.precision(row.loaded.dtype, None, dict(row.loaded.options))]
@@ -232,5 +232,5 @@ class DetailsPane(VerticalScroll):
         """Show these rows; costs nothing while the pane is not displayed."""
         self._shown, self._marks = tuple(rows), marks
         if self.display:
-            blocks = [Content(self._machine), *(details(row, marks.get(row.backend, ())) for row in rows)]
+            blocks = [Content(self._machine), *(details(row, marks.get(row.candidate, ())) for row in rows)]
             self.query_one("#details-text", Static).update(Content("\n\n").join(blocks))

@@ -157,7 +157,7 @@ def details(session: Session, width: int, *, whole: bool = False) -> Content:
         ("machine", f"{host.chip} · {host.cores_words} · {host.memory_bytes / 2**30:.0f} GB"),
         ("", f"{host.system} · Python {host.python} · load {host.load:.2f} · {document.program}"),
         ("conditions", " · then ".join(dict.fromkeys(filter(None, (one.sentence for one in document.conditions))))),
-        ("weights", "\n".join(f"{r.backend}: {weights(r)}" for r in document.ordered if r.model)),
+        ("weights", "\n".join(f"{r.label}: {weights(r)}" for r in document.ordered if r.model)),
         ("saved in", "\n".join(_broken(short(session.folder), width - 11))),
     )
     parts.append("\n")
@@ -184,7 +184,7 @@ def _table(document: Document, width: int) -> Iterator[Part]:
         ("load", 8, lambda r: figures.seconds(r.load_s)),
         ("first", 8, lambda r: figures.seconds(r.first_s)),
     ]
-    name = min(17, max((cell_len(result.backend) for result in document.results), default=8))
+    name = min(17, max((cell_len(result.label) for result in document.results), default=8))
     room = width - 4 - name - sum(size + 2 for _, size, _ in columns)
     for extra in optional:
         if room >= extra[1] + 2:
@@ -196,7 +196,7 @@ def _table(document: Document, width: int) -> Iterator[Part]:
         if result.status != "ok":
             continue
         style = STYLE_BEST if result.rank == 1 else ""
-        yield f"{column(place_mark(result), 4)}{column(result.backend, name)}  ", style
+        yield f"{column(place_mark(result), 4)}{column(result.label, name)}  ", style
         yield "  ".join(column(str(cell(result)), size, right=True) for _, size, cell in columns) + "\n"
 
 
@@ -204,7 +204,7 @@ def _transcript(result: Result, width: int, whole: bool) -> Iterator[Part]:
     """A backend's text, or why there is none."""
     shown = LOOKS.get(result.status, LOOKS["failed"])
     yield f"\n{shown.glyph} ", STYLES[shown.mood]
-    yield result.backend, "bold"
+    yield result.label, "bold"
     title = quality_title([result])
     yield f"   {title} {quality(result)}\n" if title else "\n"
     text = one_line(" ".join((result.text or "").split()))
@@ -225,7 +225,7 @@ def comparison(found: Comparison, before: Session, width: int) -> Content:
         (f"{found.headline}\n\n", "bold"),
         f"compared with {when(before.document)}, {one_line(before.document.clip.name)}\n\n",
     ]
-    name = min(17, max((cell_len(change.backend) for change in found.backends), default=8))
+    name = min(17, max((cell_len(change.label) for change in found.backends), default=8))
     if width >= 40:
         parts.append((f"  {column('backend', name)}  {'before':>8}  {'now':>8}  change\n", "underline"))
     for change in found.backends:
@@ -234,7 +234,7 @@ def comparison(found: Comparison, before: Session, width: int) -> Content:
         times = f"{figures.seconds(change.before_s):>8}  {figures.seconds(change.after_s):>8}  "
         factor = _factor(change)
         beside = cell_len(word + factor) + name + 25 <= width
-        parts += [(f"{glyph} ", style), f"{column(change.backend, name)}  {times}", (word, style)]
+        parts += [(f"{glyph} ", style), f"{column(change.label, name)}  {times}", (word, style)]
         parts.append(f"  {factor}" if factor and beside else "")
         texts = [*([] if beside else [factor]), *_changed(change)]
         lines = [line for text in texts if text for line in wrap(one_line(text), width - 4)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.base import BackendEntry
-from speedtest_tui.core.models.sizes import Option, candidates
+from speedtest_tui.core.models.sizes import Option, cross
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.settings import Reading, Settings
 
@@ -39,7 +39,7 @@ class Request:
 
     def with_models(self, plan: Plan, *, entries: Sequence[BackendEntry] = (), size: str = "") -> Plan:
         """A plan with other backends, or of another size; each backend is set to what it always is."""
-        return replace(plan, candidates=candidates(entries or plan.backends, size or plan.size, self.options))
+        return replace(plan, candidates=cross(entries or plan.backends, (size,) if size else plan.sizes, self.options))
 
 
 class SettingsStore:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from speedtest_tui.core.audio.clip import Clip
     from speedtest_tui.core.jobs.job import Job, JobView
     from speedtest_tui.core.jobs.race import Kept
-    from speedtest_tui.core.models.sizes import Option
+    from speedtest_tui.core.models.sizes import Candidate, Option
     from speedtest_tui.core.race.plan import Plan
     from speedtest_tui.core.race.row import RaceSnapshot
     from speedtest_tui.core.race.supervisor import Race
@@ -229,16 +229,14 @@ class Worker:
                     gc.freeze()
                     gc.enable()
 
-    def look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
-        """Find out the status of each backend's model of a size."""
-        self._in_background("models", lambda: self._look_up(entries, size))
+    def look_up(self, size: str, asked: Sequence[Candidate]) -> None:
+        """Find out how the models of candidates stand, all of a backend's one after another; `size` names the plan."""
+        self._in_background("models", lambda: self._look_up(size, asked))
 
-    def _look_up(self, entries: Sequence[BackendEntry], size: str) -> None:
-        from backends.registry import default_backends
+    def _look_up(self, size: str, asked: Sequence[Candidate]) -> None:
         from speedtest_tui.core.models.inspect import inspect_models
-        from speedtest_tui.core.models.sizes import candidates, converted_models
+        from speedtest_tui.core.models.sizes import converted_models
 
-        asked = candidates(default_backends(entries), size, self.options)
         self._post(ModelsKnown(size, tuple(inspect_models(asked, self._closed)), converted_models()))
 
     def look_around(self) -> None:

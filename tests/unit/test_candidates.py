@@ -1,0 +1,95 @@
+"""What takes part in a race, by its name: BACKEND:MODEL[?option=value], and what people read for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backends.registry import BUILT_IN
+from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.models.sizes import Candidate, cross, labels, parse
+from speedtest_tui.core.race.plan import MAX_CANDIDATES, Plan
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("mlx-whisper:small", "mlx-whisper:small"),
+        (" mlx-whisper : small ", "mlx-whisper:small"),
+        ("canary-mlx:nano?beam=4", "canary-mlx:nano?beam=4"),
+        ("parakeet-mlx:nano?overlap_seconds=5&beam= 2", "parakeet-mlx:nano?beam=2&overlap_seconds=5"),
+        ("whisper-mps:tiny.en", "whisper-mps:tiny.en"),
+    ],
+)
+def test_a_name_is_read_as_it_is_written(text: str, name: str) -> None:
+    one = parse(text, BUILT_IN)
+    assert one.name == name and parse(one.name, BUILT_IN) == one
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "is no BACKEND:MODEL"), ("small", "is no BACKEND:MODEL"), ("mlx-whisper:", "is no BACKEND:MODEL"),
+        (":small", "is no BACKEND:MODEL"), ("mlx-wisper:small", "did you mean mlx-whisper"),
+        (r"C:\models\mine", "no backend is called 'C'"), ("mlx-whisper:smal", "did you mean small?"),
+        ("canary-mlx:tiny", "canary-mlx has no tiny model: choose from nano, large"),
+        ("canary-mlx:nano?", "sets nothing with ''"), ("canary-mlx:nano?beam", "sets nothing with 'beam'"),
+        ("canary-mlx:nano?beam=", "sets nothing with 'beam='"), ("canary-mlx:nano?beam=4&", "sets nothing with ''"),
+        ("canary-mlx:nano?beam=4&beam=5", "sets beam twice"), ("canary-mlx:nano?bean=4", "no option is called 'bean'"),
+        ("canary-mlx:nano?beam=many", "give a whole number"), ("mlx-whisper:nano?beam=4", "has no options to set"),
+        ("mlx-whisper:/no/such/folder", "does not exist"),
+    ],
+)  # fmt: skip
+def test_what_is_no_candidate_is_refused_in_one_line(text: str, says: str) -> None:
+    with pytest.raises(UserError, match=r"^[^\n]+$") as refused:
+        parse(text, BUILT_IN)
+    assert says in str(refused.value)
+
+
+def test_a_value_may_hold_what_separates_options() -> None:
+    one = Candidate(BUILT_IN[0], "nano", (("words", "a&b?c%d=e"),))
+    assert one.name == "mlx-whisper:nano?words=a%26b%3Fc%25d=e"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a:nano", "b:nano"], ("a", "b")),
+        (["a:nano?beam=2"], ("a",)),
+        (["a:nano", "a:nano?beam=2", "b:nano"], ("a", "a beam=2", "b")),
+        (["a:nano?beam=4", "a:nano?beam=2"], ("a beam=4", "a beam=2")),
+        (["a:tiny", "a:small", "b:tiny"], ("a tiny", "a small", "b tiny")),
+        (["a:org/whisper-x", "a:tiny"], ("a whisper-x", "a tiny")),
+        (["a:org/x", "a:other/x", "b:org/x"], ("a org/x", "a other/x", "b x")),
+        (["a:converted/mine", "a:/models/what"], ("a mine", "a what")),
+        (["a:tiny?n=1", "a:small?n=1"], ("a tiny", "a small")),
+        ([], ()),
+    ],
+)  # fmt: skip
+def test_a_label_is_as_short_as_is_clear(names: list[str], expected: tuple[str, ...]) -> None:
+    assert labels(names) == expected
+
+
+def test_a_candidate_named_twice_races_once() -> None:
+    twice = parse("mlx-whisper:nano", BUILT_IN), Candidate(BUILT_IN[0], "nano"), parse("mlx-whisper:base", BUILT_IN)
+    assert [one.name for one in Plan(twice).candidates] == ["mlx-whisper:nano", "mlx-whisper:base"]
+
+
+def test_sizes_that_mean_one_model_of_a_backend_are_one_candidate() -> None:
+    found = cross(BUILT_IN[:2], ("small", "turbo"))
+    assert [one.name for one in found] == ["mlx-whisper:small", "mlx-whisper:turbo", "parakeet-mlx:small"]
+
+
+def test_there_may_be_too_many() -> None:
+    many = tuple(Candidate(BUILT_IN[0], f"org/{number}") for number in range(MAX_CANDIDATES + 1))
+    with pytest.raises(UserError, match=f"{MAX_CANDIDATES + 1} candidates"):
+        Plan(many)
+    assert len(Plan(many[1:]).candidates) == MAX_CANDIDATES
+
+
+def test_a_folder_may_have_a_question_mark_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "what?beam=4"
+    folder.mkdir()
+    with pytest.raises(UserError, match="is no model's folder"):
+        parse(f"mlx-whisper:{folder}", BUILT_IN)
