@@ -100,6 +100,10 @@ def add_race(parser: argparse._ActionsContainer) -> None:
     """What is raced, and how often: the same for `run` and the dashboard."""
     add_size(parser, default=SIZES[0])
     add_backends(parser)
+    parser.add_argument(
+        "--model", action="append", metavar="BACKEND:MODEL",
+        help="one candidate, e.g. canary-mlx:nano?beam=4; may be given several times, alone or beside the above",
+    )  # fmt: skip
     parser.add_argument("--runs", type=int, metavar="N", help=f"timed runs of each (default: 5, demo: {DEMO_RUNS})")
     parser.add_argument(
         "--max-wer", type=float, metavar="PERCENT",
@@ -114,8 +118,9 @@ def add_race(parser: argparse._ActionsContainer) -> None:
 def add_size(parser: argparse._ActionsContainer, *, default: str) -> None:
     """--size; the default is only said, the command fills it in."""
     parser.add_argument(
-        "--size", metavar="SIZE", help=f"model size: {SIZE_NAMES}, or a model's folder (default: {default})"
-    )
+        "--size", metavar="A,B",
+        help=f"model sizes: {SIZE_NAMES}; or names such as tiny.en, org/name on the hub, a folder (default: {default})",
+    )  # fmt: skip
 
 
 def add_backends(parser: argparse._ActionsContainer) -> None:
@@ -137,6 +142,17 @@ def add_forms(parser: argparse._ActionsContainer) -> None:
 def backend_names(text: str | None) -> list[str] | None:
     """ "a, b" as ["a", "b"]; None stays None."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def size_names(text: str) -> list[str]:
+    """The same of sizes, among which a path may have commas of its own. Raises UserError where there is none."""
+    try:
+        found = [text] if "," in text and Path(text).expanduser().exists() else backend_names(text)
+    except (OSError, RuntimeError, ValueError):
+        found = [text]
+    if not found:
+        raise UserError(f"--size {text!r} names no size", f"choose from {SIZE_NAMES}, or leave the option out")
+    return found
 
 
 def check_seconds(option: str, value: float | None) -> None:

@@ -15,9 +15,19 @@ from typing import Any
 from backends import registry
 from backends.base import BackendEntry
 from backends.catalogue import SIZES
-from speedtest_tui.cli.arguments import DEMO_RUNS, backend_names
+from speedtest_tui.cli.arguments import DEMO_RUNS, backend_names, size_names
 from speedtest_tui.core.errors import UserError, unknown
-from speedtest_tui.core.models.sizes import Candidate, Option, candidates, check_options, choose, named, resolve
+from speedtest_tui.core.models.sizes import (
+    Candidate,
+    Option,
+    check_options,
+    choose,
+    cross,
+    named,
+    once,
+    parse,
+    resolve,
+)
 from speedtest_tui.core.race.plan import DEFAULT_STALL_S, DEFAULT_WARMUP, PULSE, Plan
 from speedtest_tui.core.settings import Reading, Settings, percent
 
@@ -27,15 +37,32 @@ def asked_for(
 ) -> tuple[Candidate, ...]:
     """What --backends and `sizes`, as they were typed, mean: every backend with its models, resolved.
 
-    Without --backends those that have no model of any of the sizes are left out: nobody asked for these.
+    Without --backends what there is no model for is left out: nobody asked for it.
     Raises UserError for a backend or a size that is none.
     """
     names = backend_names(options.backends)
-    found = resolve(sizes, choose(names, registry.entries()), set_to)
-    if names is not None:
-        return found
-    useful = {one.backend for one in found if not one.lacks_model}
-    return tuple(one for one in found if one.backend in useful)
+    texts = [name for text in sizes for name in size_names(text)]
+    found = resolve(texts, choose(names, registry.entries()), set_to)
+    return found if names is not None else tuple(one for one in found if not one.lacks_model)
+
+
+def named_models(options: argparse.Namespace) -> tuple[Candidate, ...]:
+    """What --model names, with the --option that it does not set itself; the settings have no say in it.
+
+    Raises UserError for what is no candidate.
+    """
+    entries = registry.entries() if options.model else ()
+    found = [parse(text, entries) for text in options.model or ()]
+    typed = options_from(options.option, {}, entries) if found else ()
+    return tuple(
+        replace(
+            one,
+            options=tuple(
+                {**{name: value for who, name, value in typed if who == one.backend}, **dict(one.options)}.items()
+            ),
+        )
+        for one in found
+    )
 
 
 def plan_from(options: argparse.Namespace, settings: Settings | None = None, *, at_once: bool = False) -> Plan:
@@ -46,24 +73,28 @@ def plan_from(options: argparse.Namespace, settings: Settings | None = None, *, 
     Raises UserError for a size, backend or option that nobody knows, and for counts out of range.
     """
     settings = settings or Settings()
+    typed, models = options.size is not None or options.backends is not None, named_models(options)
     if options.backends is None and settings.backends:
         options = argparse.Namespace(**{**vars(options), "backends": ",".join(settings.backends)})
-    size = options.size or settings.size
+    sizes = size_names(options.size) if options.size is not None else [settings.size]
     known = known_for(options) if at_once else registry.entries()
     set_to = options_from(options.option, settings.options, known)
-    if settings.candidates and options.size is None and options.backends is None:
+    chosen: tuple[Candidate, ...] = ()
+    if models and not typed:
+        pass  # they are all that races
+    elif settings.candidates and not typed:
         chosen = tuple(named(text, registry.entries()) for text in settings.candidates)
-    elif at_once and known is registry.BUILT_IN and options.size in (None, *SIZES):
-        chosen = candidates(choose(backend_names(options.backends), known), size, set_to)
+    elif at_once and known is registry.BUILT_IN and (options.size is None or set(sizes) <= set(SIZES)):
+        chosen = cross(choose(backend_names(options.backends), known), sizes, set_to)
     else:
-        chosen = asked_for(options, (size,), set_to)
+        chosen = once(asked_for(options, sizes, set_to))
 
     def given(name: str, default: Any) -> Any:
         value = getattr(options, name, None)
         return default if value is None else value
 
     return Plan(
-        chosen,
+        (*chosen, *models),
         runs=given("runs", DEMO_RUNS if options.demo else settings.runs),
         warmup=given("warmup", DEFAULT_WARMUP),
         order=given("order", "interleaved"),

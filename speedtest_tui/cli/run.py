@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from speedtest_tui.cli import arguments, console
 from speedtest_tui.cli.arguments import Parser
 from speedtest_tui.cli.console import Column, LiveRow
-from speedtest_tui.cli.options import plan_from
+from speedtest_tui.cli.options import named_models, plan_from
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.accuracy.reference import from_option
 from speedtest_tui.core.accuracy.words import PieceKind
@@ -45,7 +45,8 @@ def add_arguments(parser: Parser) -> None:
         parser,
         "Race backends on audio files, one race for each, and print the results.",
         "run --demo",
-        "run talk.wav --size small --backends mlx-whisper,parakeet-mlx",
+        "run talk.wav --size small,turbo --backends mlx-whisper,parakeet-mlx",
+        "run talk.wav --model mlx-whisper:small.en --model 'canary-mlx:canary-1b-v2?beam=4'",
         "run talk.wav --reference @talk.txt --json result.json",
     )
     arguments.add_clip(parser, "audio")
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.demo and not options.audio:
         raise UserError("nothing to transcribe", "name an audio file, or use --demo")
     arguments.check_seconds("--timeout", options.timeout)
-    plan = plan_from(options)
+    plan, named = plan_from(options), {one.name for one in named_models(options)}
     reference = None if options.reference is None else from_option(options.reference)
     outputs = console.requested(options)
     if options.demo:
@@ -94,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
     written = console.write(outputs, documents)
     if documents[-1].state == "cancelled":
         return console.EXIT_CANCELLED
-    results = [result for finished in documents for result in finished.results if _asked(options, result)]
+    results = [result for finished in documents for result in finished.results if _asked(options, result, named)]
     whole = written and len(clips) == max(1, len(options.audio)) and bool(results)
     return console.EXIT_OK if whole and all(result.status == "ok" for result in results) else console.EXIT_FAILED
 
@@ -115,9 +116,10 @@ def _readable(names: Sequence[str], reference: str | None, track: int | None) ->
     return clips
 
 
-def _asked(options: argparse.Namespace, result: Result) -> bool:
-    """Whether a row counts for the exit code: without --backends, what cannot run here was not asked for."""
-    return options.backends is not None or result.status not in ("unavailable", "missing-model")
+def _asked(options: argparse.Namespace, result: Result, named: Container[str]) -> bool:
+    """Whether a row counts for the exit code: without --backends or --model, what cannot run here was not asked for."""
+    asked = options.backends is not None or result.candidate in named
+    return asked or result.status not in ("unavailable", "missing-model")
 
 
 def _race(plan: Plan, clip: Clip, which: str = "", *, save: bool) -> Document:

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from backends.registry import BUILT_IN
+from speedtest_tui.cli.main import build_parser
+from speedtest_tui.cli.options import plan_from
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.sizes import Candidate, cross, labels, parse
 from speedtest_tui.core.race.plan import MAX_CANDIDATES, Plan
+from speedtest_tui.core.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -93,3 +96,50 @@ def test_a_folder_may_have_a_question_mark_in_its_name(tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(UserError, match="is no model's folder"):
         parse(f"mlx-whisper:{folder}", BUILT_IN)
+
+
+def planned(*words: str, settings: Settings | None = None) -> list[str]:
+    """The candidates of `run --demo WORDS`."""
+    return [one.name for one in plan_from(build_parser().parse_args(["run", "--demo", *words]), settings).candidates]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["--model", "mlx-whisper:tiny"], ["mlx-whisper:tiny"]),
+        (["--model", "mlx-whisper:tiny", "--model", " mlx-whisper:tiny "], ["mlx-whisper:tiny"]),
+        (["--size", "nano, small", "--backends", "mlx-whisper"], ["mlx-whisper:nano", "mlx-whisper:small"]),
+        (["--size", "small,,small,", "--backends", "mlx-whisper,mlx-whisper"], ["mlx-whisper:small"]),
+        (["--size", "small,turbo", "--backends", "parakeet-mlx"], ["parakeet-mlx:small"]),
+        (
+            ["--backends", "mlx-whisper", "--model", "canary-mlx:nano", "--option", "canary-mlx.beam=2"],
+            ["mlx-whisper:nano", "canary-mlx:nano?beam=2"],
+        ),
+        (
+            ["--option", "canary-mlx.beam=2", "--model", "canary-mlx:nano", "--model", "canary-mlx:nano?beam=3"],
+            ["canary-mlx:nano?beam=2", "canary-mlx:nano?beam=3"],
+        ),
+    ],
+)
+def test_the_command_line_takes_a_cross_product_and_single_ones(words: list[str], names: list[str]) -> None:
+    assert planned(*words) == names
+
+
+def test_what_is_remembered_races_unless_something_is_typed() -> None:
+    kept = Settings(candidates=("canary-mlx:nano?beam=2", "mlx-whisper:tiny"), backends=("parakeet-mlx",), size="tiny")
+    assert planned(settings=kept) == list(kept.candidates)
+    assert planned("--size", "nano", settings=kept) == ["parakeet-mlx:nano"]
+    assert planned("--model", "canary-mlx:nano", settings=kept) == ["canary-mlx:nano"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--size", ","], "--size ',' names no size"), (["--size", "smal"], "did you mean small"),
+        (["--size", "small,smal"], "did you mean small"), (["--model", "tiny"], "'tiny' is no BACKEND:MODEL"),
+        (["--backends", ","], "no backend chosen"),
+    ],
+)  # fmt: skip
+def test_what_names_nothing_is_refused(words: list[str], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        planned(*words)

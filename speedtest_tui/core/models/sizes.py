@@ -225,12 +225,16 @@ def cross(
     entries: Iterable[BackendEntry], sizes: Sequence[str], options: Sequence[Option] = ()
 ) -> tuple[Candidate, ...]:
     """The same of several sizes, all of a backend's one after another; those that mean the same model race once."""
-    found: dict[tuple[str, str], Candidate] = {}
-    for entry in entries:
-        for size in sizes:
-            for one in candidates((entry,), size, options):
-                known = BY_BACKEND.get(entry.name, {}).get(size)
-                found.setdefault((entry.name, known.source if known else size), one)
+    return once(one for entry in entries for size in sizes for one in candidates((entry,), size, options))
+
+
+def once(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """The first of those that are one backend's with the same model and options, whatever the model is called."""
+    found: dict[object, Candidate] = {}
+    for one in candidates:
+        model = one.model or BY_BACKEND.get(one.backend, {}).get(one.size)
+        source = (model.kind, model.source) if isinstance(model, ModelSpec) else one.size
+        found.setdefault((one.backend, source, one.options), one)
     return tuple(found.values())
 
 
