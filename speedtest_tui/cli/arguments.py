@@ -134,8 +134,11 @@ def add_json(parser: argparse._ActionsContainer) -> None:
 
 
 def add_forms(parser: argparse._ActionsContainer) -> None:
-    """--json, --csv and --markdown with a file each."""
-    for form, title in (("json", "JSON"), ("csv", "CSV"), ("markdown", "Markdown")):
+    """One option with a file for each form of a result."""
+    for form, title in (
+        ("json", "JSON"), ("csv", "CSV"), ("markdown", "Markdown"), ("html", "a page with plots"),
+        ("svg", "a picture to share"),
+    ):  # fmt: skip
         parser.add_argument(f"--{form}", metavar="FILE", help=f"write the result as {title}; - for standard output")
 
 

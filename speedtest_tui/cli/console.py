@@ -348,7 +348,7 @@ def _bar(share: float | None) -> str:
 
 # Results in files.
 
-FORMS = ("json", "csv", "markdown")
+FORMS = ("json", "csv", "markdown", "html", "svg")
 
 
 def requested(options: argparse.Namespace) -> dict[str, str]:
@@ -371,12 +371,17 @@ def write(outputs: dict[str, str], documents: Sequence[Document]) -> bool:
     Returns whether all could be written; what could not is named on stderr.
     """
     from speedtest_tui.core import codec, disk
-    from speedtest_tui.core.sessions import export
+    from speedtest_tui.core.jobs.race import marks_of
+    from speedtest_tui.core.sessions import export, page
 
     whole = True
     for form, target in outputs.items():
         if form == "json":
             text = codec.document(documents[0] if len(documents) == 1 else documents)
+        elif form == "html":
+            text = page.to_html(documents, [marks_of(document) for document in documents])
+        elif form == "svg":
+            text = page.to_svg(documents)
         else:
             render = export.to_csv if form == "csv" else export.to_markdown
             text = "\n".join(render(document) for document in documents)
