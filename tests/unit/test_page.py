@@ -100,7 +100,7 @@ def test_every_candidate_stands_once_in_both_plots(count: int) -> None:
     *plots, card = pictures(document)
     assert len(plots) == (2 if count > 1 else 1)
     for plot in plots:
-        named = [text for text in [*texts(plot), *(e.text or "" for e in plot.iter() if e.tag.endswith("title"))]]
+        named = [*texts(plot), *(element.text or "" for element in plot.iter() if element.tag.endswith("title"))]
         assert sorted(text for text in named if text.startswith("candidate")) == sorted(row.label for row in rows)
     assert len([text for text in texts(card) if text.startswith("candidate")]) == min(count, page.CARD_ROWS)
     assert len(html(document)) < 1_000_000

@@ -89,9 +89,9 @@ def _session(document: Document, marks: Marks) -> Iterator[str]:
     for note in (*document.clip.warnings, *document.notes):
         yield f'<p class="needs-you">! {plain(note)}</p>'
     yield _table(document)
-    shown = [result for result in document.ordered if _error(result) is not None and result.rtfx]
-    if len(shown) > 1:
-        yield _figure(_scatter(document), f"Speed over errors: further up is faster, further left is better. {_key()}")
+    points = _points(document)
+    if len(points) > 1:
+        yield _figure(_scatter(points), f"Speed over errors: further up is faster, further left is better. {_key()}")
     if any(result.runs_s for result in document.results):
         yield _figure(_strip(document), "Every run: a dot each, the median with its 95 % interval.")
     yield from _texts(document, marks)
@@ -199,10 +199,17 @@ def width_of(text: str, size: float = 12) -> float:
     return sum(2 if east_asian_width(each) in "WF" else 1 for each in text) * CHARACTER * size / 12
 
 
-def _error(result: Result) -> float | None:
-    if result.wer is not None:
-        return result.wer
-    return None if result.agreement is None else 1 - result.agreement
+Point = tuple[Result, float, float]
+"""A ranked result whose text could be judged, its RTFx, and its share of wrong words."""
+
+
+def _points(document: Document) -> list[Point]:
+    found = []
+    for result in document.ordered:
+        error = result.wer if result.agreement is None else 1 - result.agreement
+        if result.rank and result.rtfx and error is not None:
+            found.append((result, result.rtfx, error))
+    return found
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -223,13 +230,8 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return [value for value in found if low <= value <= high]
 
 
-def _scatter(document: Document) -> str:
-    """RTFx over errors; points share an axis from 0 on, and so can be compared by eye."""
-    points = [
-        (result, result.rtfx, error)
-        for result in document.ordered
-        if result.rtfx and (error := _error(result)) is not None and result.status == "ok"
-    ]
+def _scatter(points: Sequence[Point]) -> str:
+    """RTFx over errors."""
     low, high = min(speed for _, speed, _ in points), max(speed for _, speed, _ in points)
     logarithmic = high > LOG_FROM * low
     bottom, top = (low / 1.3 if logarithmic else 0.0), high * (1.3 if logarithmic else 1.08)
