@@ -102,10 +102,13 @@ def test_export_is_markdown_by_default(kept: Path) -> None:
 
 
 def test_export_in_all_forms_at_once(kept: Path) -> None:
-    done = command("export", FIRST, "--json", "-", "--csv", "r.csv", "--markdown", kept / "r.md", cwd=kept)
+    done = command("export", FIRST, "--json", "-", "--csv", "r.csv", "--markdown", kept / "r.md", "--html", "r.html",
+                   "--svg", "r.svg", cwd=kept)  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     saved = (kept / "data" / "sessions" / FIRST / "session.json").read_text()
     assert json.loads(done.stdout) == json.loads(saved)
+    assert (kept / "r.html").read_text().count("<svg") == 2
+    assert (kept / "r.svg").read_text().startswith("<svg")
     rows = list(csv.DictReader(io.StringIO((kept / "r.csv").read_text())))
     assert [(row["backend"], row["rank"]) for row in rows] == [("b", "1"), ("a", "2")]
     assert (kept / "r.md").read_text() == command("export", FIRST).stdout

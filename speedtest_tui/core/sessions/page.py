@@ -21,7 +21,7 @@ Marks = Mapping[str, Sequence[Piece]]
 
 STYLE = """
 :root,svg{color-scheme:light dark;--paper:#fff;--ink:#1b1f24;--dim:#57606a;--line:#d0d7de;--shade:#f3f5f7;
---good:#1a7f37;--warn:#9a6700;--bad:#c21c2c;--now:#0a5fb4}
+--good:#1a7f37;--warn:#845400;--bad:#c21c2c;--now:#0a5fb4}
 @media(prefers-color-scheme:dark){:root,svg{--paper:#14181d;--ink:#e6edf3;--dim:#9aa5b1;--line:#3a424c;--shade:#1c222a;
 --good:#4ac26b;--warn:#e0b341;--bad:#ff7b72;--now:#6cb6ff}}
 """
