@@ -9,6 +9,7 @@ heavy library may be imported.
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ class ModelSpec:
         openai: the URL of a .pt file, whose last folder is its sha256
         embedded: "<model>/<layout>", unpacked from this package
         bundled: carried by the library's own wheel
-        folder: the absolute path of a model's folder, or "converted/<name>" for one that this program converted
+        folder: the absolute path of a model's folder or file, or "converted/<name>" for one that this program converted
     """
 
     kind: SourceKind
@@ -259,20 +260,35 @@ class Observant(Protocol):
         """Facts as names and values, for the record; they join `Loaded.options`."""
 
 
+def is_repository(name: str) -> bool:
+    """Whether this is how a repository of the hub is called: "org/name"."""
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII) is not None
+
+
 class Library:
     """What most backends have alike, to inherit from: `availability`, `load` and `transcribe` are left to write.
 
     models: by size
+    layout: the files of a model in anybody's repository; none where only `models` are read
     imports: the modules of `import_library`; those that a library would import lazily belong here too
     """
 
     name = ""
     models: Mapping[str, ModelSpec] = {}
     imports: tuple[str, ...] = ()
+    layout: tuple[RequiredFile, ...] = ()
     _model: Any = None
 
     def model(self, size: str) -> ModelSpec | None:
-        return self.models.get(size)
+        if spec := self.models.get(size):
+            return spec
+        if is_repository(size):
+            return ModelSpec("hub", size, self.layout) if self.layout else None
+        return self.found_at(Path(size)) if Path(size).is_absolute() else None
+
+    def found_at(self, path: Path) -> ModelSpec | None:
+        """The model in a folder or file, of kind "folder" with the path as its source; None where it is not read."""
+        return None
 
     def import_library(self) -> None:
         for module in self.imports:

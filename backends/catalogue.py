@@ -6,7 +6,8 @@ model. OpenAI's hashes are the last folder of each URL, as in openai/whisper `__
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ SIZES = tuple(ABOUT_SIZES)
 CASTS = {"parakeet-mlx": "bfloat16"}
 """What a backend makes of plain numbers when it loads them, whatever they are stored as; packed layers stay packed."""
 
-_MLX_WHISPER_FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
-_TRANSFORMERS_FILES = (
+MLX_WHISPER_FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
+TRANSFORMERS_FILES = (
     RequiredFile(("config.json",)),
     RequiredFile(("generation_config.json",)),
     RequiredFile(("preprocessor_config.json", "processor_config.json")),
@@ -47,8 +48,8 @@ _TRANSFORMERS_FILES = (
         for name in ("tokenizer_config", "special_tokens_map", "added_tokens", "normalizer", "processor_config")
     ),
 )
-_PARAKEET_FILES = (RequiredFile(("config.json",)), RequiredFile(("model.safetensors",)))
-_CANARY_FILES = (*_PARAKEET_FILES, RequiredFile(("tokenizer.model",)))
+PARAKEET_FILES = (RequiredFile(("config.json",)), RequiredFile(("model.safetensors",)))
+CANARY_FILES = (*PARAKEET_FILES, RequiredFile(("tokenizer.model",)))
 
 
 def hub(repository: str, files: tuple[RequiredFile, ...], **facts: object) -> ModelSpec:
@@ -57,12 +58,12 @@ def hub(repository: str, files: tuple[RequiredFile, ...], **facts: object) -> Mo
 
 
 def _mlx_whisper(repository: str, plain: str = "", variant: str = "") -> ModelSpec:
-    fallback = hub(plain, _MLX_WHISPER_FILES) if plain else None
-    return hub(repository, _MLX_WHISPER_FILES, variant=variant, fallback=fallback)
+    fallback = hub(plain, MLX_WHISPER_FILES) if plain else None
+    return hub(repository, MLX_WHISPER_FILES, variant=variant, fallback=fallback)
 
 
 MLX_WHISPER = {
-    "nano": ModelSpec("embedded", "nano/mlx", _MLX_WHISPER_FILES, english_only=True),
+    "nano": ModelSpec("embedded", "nano/mlx", MLX_WHISPER_FILES, english_only=True),
     "tiny": _mlx_whisper("mlx-community/whisper-tiny-mlx-q4", "mlx-community/whisper-tiny-mlx", "4-bit"),
     "base": _mlx_whisper("mlx-community/whisper-base-mlx"),
     "small": _mlx_whisper("mlx-community/whisper-small-mlx-4bit", "mlx-community/whisper-small-mlx", "4-bit"),
@@ -71,15 +72,46 @@ MLX_WHISPER = {
     "large-v2": _mlx_whisper("mlx-community/whisper-large-v2-mlx-4bit", "mlx-community/whisper-large-v2-mlx", "4-bit"),
     "large-v3": _mlx_whisper("mlx-community/whisper-large-v3-mlx-8bit", "mlx-community/whisper-large-v3-mlx", "8-bit"),
     "turbo": _mlx_whisper("mlx-community/whisper-large-v3-turbo", variant="turbo"),
+    "turbo-4bit": _mlx_whisper("mlx-community/whisper-large-v3-turbo-q4", variant="turbo, 4-bit"),
+    # Each size in each precision: one that a size means already is the same model under a second name.
+    "tiny-4bit": _mlx_whisper("mlx-community/whisper-tiny-mlx-q4", "mlx-community/whisper-tiny-mlx", "4-bit"),
+    **{
+        f"{size}-{bits}bit": _mlx_whisper(f"mlx-community/whisper-{size}-mlx-{bits}bit", plain, f"{bits}-bit")
+        for size, bits, plain in (
+            ("tiny", 8, ""),
+            ("base", 4, ""),
+            ("base", 8, ""),
+            ("small", 4, "mlx-community/whisper-small-mlx"),
+            ("small", 8, ""),
+            ("medium", 4, ""),
+            ("medium", 8, "mlx-community/whisper-medium-mlx"),
+            ("large-v2", 4, "mlx-community/whisper-large-v2-mlx"),
+            ("large-v2", 8, ""),
+            ("large-v3", 4, ""),
+            ("large-v3", 8, "mlx-community/whisper-large-v3-mlx"),
+        )
+    },
+    **{
+        f"{size}-fp16": _mlx_whisper(f"mlx-community/whisper-{size}-mlx")
+        for size in ("tiny", "base", "small", "medium", "large-v2", "large-v3")
+    },
+    **{
+        f"{size}.en": replace(_mlx_whisper(f"mlx-community/whisper-{size}.en-mlx"), english_only=True)
+        for size in ("tiny", "base", "small", "medium")
+    },
+    **{
+        f"distil-{size}": replace(_mlx_whisper(f"mlx-community/distil-whisper-{size}"), english_only=True)
+        for size in ("medium.en", "large-v2", "large-v3")
+    },
 }
 
 
 def _transformers(repository: str, variant: str = "") -> ModelSpec:
-    return hub(repository, _TRANSFORMERS_FILES, variant=variant)
+    return hub(repository, TRANSFORMERS_FILES, variant=variant)
 
 
 TRANSFORMERS = {
-    "nano": ModelSpec("embedded", "nano/hf", _TRANSFORMERS_FILES, english_only=True),
+    "nano": ModelSpec("embedded", "nano/hf", TRANSFORMERS_FILES, english_only=True),
     "tiny": _transformers("openai/whisper-tiny"),
     "base": _transformers("openai/whisper-base"),
     "small": _transformers("openai/whisper-small"),
@@ -88,6 +120,15 @@ TRANSFORMERS = {
     "large-v2": _transformers("openai/whisper-large-v2"),
     "large-v3": _transformers("openai/whisper-large-v3"),
     "turbo": _transformers("openai/whisper-large-v3-turbo", "turbo"),
+    "large-v1": _transformers("openai/whisper-large"),
+    **{
+        f"{size}.en": replace(_transformers(f"openai/whisper-{size}.en"), english_only=True)
+        for size in ("tiny", "base", "small", "medium")
+    },
+    **{
+        f"distil-{size}": replace(_transformers(f"distil-whisper/distil-{size}"), english_only=True)
+        for size in ("small.en", "medium.en", "large-v2", "large-v3", "large-v3.5")
+    },
 }
 
 OPENAI_URL = "https://openaipublic.azureedge.net/main/whisper/models/{sha256}/{file}"
@@ -121,6 +162,29 @@ def openai_checkpoint(name: str) -> ModelSpec:
     )
 
 
+def checkpoint_at(path: Path) -> ModelSpec | None:
+    """A checkpoint as openai/whisper keeps it: the .pt file itself, or the folder with that one file."""
+    files = [path] if path.is_file() else sorted(path.glob("*.pt")) if path.is_dir() else []
+    if len(files) != 1 or not _holds_dimensions(files[0]):
+        return None
+    return ModelSpec("folder", str(path), (RequiredFile((files[0].name,)),))
+
+
+def _holds_dimensions(file: Path) -> bool:
+    """Whether the pickle of a .pt file names Whisper's dimensions; read as bytes, nothing of it is run."""
+    import zipfile
+
+    if file.suffix != ".pt":
+        return False
+    try:
+        with zipfile.ZipFile(file) as archive:
+            pickle = next(one for one in archive.infolist() if one.filename.endswith("data.pkl"))
+            with archive.open(pickle) as opened:
+                return b"n_audio_state" in opened.read(1 << 20)
+    except (OSError, ValueError, StopIteration, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return False
+
+
 WHISPER_MPS = {
     "nano": ModelSpec("embedded", "nano/openai", (RequiredFile(("nano.en.pt",)),), english_only=True),
     **{name: openai_checkpoint(name) for name in (*_OPENAI_SHA256, *_OPENAI_FILE)},
@@ -128,13 +192,13 @@ WHISPER_MPS = {
 
 
 def _parakeet(repository: str, *, english_only: bool = True) -> ModelSpec:
-    return hub(repository, _PARAKEET_FILES, english_only=english_only)
+    return hub(repository, PARAKEET_FILES, english_only=english_only)
 
 
 _PARAKEET_DEFAULT = _parakeet("mlx-community/parakeet-tdt-0.6b-v2")
 
 PARAKEET_MLX = {
-    "nano": ModelSpec("embedded", "parakeet-nano/mlx", _PARAKEET_FILES, english_only=True),
+    "nano": ModelSpec("embedded", "parakeet-nano/mlx", PARAKEET_FILES, english_only=True),
     **dict.fromkeys(SIZES[1:], _PARAKEET_DEFAULT),
     "parakeet-tdt-0.6b": _PARAKEET_DEFAULT,
     "parakeet-tdt-0.6b-v2": _PARAKEET_DEFAULT,
@@ -149,11 +213,11 @@ PARAKEET_MLX = {
     "parakeet-tdt_ctc-1.1b": _parakeet("mlx-community/parakeet-tdt_ctc-1.1b"),
 }
 
-_CANARY_DEFAULT = hub("Mediform/canary-1b-v2-mlx-q8", _CANARY_FILES, variant="8-bit")
+_CANARY_DEFAULT = hub("Mediform/canary-1b-v2-mlx-q8", CANARY_FILES, variant="8-bit")
 
 CANARY_MLX = {
     # Its tokenizer files are called as its config.json says.
-    "nano": ModelSpec("embedded", "canary-nano/mlx", _PARAKEET_FILES, english_only=True),
+    "nano": ModelSpec("embedded", "canary-nano/mlx", PARAKEET_FILES, english_only=True),
     # There is no Canary of the smaller sizes: one of a thousand million parameters would be raced with Whisper tiny.
     **dict.fromkeys(("large", "large-v2", "large-v3", "turbo"), _CANARY_DEFAULT),
     "canary-1b-v2": _CANARY_DEFAULT,
@@ -173,6 +237,12 @@ BY_BACKEND = {
 }
 
 
+def sources(models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
+    """The models of a map, what they fall back to included, by where they come from."""
+    found = [one for spec in models.values() for one in (spec, spec.fallback) if one]
+    return {one.source: one for one in reversed(found)}
+
+
 def sizes_of(spec: ModelSpec) -> tuple[str, str]:
     """The built-in backend and the first of its sizes that mean a model, be it as a fallback; ("", "") for none."""
     for backend, models in BY_BACKEND.items():
@@ -182,22 +252,27 @@ def sizes_of(spec: ModelSpec) -> tuple[str, str]:
     return "", ""
 
 
-def folder_config(size: str) -> dict[str, Any] | None:
-    """The config.json of the model in a folder, where `size` is its absolute path; None where there is none."""
+def folder_config(folder: Path) -> dict[str, Any]:
+    """The config.json of the model in a folder; empty where there is none, or none that can be read."""
     import json
 
-    if not (folder := Path(size)).is_absolute():
-        return None
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return config if isinstance(config, dict) else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
-def folder_model(size: str, config: dict[str, Any], more: Iterable[str] = ()) -> ModelSpec:
-    """The model in a folder with that configuration; `more` are the files that it needs beside its weights."""
+ENGLISH_VOCABULARY = 51_864
+"""Tokens of Whisper's English-only models; the multilingual ones have more."""
+
+
+def folder_model(
+    folder: Path, config: dict[str, Any], files: tuple[RequiredFile, ...], vocabulary: object = None
+) -> ModelSpec:
+    """The model in a folder with that configuration; vocabulary: of a Whisper model, how many tokens it has."""
     packing = config.get("quantization")
     bits = packing.get("bits") if isinstance(packing, dict) else None
-    files = tuple(RequiredFile((name,)) for name in dict.fromkeys(("config.json", "model.safetensors", *more)))
-    return ModelSpec("folder", size, files, variant=f"{bits}-bit" if bits else "")
+    english_only = isinstance(vocabulary, int) and vocabulary <= ENGLISH_VOCABULARY
+    variant = f"{bits}-bit" if bits else ""
+    return ModelSpec("folder", str(folder), files, variant=variant, english_only=english_only)

@@ -23,6 +23,7 @@ from backends.base import (
     LoadOptions,
     Location,
     ModelSpec,
+    RequiredFile,
     Segment,
     TranscribeOptions,
     Transcription,
@@ -34,6 +35,8 @@ from backends.checks import repetition_loop
 from backends.parakeet.options import BEAM, Setting
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from backends.base import Samples
     from backends.canary.decoding import Written
     from backends.canary.load import Opened
@@ -60,6 +63,7 @@ class CanaryMlx(mlx_runtime.OnMlx):
     name = "canary-mlx"
     summary = "NVIDIA Canary on MLX"
     models = catalogue.CANARY_MLX
+    layout = catalogue.CANARY_FILES
     imports = ("mlx.nn", "parakeet_mlx.conformer", "backends.canary.load", "backends.canary.model")
     _model: Opened | None
 
@@ -70,17 +74,14 @@ class CanaryMlx(mlx_runtime.OnMlx):
         # The encoder is parakeet-mlx's; the rest is in this package.
         return mlx_library("parakeet_mlx", "parakeet-mlx")
 
-    def model(self, size: str) -> ModelSpec | None:
-        if spec := super().model(size):
-            return spec
-        config = catalogue.folder_config(size)
-        if config is None:
-            return None
+    def found_at(self, path: Path) -> ModelSpec | None:
+        config = catalogue.folder_config(path)
         try:
             layout_of(config)
         except BackendError:
             return None
-        return catalogue.folder_model(size, config, tokenizer_files(config.get("tokenizer")))
+        more = (RequiredFile((name,)) for name in dict.fromkeys(tokenizer_files(config.get("tokenizer"))))
+        return catalogue.folder_model(path, config, (*catalogue.PARAKEET_FILES, *more))
 
     def check_options(self, chosen: Sequence[tuple[str, str]]) -> None:
         """As `backends.base.Configurable`."""

@@ -47,6 +47,7 @@ class ParakeetMlx(mlx_runtime.OnMlx):
     name = "parakeet-mlx"
     summary = "NVIDIA Parakeet on MLX"
     models = catalogue.PARAKEET_MLX
+    layout = catalogue.PARAKEET_FILES
     # librosa's filters the library imports while it loads a model.
     imports = ("librosa.filters", "parakeet_mlx.utils")
     settings: Mapping[str, Setting] = WHOLE_CLIPS
@@ -61,13 +62,11 @@ class ParakeetMlx(mlx_runtime.OnMlx):
     def availability(self) -> Availability:
         return mlx_library("parakeet_mlx", "parakeet-mlx")
 
-    def model(self, size: str) -> ModelSpec | None:
-        if spec := super().model(size):
-            return spec
-        config = catalogue.folder_config(size)
-        if config is None or str(config.get("target", "")).rpartition(".")[2] not in TARGETS:
+    def found_at(self, path: Path) -> ModelSpec | None:
+        config = catalogue.folder_config(path)
+        if str(config.get("target", "")).rpartition(".")[2] not in TARGETS:
             return None
-        return catalogue.folder_model(size, config)
+        return catalogue.folder_model(path, config, self.layout)
 
     def check_options(self, chosen: Sequence[tuple[str, str]]) -> None:
         """Raises BackendError with kind "option" for what cannot be set so."""

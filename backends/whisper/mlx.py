@@ -35,6 +35,7 @@ class MlxWhisper(mlx_runtime.OnMlx):
     name = "mlx-whisper"
     summary = "Whisper on MLX, by Apple"
     models = catalogue.MLX_WHISPER
+    layout = catalogue.MLX_WHISPER_FILES
     imports = ("mlx_whisper.transcribe",)
 
     def __init__(self) -> None:
@@ -44,6 +45,12 @@ class MlxWhisper(mlx_runtime.OnMlx):
 
     def availability(self) -> Availability:
         return mlx_library("mlx_whisper", "mlx-whisper")
+
+    def found_at(self, path: Path) -> ModelSpec | None:
+        config = catalogue.folder_config(path)
+        if "n_audio_state" not in config:
+            return None
+        return catalogue.folder_model(path, config, self.layout, config.get("n_vocab"))
 
     def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
         import mlx.core as mx

@@ -39,6 +39,9 @@ class WhisperMps(mlx_runtime.OnMlx):
     def availability(self) -> Availability:
         return mlx_library("whisper_mps", "whisper-mps")
 
+    def found_at(self, path: Path) -> ModelSpec | None:
+        return catalogue.checkpoint_at(path)
+
     def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
         import mlx.core as mx
         from whisper_mps.whisper import load_models
@@ -58,7 +61,7 @@ class WhisperMps(mlx_runtime.OnMlx):
 
     def _register(self, load_models: Any, spec: ModelSpec, file: Path) -> None:
         """Make the library know a checkpoint that is not OpenAI's; it finds the expected hash in the URL."""
-        if self._name in load_models._MODELS:
+        if spec.kind != "folder" and self._name in load_models._MODELS:
             return
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
         load_models._MODELS[self._name] = f"https://localhost/{sha256}/{file.name}"

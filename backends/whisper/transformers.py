@@ -74,6 +74,7 @@ class TransformersWhisper(Library):
     engine: Engine = "torch"
     summary = "Whisper on PyTorch, the insanely-fast recipe"
     models = catalogue.TRANSFORMERS
+    layout = catalogue.TRANSFORMERS_FILES
 
     def __init__(self) -> None:
         self._batch = 1
@@ -85,6 +86,12 @@ class TransformersWhisper(Library):
         device = torch_device_expected()
         torch = installed("torch", "torch", "transformers", device)
         return installed("transformers", "transformers", "transformers", device) if torch.ok else torch
+
+    def found_at(self, path: Path) -> ModelSpec | None:
+        config = catalogue.folder_config(path)
+        if config.get("model_type") != "whisper" or "d_model" not in config:
+            return None
+        return catalogue.folder_model(path, config, self.layout, config.get("vocab_size"))
 
     def import_library(self) -> None:
         # `transformers` resolves its names lazily: these are what the pipeline would import while it loads.

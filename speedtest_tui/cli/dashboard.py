@@ -12,7 +12,8 @@ from backends.registry import BUILT_IN, entries
 from speedtest_tui.cli.console import EXIT_OK, complain
 from speedtest_tui.cli.options import known_for, options_from, plan_from, usable
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.models.sizes import is_there, named
+from speedtest_tui.core.models.own import may_mean
+from speedtest_tui.core.models.sizes import named
 from speedtest_tui.core.settings import Settings, load
 from speedtest_tui.ui.workers import web
 from speedtest_tui.ui.workers.settings import Request
@@ -65,7 +66,7 @@ def request(options: argparse.Namespace) -> Request:
     except UserError as error:
         reading = replace(reading, problems=(*reading.problems, f"settings, candidates: {error}"))
         settings = replace(settings, candidates=())
-    if settings.size not in SIZES and not is_there(settings.size):
+    if not may_mean(settings.size):
         settings = replace(settings, size=SIZES[0])
     return Request(
         plan=plan_from(options, settings, at_once=True),

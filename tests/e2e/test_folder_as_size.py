@@ -63,9 +63,12 @@ def test_every_command_takes_it(command: Command, home: Path, arguments: tuple[s
     ("size", "said"),
     [
         ("./nothing", "./nothing does not exist: name a model's folder"),
-        ("par/config.json", "par/config.json is a file: name a model's folder"),
-        ("../home", "../home is no model's folder (it has no config.json)"),
-        ("./other", "no backend can read the model in ./other: name the folder of another one, or a size"),
+        ("par/config.json", "no backend can read par/config.json (a .json file): name the folder"),
+        ("../home", "no backend can read ../home (it has no config.json): name the folder"),
+        (
+            "./other",
+            "no backend can read ./other (a model of another kind): name the folder or repository of another one",
+        ),
         ("converted/nothing", "no converted model is called 'converted/nothing'"),
     ],
 )

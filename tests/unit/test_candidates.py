@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from backends.base import Location, ModelSpec
 from backends.registry import BUILT_IN
 from speedtest_tui.cli.main import build_parser
 from speedtest_tui.cli.options import plan_from
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.models.inspect import locate
 from speedtest_tui.core.models.sizes import Candidate, cross, labels, parse
 from speedtest_tui.core.race.plan import MAX_CANDIDATES, Plan
 from speedtest_tui.core.settings import Settings
@@ -35,7 +39,7 @@ def test_a_name_is_read_as_it_is_written(text: str, name: str) -> None:
     [
         ("", "is no BACKEND:MODEL"), ("small", "is no BACKEND:MODEL"), ("mlx-whisper:", "is no BACKEND:MODEL"),
         (":small", "is no BACKEND:MODEL"), ("mlx-wisper:small", "did you mean mlx-whisper"),
-        (r"C:\models\mine", "no backend is called 'C'"), ("mlx-whisper:smal", "did you mean small?"),
+        (r"C:\models\mine", "no backend is called 'C'"), ("mlx-whisper:smal", "did you mean small"),
         ("canary-mlx:tiny", "canary-mlx has no tiny model: choose from nano, large"),
         ("canary-mlx:nano?", "sets nothing with ''"), ("canary-mlx:nano?beam", "sets nothing with 'beam'"),
         ("canary-mlx:nano?beam=", "sets nothing with 'beam='"), ("canary-mlx:nano?beam=4&", "sets nothing with ''"),
@@ -94,7 +98,7 @@ def test_there_may_be_too_many() -> None:
 def test_a_folder_may_have_a_question_mark_in_its_name(tmp_path: Path) -> None:
     folder = tmp_path / "what?beam=4"
     folder.mkdir()
-    with pytest.raises(UserError, match="is no model's folder"):
+    with pytest.raises(UserError, match="it has no config"):
         parse(f"mlx-whisper:{folder}", BUILT_IN)
 
 
@@ -143,3 +147,70 @@ def test_what_is_remembered_races_unless_something_is_typed() -> None:
 def test_what_names_nothing_is_refused(words: list[str], says: str) -> None:
     with pytest.raises(UserError, match=says):
         planned(*words)
+
+
+LAYOUTS = {
+    "nano/mlx": "mlx-whisper", "nano/hf": "transformers", "nano/openai": "whisper-mps",
+    "parakeet-nano/mlx": "parakeet-mlx", "canary-nano/mlx": "canary-mlx",
+}  # fmt: skip
+"""What is built in, and who reads it."""
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("backend", sorted(LAYOUTS.values()))
+def test_a_folder_is_read_by_whose_layout_it_is(layout: str, backend: str, unpacked: Callable[[str], Path]) -> None:
+    folder = unpacked(layout)
+    if backend == LAYOUTS[layout]:
+        one = parse(f"{backend}:{folder}", BUILT_IN)
+        assert isinstance(one.model, ModelSpec) and (one.size, one.model.kind) == (str(folder), "folder")
+        assert isinstance(locate(one.model), Location)
+    else:
+        with pytest.raises(UserError) as refused:
+            parse(f"{backend}:{folder}", BUILT_IN)
+        assert str(refused.value).startswith(f"{backend} cannot read {folder} (")
+        assert f": {LAYOUTS[layout]}:{folder}" in str(refused.value)
+
+
+def test_a_checkpoint_is_a_model_of_its_own(unpacked: Callable[[str], Path], tmp_path: Path) -> None:
+    file = tmp_path / "my own.pt"
+    shutil.copy(unpacked("nano/openai") / "nano.en.pt", file)
+    one = parse(f"whisper-mps:{file}", BUILT_IN)
+    assert isinstance(one.model, ModelSpec) and one.model.files[0].names == ("my own.pt",)
+    found = locate(one.model)
+    assert isinstance(found, Location) and found.path == file
+    with pytest.raises(UserError, match=r"mlx-whisper cannot read .* \(a PyTorch checkpoint\): whisper-mps:"):
+        parse(f"mlx-whisper:{file}", BUILT_IN)
+    file.write_bytes(b"PK no zip")
+    with pytest.raises(UserError, match="whisper-mps cannot read"):
+        parse(f"whisper-mps:{file}", BUILT_IN)
+
+
+def test_a_repository_that_is_here_is_read_by_its_files(hub: Path, unpacked: Callable[[str], Path]) -> None:
+    repository = hub / "models--some--whisper"
+    shutil.copytree(unpacked("nano/mlx"), repository / "snapshots" / ("c" * 40))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("c" * 40)
+    one = parse("mlx-whisper:some/whisper", BUILT_IN)
+    assert isinstance(one.model, ModelSpec) and (one.model.kind, one.model.source) == ("hub", "some/whisper")
+    assert isinstance(locate(one.model), Location) and one.model.english_only
+    with pytest.raises(UserError, match=r"transformers cannot read some/whisper \(Whisper for MLX\): mlx-whisper:some"):
+        parse("transformers:some/whisper", BUILT_IN)
+    assert planned("--size", "some/whisper") == ["mlx-whisper:some/whisper"]
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_repository_that_is_not_here_is_whose_catalogue_has_it() -> None:
+    assert planned("--size", "openai/whisper-base") == ["transformers:openai/whisper-base"]
+    assert planned("--model", "mlx-whisper:any/thing") == ["mlx-whisper:any/thing"]
+    with pytest.raises(UserError, match=r"mlx-whisper cannot read openai/whisper-base .*: transformers:openai/whisper"):
+        planned("--model", "mlx-whisper:openai/whisper-base")
+    with pytest.raises(UserError, match=r"which backend reads any/thing .*: name it: --model BACKEND:any/thing"):
+        planned("--size", "any/thing")
+
+
+def test_english_only_and_smaller_ones_have_names_of_their_own() -> None:
+    assert planned("--size", "tiny.en") == ["mlx-whisper:tiny.en", "whisper-mps:tiny.en", "transformers:tiny.en"]
+    assert planned("--size", "small,small-4bit,small-fp16", "--backends", "mlx-whisper") == [
+        "mlx-whisper:small",
+        "mlx-whisper:small-fp16",
+    ]

@@ -13,8 +13,9 @@ from backends.base import Advice, BackendEntry, Location, ModelSpec
 from backends.registry import BUILT_IN
 from speedtest_tui.core.download.request import request_for
 from speedtest_tui.core.locations import converted_folder
-from speedtest_tui.core.models import sizes as converted
+from speedtest_tui.core.models import own as converted
 from speedtest_tui.core.models.inspect import inspect_models, locate
+from speedtest_tui.core.models.sizes import candidates, resolve
 from speedtest_tui.ui.screens.choices import sizes
 
 TDT = {"target": "nemo.collections.asr.models.rnnt_bpe_models.EncDecRNNTBPEModel"}
@@ -49,7 +50,7 @@ def home(places: Path) -> Path:
 
 def specs(size: str) -> dict[str, Any]:
     entries = [BackendEntry(name, reference) for name, reference in READERS.items()]
-    found = {one.backend: one.resolved().model for one in converted.candidates(entries, size)}
+    found = {one.backend: one.resolved().model for one in candidates(entries, size)}
     return {name: spec for name, spec in found.items() if isinstance(spec, ModelSpec)}
 
 
@@ -71,7 +72,7 @@ def test_any_folder_can_be_named_by_its_path(home: Path, monkeypatch: pytest.Mon
     model(converted_folder() / "tdt", TDT)
 
     def size(text: str) -> str:
-        found = converted.resolve((text,), BUILT_IN)
+        found = resolve((text,), BUILT_IN)
         assert [one.backend for one in found if isinstance(one.model, ModelSpec)] == PARAKEETS
         return found[0].size
 
@@ -101,7 +102,7 @@ def test_a_config_that_is_none_means_nothing(content: str) -> None:
 
 def test_it_is_inspected_and_nobody_downloads_it() -> None:
     model(converted_folder() / "tdt", TDT)
-    reports = {report.backend: report for report in inspect_models(converted.candidates(BUILT_IN, "converted/tdt"))}
+    reports = {report.backend: report for report in inspect_models(candidates(BUILT_IN, "converted/tdt"))}
     report = reports["parakeet-mlx"]
     assert report.usable and report.state("local").state == "complete" and report.spec
     assert report.location and report.location.path == converted_folder() / "tdt"

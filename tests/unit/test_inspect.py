@@ -177,14 +177,14 @@ def test_a_model_that_is_no_model(places: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_size_that_a_backend_does_not_have(places: Path) -> None:
-    report = one("mlx-whisper", "tiny.en")
+    report = one("mlx-whisper", "large-v1")
     assert report.spec is None and report.without_model
-    assert one("whisper-mps", "tiny.en").spec is not None
+    assert one("whisper-mps", "large-v1").spec is not None
     (problem,) = of_report(report, named=False)
     assert (problem.kind, problem.counts, problem.advice.what) == (
         "no-model",
         False,
-        "mlx-whisper has no tiny.en model",
+        "mlx-whisper has no large-v1 model",
     )
 
 

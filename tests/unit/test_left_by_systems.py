@@ -16,8 +16,8 @@ from speedtest_tui.core.convert.convert import _give_way, look_at
 from speedtest_tui.core.locations import spool_folder
 from speedtest_tui.core.models.builtin import find, unpack_apart
 from speedtest_tui.core.models.duplicates import duplicates
+from speedtest_tui.core.models.own import converted_models
 from speedtest_tui.core.models.scan import scan, use
-from speedtest_tui.core.models.sizes import converted_models
 from speedtest_tui.core.repair.copying import _items
 from speedtest_tui.core.sessions.index import summaries
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from shlex import quote
 
 from backends.base import Advice, BackendEntry, Location, ModelSpec
 from backends.catalogue import sizes_of
@@ -139,17 +140,20 @@ def _verified(entry: BackendEntry, spec: ModelSpec, location: Location) -> Verif
 # One model, to be loaded.
 
 
-def find(spec: ModelSpec, cancelled: threading.Event) -> Location | Advice:
-    """Find a model wherever it may be, or say why it cannot be used; an embedded one is unpacked on first use."""
+def find(spec: ModelSpec, cancelled: threading.Event, options: str = "") -> Location | Advice:
+    """Find a model wherever it may be, or say why it cannot be used; an embedded one is unpacked on first use.
+
+    options: as for `explained`
+    """
     if spec.kind == "embedded" and not spec.missing_reason:
         return _unpacked(spec, cancelled)
-    return locate(spec)
+    return locate(spec, options)
 
 
-def locate(spec: ModelSpec) -> Location | Advice:
+def locate(spec: ModelSpec, options: str = "") -> Location | Advice:
     """The same without unpacking anything."""
     states = _states(spec)
-    return location_of(spec, states) or explained(spec, states)
+    return location_of(spec, states) or explained(spec, states, options)
 
 
 def _unpacked(spec: ModelSpec, cancelled: threading.Event) -> Location | Advice:
@@ -237,7 +241,12 @@ def name_of(spec: ModelSpec) -> str:
 def options_for(spec: ModelSpec) -> str:
     """What names this one model to a command, as far as the catalogue knows it."""
     backend, size = sizes_of(spec)
-    return f"--size {size} --backends {backend}" if backend else ""
+    return options_of(backend, size) if backend else ""
+
+
+def options_of(backend: str, size: str) -> str:
+    """What names a backend's model to a command: "--size tiny --backends mlx-whisper"."""
+    return f"--size {quote(size)} --backends {backend}"
 
 
 def command(verb: str, options: str) -> str:

@@ -13,8 +13,8 @@ from typing import Literal
 from backends.base import ModelSpec
 from speedtest_tui.core import locations
 from speedtest_tui.core.models.layout import is_safe_name, repository_folder
+from speedtest_tui.core.models.own import folder_of
 from speedtest_tui.core.models.reading import Root, root_at
-from speedtest_tui.core.models.sizes import folder_of
 from speedtest_tui.core.models.status import CacheName
 
 Roots = Sequence[tuple[CacheName, Path]]
@@ -48,7 +48,8 @@ def places(spec: ModelSpec, cache: CacheName) -> tuple[Place, ...]:
     root = root_of(cache)
     if spec.kind == "folder":
         folder = folder_of(spec.source)
-        return (Place("plain", folder),) if cache == "local" and folder else ()
+        layout: PlaceLayout = "checkpoint" if folder is not None and folder.is_file() else "plain"
+        return (Place(layout, folder),) if cache == "local" and folder else ()
     if spec.kind == "openai":
         names = [name for file in spec.files for name in file.names]
         return tuple(Place("checkpoint", root / name) for name in names if is_safe_name(name)) if cache != "hf" else ()

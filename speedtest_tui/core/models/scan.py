@@ -21,9 +21,9 @@ from speedtest_tui.core.models import reading, repository
 from speedtest_tui.core.models.folder import CHECKPOINT, INCOMPLETE
 from speedtest_tui.core.models.inventory import CacheUse, Layout, Stored
 from speedtest_tui.core.models.layout import EMBEDDED, LOCKS, SHARED_STORE, repository_id
+from speedtest_tui.core.models.own import CONVERTED
 from speedtest_tui.core.models.places import BELOW_LOCAL, Identity, Roots, default_roots, identity, roots_of
 from speedtest_tui.core.models.reading import Cancelled, Reading, Root
-from speedtest_tui.core.models.sizes import CONVERTED
 from speedtest_tui.core.models.status import CacheName
 
 OVERLOOKED = (

@@ -11,14 +11,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from backends.base import Advice, Availability, Backend, BackendEntry, BackendError, ModelSpec
-from backends.catalogue import BY_BACKEND, SIZES
+from backends.base import (
+    Advice,
+    Availability,
+    Backend,
+    BackendEntry,
+    BackendError,
+    ModelSpec,
+    is_repository,
+)
+from backends.catalogue import BY_BACKEND, SIZES, sources
 from backends.registry import create, default_backends
-from speedtest_tui.core import locations
+from backends.registry import entries as registry_entries
 from speedtest_tui.core.errors import UserError, alike, unknown
-
-CONVERTED = "converted/"
-"""How the name of a model begins that this program converted; the rest is its folder's name."""
+from speedtest_tui.core.models.own import (
+    CONVERTED,
+    cached,
+    converted_models,
+    exists,
+    folder_of,
+    is_there,
+    kind_of,
+    name_of_folder,
+    path_of,
+)
 
 Option = tuple[str, str, str]
 """Backend, name and value: what a single backend is set to."""
@@ -49,7 +65,8 @@ class Unavailable:
 class Candidate:
     """A backend with a model and options: what takes part in a race.
 
-    size: what the model is called: a name of the catalogue, "converted/<name>", or the absolute path of a folder
+    size: what the model is called: a name of the catalogue, "converted/<name>", "org/name" on the hub, or an absolute
+        path
     options: what this backend is set to, as names and values, by name
     model: what the name means for this backend; None until somebody has asked it (`resolved`)
     """
@@ -126,7 +143,7 @@ def named(text: str, entries: Sequence[BackendEntry]) -> Candidate:
     if backend not in known:
         raise unknown("backend", backend, known)
     model, mark, options = rest.rpartition("?")
-    if not mark or _exists(Path(rest).expanduser()):
+    if not mark or exists(Path(rest).expanduser()):
         model, mark, options = rest, "", ""
     return Candidate(known[backend], model.strip(), _options(text, options) if mark else ())
 
@@ -251,38 +268,59 @@ def resolve(
 
 
 def _meanings(text: str, entries: Sequence[BackendEntry], options: Sequence[Option]) -> tuple[Candidate, ...]:
-    """A path wins where it is spelled as one. Of words, what backends know wins over converted models and folders."""
+    """A path wins where it is spelled as one. Of words, what backends know wins over converted models and folders, and
+    these over repositories."""
     if text.startswith(("/", "./", "../", "~")) or text.endswith("/") or text in (".", ".."):
-        return _in_folder(text, name_of_folder(_folder(text)), entries, options)
+        return _read_by_some(text, name_of_folder(path_of(text)), entries, options)
     if text.startswith(CONVERTED):
         if not is_there(text):
             known = [one.size for one in converted_models()]
             if known:
                 raise unknown("converted model", text, known)
             raise UserError(f"there is no {text}", "convert a checkpoint first: see `speedtest-tui convert --help`")
-        return _in_folder(text, text, entries, options)
+        return _read_by_some(text, text, entries, options)
+    if is_repository(text):
+        if exists(Path(text)):
+            return _read_by_some(text, name_of_folder(path_of(text)), entries, options)
+        if len(entries) > 1 and not cached(text) and not any(text in sources(one) for one in BY_BACKEND.values()):
+            raise UserError(
+                f"which backend reads {text} is not known before it is here", f"name it: --model BACKEND:{text}"
+            )
+        return _read_by_some(text, text, entries, options)
     found = _all_resolved(entries, text, options)
     if text in SIZES or not all(one.lacks_model for one in found):
         return found
     if is_there(CONVERTED + text):
-        return _in_folder(text, CONVERTED + text, entries, options)
-    if text and _exists(Path(text)):
-        return _in_folder(text, name_of_folder(_folder(text)), entries, options)
+        return _read_by_some(text, CONVERTED + text, entries, options)
+    if text and exists(Path(text)):
+        return _read_by_some(text, name_of_folder(path_of(text)), entries, options)
     who = f"{entries[0].name} has no" if len(entries) == 1 else "no backend has a"
+    more = [name for entry in entries for name in BY_BACKEND.get(entry.name, {})]
+    near = alike(text, dict.fromkeys([*SIZES, *(model.size for model in converted_models()), *more]))
     names = [*SIZES, *(model.size for model in converted_models())]
-    near = alike(text, names)
-    todo = f"did you mean {near}?" if near else f"choose from {', '.join(names)}, or name a model's folder"
+    todo = (
+        f"did you mean {near}?" if near else f"choose from {', '.join(names)}, or name a model's folder or repository"
+    )
     raise UserError(f"{who} model of size {text!r}", todo)
 
 
-def _in_folder(
+def _read_by_some(
     text: str, size: str, entries: Sequence[BackendEntry], options: Sequence[Option]
 ) -> tuple[Candidate, ...]:
+    """Raises UserError where none of the backends reads that model, with those that would."""
     found = _all_resolved(entries, size, options)
-    if all(one.lacks_model for one in found):
-        who = f"{entries[0].name} cannot" if len(entries) == 1 else "no backend can"
-        raise UserError(f"{who} read the model in {text}", "name the folder of another one, or a size")
-    return found
+    if not all(one.lacks_model for one in found):
+        return found
+    every = registry_entries()
+    others = [one.name for one in _all_resolved(every, size, ()) if isinstance(one.model, ModelSpec)]
+    everybody = {one.name for one in every} <= {one.name for one in entries}
+    who = "no backend" if everybody or len(entries) > 3 else " and ".join(one.name for one in entries)
+    path = folder_of(size) or cached(size)
+    kind = kind_of(path) if path else "known by its name"
+    what = f"{who} {'can' if who == 'no backend' else 'cannot'} read {text} ({kind})"
+    if others:
+        raise UserError(what, f"{' and '.join(f'{name}:{text}' for name in others[:2])} can")
+    raise UserError(what, "name the folder or repository of another one, or a size")
 
 
 def _all_resolved(entries: Sequence[BackendEntry], size: str, options: Sequence[Option]) -> tuple[Candidate, ...]:
@@ -290,13 +328,21 @@ def _all_resolved(entries: Sequence[BackendEntry], size: str, options: Sequence[
 
 
 def _spec(backend: Backend, size: str) -> ModelSpec | None:
-    """The model of a name: one of the backend's map, or one in a folder that it can read."""
-    folder = folder_of(size)
-    if folder is None:
+    """The model of a name: one of the backend's map, or one in a folder or repository that it can read."""
+    if (folder := folder_of(size)) is not None:
+        spec = _checked(backend.model(str(folder)))
+        # The name, not the path: it says the same on the machine that a result is shown on.
+        return None if spec is None or spec.kind != "folder" else replace(spec, source=size)
+    if not is_repository(size):
         return _checked(backend.model(size))
-    spec = _checked(backend.model(str(folder)))
-    # The name, not the path: it says the same on the machine that a result is shown on.
-    return None if spec is None or spec.kind != "folder" else replace(spec, source=size)
+    own = sources(getattr(backend, "models", {}))
+    if size in own:
+        return own[size]
+    if (folder := cached(size)) is not None:
+        spec = _checked(backend.model(str(folder)))
+        return None if spec is None or spec.kind != "folder" else replace(spec, kind="hub", source=size)
+    # Of a repository that is not here, its place in another backend's map is all that is known.
+    return None if any(size in sources(models) for models in BY_BACKEND.values()) else _checked(backend.model(size))
 
 
 def _checked(spec: object) -> ModelSpec | None:
@@ -317,86 +363,3 @@ def broken(error: Exception) -> Unavailable:
 def installed(availability: Availability) -> Unavailable | None:
     """Why a backend cannot run here, whatever the model; None where it can."""
     return None if availability.ok else Unavailable("not-installed", Advice("not installed", availability.fix))
-
-
-def _folder(text: str) -> Path:
-    """The folder that a path means, absolute. Raises UserError where there is none, or no model in it."""
-    try:
-        path = Path(text).expanduser().absolute()
-        path = path.resolve() if ".." in path.parts else path
-        exists, is_folder, has_config = path.exists(), path.is_dir(), (path / "config.json").exists()
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise UserError(f"{text} cannot be read ({reason})", "name a model's folder that is readable") from error
-    if not exists:
-        raise UserError(f"{text} does not exist", "name a model's folder, or a size such as small")
-    if not is_folder and path.suffix == ".nemo":
-        raise UserError(f"{text} is a NeMo checkpoint", f"convert it first: `speedtest-tui convert {text}`")
-    if not is_folder:
-        raise UserError(f"{text} is a file", "name a model's folder")
-    if not has_config:
-        raise UserError(f"{text} is no model's folder (it has no config.json)", "name one that `convert` has made")
-    return path
-
-
-# Folders.
-
-
-def name_of_folder(folder: Path) -> str:
-    """What a model's folder is called as a size."""
-    inside = folder.parent == locations.converted_folder() and folder_of(CONVERTED + folder.name) is not None
-    return f"{CONVERTED}{folder.name}" if inside else str(folder)
-
-
-def folder_of(name: str) -> Path | None:
-    """The folder that "converted/<name>" or an absolute path means; None for sizes and names that lead elsewhere."""
-    if name.startswith(CONVERTED):
-        from speedtest_tui.core.models.layout import is_safe_part
-
-        part = name.removeprefix(CONVERTED)
-        return locations.converted_folder() / part if is_safe_part(part) else None
-    return Path(name) if Path(name).is_absolute() else None
-
-
-def is_there(name: str) -> bool:
-    """Whether a name means a folder, as `folder_of` understands it, that exists."""
-    folder = folder_of(name)
-    return folder is not None and _exists(folder) and folder.is_dir()
-
-
-def _exists(path: Path) -> bool:
-    """Whether something is there that may be asked about."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
-@dataclass(frozen=True)
-class ConvertedModel:
-    """A conversion that is there and proven. `form`: "bfloat16", "8-bit"; parameters: numbers in the model."""
-
-    size: str
-    family: str
-    form: str
-    parameters: int
-
-
-def converted_models() -> tuple[ConvertedModel, ...]:
-    """All models that this program converted, by name; folders without a readable account are left out."""
-    folder = locations.converted_folder()
-    try:
-        folders = sorted(folder.iterdir())
-    except OSError:
-        return ()
-    found = (_described(one) for one in folders if not one.name.startswith("."))
-    return tuple(model for model in found if model)
-
-
-def _described(folder: Path) -> ConvertedModel | None:
-    from speedtest_tui.core.convert import report
-
-    found = report.read(folder)
-    if found is None:
-        return None
-    return ConvertedModel(CONVERTED + folder.name, found.family, found.form, found.parameters)

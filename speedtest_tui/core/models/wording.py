@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import Literal, get_args
 
 from backends.base import Advice
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import LOOKS, Mood
-from speedtest_tui.core.models.inspect import command, explained, location_of, name_of, other_layout
+from speedtest_tui.core.models.inspect import command, explained, location_of, name_of, options_of, other_layout
 from speedtest_tui.core.models.inventory import CacheUse, Stored
 from speedtest_tui.core.models.status import (
     CACHE_NAMES,
@@ -140,7 +139,7 @@ def of_report(report: ModelReport, *, named: bool) -> tuple[Problem, ...]:
 def _of_files(report: ModelReport, model: str) -> Iterator[Problem]:
     spec = report.spec
     assert spec is not None
-    options = f"--size {quote(report.size)} --backends {report.backend}"
+    options = options_of(report.backend, report.size)
     if location_of(spec, report.states) is None and not (spec.kind == "embedded" and report.location):
         yield _unusable(report, explained(spec, report.states, options), model)
     else:

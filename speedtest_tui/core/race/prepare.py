@@ -24,7 +24,7 @@ from backends.base import (
 )
 from backends.registry import create
 from speedtest_tui.core import host
-from speedtest_tui.core.models.inspect import Begun, Blocked, find
+from speedtest_tui.core.models.inspect import Begun, Blocked, find, options_of
 from speedtest_tui.core.models.sizes import Candidate, Unavailable, installed
 from speedtest_tui.core.process.lines import Message
 from speedtest_tui.core.process.parent import Child, Ended
@@ -65,7 +65,7 @@ def _prepare(candidate: Candidate, language: str | None, cancelled: threading.Ev
         why = missing or spec
         assert isinstance(why, Unavailable)
         return Failure("unavailable", RowError(why.kind, why.advice))
-    found, warnings = find(spec, cancelled), []
+    found, warnings = find(spec, cancelled, options_of(candidate.backend, candidate.size)), []
     if isinstance(found, Advice) and spec.fallback is not None:
         replacement = find(spec.fallback, cancelled)
         if isinstance(replacement, Location):

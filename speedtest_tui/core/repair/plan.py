@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from shlex import quote
 
 from speedtest_tui.core.models import layout
-from speedtest_tui.core.models.inspect import command, explained
+from speedtest_tui.core.models.inspect import command, explained, options_of
 from speedtest_tui.core.models.inventory import Duplicate, Stored
 from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.repair.plan_cache import Row, left_alone, merge, plan_row
@@ -71,7 +70,7 @@ def _broken(reports: Iterable[ModelReport]) -> Iterator[BrokenModel]:
 def _all(reports: Iterable[ModelReport]) -> Iterator[BrokenModel]:
     """Every model in every cache, fallbacks included."""
     for report in reports:
-        download = command("download", _options(report))
+        download = command("download", options_of(report.backend, report.size))
         one: ModelReport | None = report
         while one is not None:
             if one.spec is not None:
@@ -81,17 +80,14 @@ def _all(reports: Iterable[ModelReport]) -> Iterator[BrokenModel]:
             one = one.fallback
 
 
-def _options(report: ModelReport) -> str:
-    """What names a model to a command."""
-    return f"--size {quote(report.size)} --backends {report.backend}"
-
-
 def _missing(reports: Iterable[ModelReport]) -> Iterator[Note]:
     for report in reports:
         states = {state.state for one in (report, report.fallback) if one for _, state in one.states}
         wanted = report.spec is not None and report.spec.kind in ("hub", "openai") and not report.spec.missing_reason
         if wanted and not report.usable and report.spec and states <= {"missing", "not-applicable"}:
-            yield Note(report.spec.source, None, explained(report.spec, report.states, _options(report)))
+            yield Note(
+                report.spec.source, None, explained(report.spec, report.states, options_of(report.backend, report.size))
+            )
 
 
 def _is_in(step: Step, row: Stored) -> bool:

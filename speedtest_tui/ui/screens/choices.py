@@ -18,7 +18,7 @@ from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.ui.screens.choice import Choice
 
 if TYPE_CHECKING:
-    from speedtest_tui.core.models.sizes import ConvertedModel
+    from speedtest_tui.core.models.own import ConvertedModel
 
 
 AUTO = "auto"

@@ -318,7 +318,7 @@ class ConvertScreen(Once, Screen[Chosen | None]):
 
     def action_use(self) -> None:
         """Choose the new model as the size to race."""
-        from speedtest_tui.core.models.sizes import name_of_folder
+        from speedtest_tui.core.models.own import name_of_folder
 
         done = self._converted
         if done is not None:

@@ -19,7 +19,8 @@ from speedtest_tui.ui.workers.web import in_browser
 if TYPE_CHECKING:
     from backends.base import BackendEntry, Samples
     from speedtest_tui.core.jobs.race import Kept
-    from speedtest_tui.core.models.sizes import Candidate, ConvertedModel
+    from speedtest_tui.core.models.own import ConvertedModel
+    from speedtest_tui.core.models.sizes import Candidate
     from speedtest_tui.core.models.status import ModelReport
     from speedtest_tui.core.race.row import RaceSnapshot
     from speedtest_tui.ui.screens.clip_control import ClipControl

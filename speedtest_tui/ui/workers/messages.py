@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from speedtest_tui.core.jobs.job import JobView
     from speedtest_tui.core.jobs.overview import CacheOverview
     from speedtest_tui.core.jobs.race import Kept
-    from speedtest_tui.core.models.sizes import ConvertedModel
+    from speedtest_tui.core.models.own import ConvertedModel
     from speedtest_tui.core.models.status import ModelReport
     from speedtest_tui.core.race.row import RaceSnapshot
 

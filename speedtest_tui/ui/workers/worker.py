@@ -235,7 +235,7 @@ class Worker:
 
     def _look_up(self, size: str, asked: Sequence[Candidate]) -> None:
         from speedtest_tui.core.models.inspect import inspect_models
-        from speedtest_tui.core.models.sizes import converted_models
+        from speedtest_tui.core.models.own import converted_models
 
         self._post(ModelsKnown(size, tuple(inspect_models(asked, self._closed)), converted_models()))
 
