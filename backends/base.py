@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -209,6 +209,16 @@ class BackendError(Exception):
         self.message = message
         self.hint = hint
         self.kind = kind
+
+
+def no_such_option(name: str, known: Iterable[str]) -> BackendError:
+    """What to raise for an option that a backend does not have."""
+    from difflib import get_close_matches
+
+    known = list(known)
+    near = get_close_matches(name, known, n=1)
+    todo = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"
+    return BackendError(f"no option is called {name!r}", todo, "option")
 
 
 class Backend(Protocol):

@@ -28,6 +28,7 @@ from backends.base import (
     TranscribeOptions,
     Transcription,
     mlx_library,
+    no_such_option,
 )
 from backends.canary.architecture import layout_of
 from backends.canary.tokenizers import Vocabulary, tokenizer_files
@@ -351,7 +352,7 @@ def read(settings: Settings, chosen: Sequence[tuple[str, str]]) -> Settings:
     """`settings` with what the user chose in its place. Raises BackendError with kind "option"."""
     for name, text in chosen:
         if name not in READERS:
-            raise BackendError(f"no option is called {name!r}", f"choose from {', '.join(READERS)}", "option")
+            raise no_such_option(name, READERS)
         settings = replace(settings, **{name: READERS[name](name, text)})
     return settings
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from backends.base import BackendError
+from backends.base import BackendError, no_such_option
 
 LEAST_STEP_SECONDS = 0.1
 """A chunk must bring at least this much that the one before did not have. Without any the library fails or, worse,
@@ -60,7 +60,7 @@ def read(settings: Mapping[str, Setting], chosen: Sequence[tuple[str, str]]) -> 
     values = {name: setting.default for name, setting in settings.items()}
     for name, text in chosen:
         if name not in settings:
-            raise BackendError(f"no option is called {name!r}", f"choose from {', '.join(settings)}", "option")
+            raise no_such_option(name, settings)
         values[name] = settings[name].read(name, text)
     if "chunk_seconds" in values and values["chunk_seconds"] - values["overlap_seconds"] < LEAST_STEP_SECONDS:
         raise BackendError(

@@ -43,7 +43,7 @@ def test_a_name_is_read_as_it_is_written(text: str, name: str) -> None:
         ("canary-mlx:tiny", "canary-mlx has no tiny model: choose from nano, large"),
         ("canary-mlx:nano?", "sets nothing with ''"), ("canary-mlx:nano?beam", "sets nothing with 'beam'"),
         ("canary-mlx:nano?beam=", "sets nothing with 'beam='"), ("canary-mlx:nano?beam=4&", "sets nothing with ''"),
-        ("canary-mlx:nano?beam=4&beam=5", "sets beam twice"), ("canary-mlx:nano?bean=4", "no option is called 'bean'"),
+        ("canary-mlx:nano?beam=4&beam=5", "sets beam twice"), ("canary-mlx:nano?bean=4", "did you mean beam?"),
         ("canary-mlx:nano?beam=many", "give a whole number"), ("mlx-whisper:nano?beam=4", "has no options to set"),
         ("mlx-whisper:/no/such/folder", "does not exist"),
     ],
@@ -168,7 +168,7 @@ def test_a_folder_is_read_by_whose_layout_it_is(layout: str, backend: str, unpac
         with pytest.raises(UserError) as refused:
             parse(f"{backend}:{folder}", BUILT_IN)
         assert str(refused.value).startswith(f"{backend} cannot read {folder} (")
-        assert f": {LAYOUTS[layout]}:{folder}" in str(refused.value)
+        assert str(refused.value).endswith(f"): {LAYOUTS[layout]}:{folder} can")
 
 
 def test_a_checkpoint_is_a_model_of_its_own(unpacked: Callable[[str], Path], tmp_path: Path) -> None:

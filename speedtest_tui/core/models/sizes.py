@@ -316,10 +316,10 @@ def _read_by_some(
     everybody = {one.name for one in every} <= {one.name for one in entries}
     who = "no backend" if everybody or len(entries) > 3 else " and ".join(one.name for one in entries)
     path = folder_of(size) or cached(size)
-    kind = kind_of(path) if path else "known by its name"
+    kind = kind_of(path) if path else "weights of another layout"
     what = f"{who} {'can' if who == 'no backend' else 'cannot'} read {text} ({kind})"
     if others:
-        raise UserError(what, f"{' and '.join(f'{name}:{text}' for name in others[:2])} can")
+        raise UserError(what, f"{' and '.join(others[:2])} can")
     raise UserError(what, "name the folder or repository of another one, or a size")
 
 
