@@ -312,7 +312,7 @@ def _read_by_some(
     if not all(one.lacks_model for one in found):
         return found
     every = registry_entries()
-    others = [one.name for one in _all_resolved(every, size, ()) if isinstance(one.model, ModelSpec)]
+    others = [one.name for one in _all_resolved(default_backends(every), size, ()) if isinstance(one.model, ModelSpec)]
     everybody = {one.name for one in every} <= {one.name for one in entries}
     who = "no backend" if everybody or len(entries) > 3 else " and ".join(one.name for one in entries)
     path = folder_of(size) or cached(size)
