@@ -216,7 +216,7 @@ def no_such_option(name: str, known: Iterable[str]) -> BackendError:
     from difflib import get_close_matches
 
     known = list(known)
-    near = get_close_matches(name, known, n=1, cutoff=0.74)
+    near = get_close_matches(name, known, n=1, cutoff=0.75)
     todo = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"
     return BackendError(f"no option is called {name!r}", todo, "option")
 
