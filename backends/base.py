@@ -170,6 +170,7 @@ class Transcription:
     figures: measured in this run beside its time, by name; names that end in "_s" are seconds
     looping: whether `invalid` is a Loop, which says nothing of the model
     detected: whether the model found out `language` from the clip, where it could have been another
+    reported_s: the seconds of the work alone, where a program that starts anew for each run tells them
     """
 
     text: str
@@ -181,6 +182,7 @@ class Transcription:
     figures: tuple[tuple[str, float], ...] = ()
     looping: bool = False
     detected: bool = False
+    reported_s: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.invalid, Loop):

@@ -227,6 +227,30 @@ POCKETSPHINX = dict.fromkeys(
     SIZES, ModelSpec("bundled", "pocketsphinx/en-us", variant="GMM, one model for every size", english_only=True)
 )
 
+WHISPERKIT = {
+    name: ModelSpec("bundled", f"argmaxinc/whisperkit-coreml/{folder}", english_only=name.endswith(".en"))
+    for name, folder in {
+        **{name: f"openai_whisper-{name}" for name in ("tiny", "base", "small", "medium", "large-v2", "large-v3")},
+        **{f"{name}.en": f"openai_whisper-{name}.en" for name in ("tiny", "base", "small", "medium")},
+        **dict.fromkeys(("large", "turbo"), "openai_whisper-large-v3-v20240930"),
+        "turbo-626MB": "openai_whisper-large-v3-v20240930_626MB",
+        "distil-large-v3": "distil-whisper_distil-large-v3",
+    }.items()
+}
+"""Folders of the repository argmaxinc/whisperkit-coreml, kept by the program itself."""
+
+_FLUID_V2 = ModelSpec("bundled", "FluidInference/parakeet-tdt-0.6b-v2-coreml", variant="v2", english_only=True)
+_FLUID_V3 = ModelSpec("bundled", "FluidInference/parakeet-tdt-0.6b-v3-coreml", variant="v3")
+FLUIDAUDIO = {
+    **dict.fromkeys(SIZES[1:], _FLUID_V2),
+    "parakeet-tdt-0.6b-v2": _FLUID_V2,
+    "parakeet-tdt-0.6b-v3": _FLUID_V3,
+}
+
+APPLE_SPEECH = dict.fromkeys(
+    SIZES[1:], ModelSpec("bundled", "apple/speech", variant="the system's own, for every size")
+)
+
 BY_BACKEND = {
     "mlx-whisper": MLX_WHISPER,
     "parakeet-mlx": PARAKEET_MLX,
@@ -234,6 +258,9 @@ BY_BACKEND = {
     "whisper-mps": WHISPER_MPS,
     "transformers": TRANSFORMERS,
     "pocketsphinx": POCKETSPHINX,
+    "whisperkit": WHISPERKIT,
+    "fluidaudio": FLUIDAUDIO,
+    "apple-speech": APPLE_SPEECH,
 }
 
 

@@ -22,6 +22,9 @@ BUILT_IN = (
     BackendEntry("whisper-mps", "backends.whisper.mps:WhisperMps"),
     BackendEntry("transformers", "backends.whisper.transformers:TransformersWhisper"),
     BackendEntry("pocketsphinx", "backends.pocketsphinx:PocketSphinx"),
+    BackendEntry("whisperkit", "backends.programs:WhisperKit", optional=True),
+    BackendEntry("fluidaudio", "backends.programs:FluidAudio", optional=True),
+    BackendEntry("apple-speech", "backends.programs:AppleSpeech", optional=True),
 )
 
 

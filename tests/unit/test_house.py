@@ -15,6 +15,7 @@ FORKS, FAMILIES = {"fork", "forkpty", "popen", "system"}, re.compile("exec|spawn
 
 STARTS_PROCESSES = {
     "speedtest_tui/core/host.py": "asks the system's own programs what the machine is called",
+    "backends/programs.py": "runs programs that transcribe, in the child of a race",
     "speedtest_tui/core/clipboard.py": "hands text to the system's own copying program",
 }
 

@@ -15,11 +15,13 @@ from speedtest_tui.core.race.supervisor import Race
 from speedtest_tui.ui.widgets.result_panes import details
 
 OPTIONAL = ("parakeet-mlx-exact", "parakeet-mlx-stream")
+PROGRAMS = ("whisperkit", "fluidaudio", "apple-speech")
 
 
 def test_they_take_part_where_they_are_named() -> None:
-    assert {entry.name for entry in choose(None, BUILT_IN)}.isdisjoint(OPTIONAL)
-    assert default_backends(entries()) == tuple(entry for entry in entries() if entry.name not in OPTIONAL)
+    named_only = {*OPTIONAL, *PROGRAMS}
+    assert {entry.name for entry in choose(None, BUILT_IN)}.isdisjoint(named_only)
+    assert default_backends(entries()) == tuple(entry for entry in entries() if entry.name not in named_only)
     assert tuple(entry.name for entry in choose(OPTIONAL, BUILT_IN)) == OPTIONAL
 
 
