@@ -314,7 +314,8 @@ def weights_of(row: Row) -> str:
     """The weights that ran, short enough for a sentence: name, dtype, bits where quantised."""
     if row.loaded is None:
         return "unknown weights"
-    built_in = row.spec is not None and row.spec.kind in ("embedded", "bundled")
+    kind = row.spec.kind if row.spec else ""
+    built_in = kind == "embedded" or (kind == "bundled" and row.loaded.source.count("/") == 1)
     first, _, last = row.loaded.source.rstrip("/").rpartition("/")
     source = first if built_in else last
     return f"{source} {precision(row.loaded.dtype, row.loaded.bits, dict(row.loaded.options))}".strip()
