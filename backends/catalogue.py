@@ -264,6 +264,15 @@ BY_BACKEND = {
 }
 
 
+FAMILIES = ("whisper", "parakeet", "canary", "pocketsphinx")
+
+
+def family_of(backend: str, source: str) -> str | None:
+    """The architecture of a model by who runs it and its name; None where neither says."""
+    words = f"{'whisper' if backend == 'transformers' else backend} {source}".lower()
+    return next((family for family in FAMILIES if family in words), None)
+
+
 def sources(models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
     """The models of a map, what they fall back to included, by where they come from."""
     found = [one for spec in models.values() for one in (spec, spec.fallback) if one]

@@ -126,7 +126,7 @@ def _race(plan: Plan, clip: Clip, which: str = "", *, save: bool) -> Document:
     """Run one race to its end, or to Ctrl-C, and save it. `which` of several clips it is stands before its name."""
     keep = Keeper(plan, clip, save=save)
     race = Race(plan, clip)
-    above = which + _facts(clip, plan.size, plan.runs, plan.order)
+    above = which + _facts(clip, plan.title, plan.runs, plan.order)
     if which and not sys.stderr.isatty():
         console.say(above, error=True)
 
@@ -148,10 +148,8 @@ def _race(plan: Plan, clip: Clip, which: str = "", *, save: bool) -> Document:
     return kept.document
 
 
-def _facts(clip: Clip | ClipFacts, size: str, runs: int, order: str) -> str:
-    return " · ".join(
-        (clip.name, figures.seconds(clip.seconds), f"size {size}", f"{figures.count(runs, 'run')}, {order}")
-    )
+def _facts(clip: Clip | ClipFacts, title: str, runs: int, order: str) -> str:
+    return " · ".join((clip.name, figures.seconds(clip.seconds), title, f"{figures.count(runs, 'run')}, {order}"))
 
 
 def _live(row: Row, runs: int) -> LiveRow:
@@ -165,7 +163,7 @@ QUALITY = Column("WER", right=True)
 
 COLUMNS = (
     Column(" #"),
-    Column("backend"),
+    Column("candidate"),
     Column("median ±95 %", right=True),
     Column("RTFx", right=True),
     QUALITY,
@@ -190,7 +188,7 @@ def print_results(document: Document) -> None:
 
     out = console.stdout()
     clip, plan = document.clip, document.plan
-    out.print(Text(_facts(clip, plan.size, plan.runs, plan.order_words)))
+    out.print(Text(_facts(clip, plan.title, plan.runs, plan.order_words)))
     titled = QUALITY._replace(title=quality_title(document.results) or QUALITY.title)
     columns = [titled if column is QUALITY else column for column in COLUMNS]
     left_out = console.print_table(columns, [_cells(result) for result in document.ordered if result.runs_s])

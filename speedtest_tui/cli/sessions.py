@@ -110,7 +110,7 @@ def _line(session: Summary) -> tuple[str, ...]:
         f"{session.begun:%Y-%m-%d %H:%M}",
         session.clip.name,
         figures.seconds(session.clip.seconds),
-        session.plan.size,
+        session.plan.models,
         (session.winners or figures.DASH) + (", cancelled" if session.state == "cancelled" else ""),
         figures.rtfx(best.rtfx if best else None),
         f"{'CER ' * (best.rate == 'CER')}{figures.percent(best.wer)}" if best else figures.DASH,
@@ -136,7 +136,7 @@ def _compare(options: argparse.Namespace) -> int:
     one = store.find(options.name)
     other = store.find(options.other) if options.other else previous_of(one)
     if other is None:
-        raise UserError(f"no earlier session has {one.name}'s clip or backends at the same size", "name another one")
+        raise UserError(f"no earlier session of this machine has {one.name}'s clip or candidates", "name another one")
     if one.name == other.name:
         raise UserError(f"both names mean {one.name}", "name two sessions, or one to compare it with the one before")
     before, after = sorted((one, other), key=lambda session: age(index.summary(session)))
@@ -202,7 +202,7 @@ def _label(session: Session) -> str:
         session.name,
         f"{started:%Y-%m-%d %H:%M}",
         f"{clip.name}, {figures.seconds(clip.seconds)}",
-        f"size {document.plan.size}",
+        document.plan.title,
         figures.count(document.plan.runs, "run"),
     )
     return " · ".join(facts)

@@ -187,6 +187,15 @@ def remarks(before: Conditions, after: Conditions | None = None) -> Iterator[str
         yield "the processor grew too hot and slowed down during the race: later runs may be slower"
 
 
+def held_back(seen: tuple[Conditions, ...]) -> bool | None:
+    """Whether heat or a limit slowed the machine down while a race ran; None where the system says nothing of it."""
+    limits = [one.speed_limit < 100 for one in seen if one.speed_limit is not None]
+    heat = [one.pressure != "nominal" for one in seen if one.pressure]
+    counts = [one.throttled for one in seen if one.throttled is not None]
+    found = [*limits, *heat, *([counts[-1] > counts[0]] if counts else [])]
+    return any(found) if found else None
+
+
 def during(seen: tuple[Conditions, ...]) -> Conditions:
     """One word for a whole race: as it began, but with the worst of its heat. Of no look at all, nothing."""
     pressures = [one.pressure for one in seen if one.pressure]

@@ -72,7 +72,7 @@ def test_the_same_where_the_interval_holds_1() -> None:
 
 def test_a_rate_of_characters_is_called_so_and_never_compared_with_one_of_words() -> None:
     words = build(good_row("a", FAST, "hello bear"))
-    before, after = (with_result(words, wer=share, rate="CER") for share in (0.5, 0.25))
+    before, after = (with_result(words, wer=None, cer=share, rate="CER") for share in (0.5, 0.25))
     assert only(compare(before, after)).errors == "CER 50 %, now 25 %"
     mixed = only(compare(words, after))
     assert (mixed.rate, mixed.wer_change, mixed.errors) == ("CER", None, "")
@@ -165,7 +165,6 @@ def test_a_clip_recorded_anew_under_its_old_name() -> None:
 @pytest.mark.parametrize(
     ("section", "fact", "value", "sentence"),
     [
-        ("plan", "size", "base", "size was base, now tiny"),
         ("plan", "order", "sequential", "order was sequential, now interleaved"),
         ("plan", "warmup", 0, "warm-up was 0, now 1"),
         ("plan", "language", "en", "language was en, now detected"),
@@ -270,13 +269,40 @@ Previous = Callable[..., str | None]
 OTHER_CLIP = {"sha256": "0" * 64}
 
 
+def of_base(one: Session) -> Session:
+    """The same race of base models."""
+
+    def edit(facts: dict[str, Any]) -> None:
+        for result in facts["results"]:
+            result.update(size="base", candidate=f"{result['backend']}:base")
+
+    return dataclasses.replace(one, document=edited(one.document, edit))
+
+
+def test_another_model_of_a_backend_is_compared_and_named() -> None:
+    after = build(good_row("a", FAST), good_row("b", FAST))
+    before = of_base(Session("x", Path("x"), build(good_row("a", SLOW)))).document
+    one, other = compare(before, after).backends
+    assert (one.candidate, one.was, one.change) == ("a:tiny", "a:base", "faster")
+    assert one.differences[0].sentence == "candidate was a:base, now a:tiny"
+    assert (other.candidate, other.was, other.change) == ("b:tiny", "", "new")
+
+
+def test_several_models_of_a_backend_are_compared_by_name() -> None:
+    rows = [replace(good_row("a", runs), size=size, candidate=f"a:{size}") for size, runs in (("x", FAST), ("y", SLOW))]
+    before, after = build(*rows), build(replace(rows[1], runs_s=FAST), replace(rows[0], candidate="a:z", size="z"))
+    found = {one.candidate: (one.label, one.change) for one in compare(before, after).backends}
+    assert found == {"a:y": ("a y", "faster"), "a:z": ("a z", "same")}
+
+
 def test_the_session_before_is_the_newest_on_the_same_clip(previous: Previous) -> None:
     now = session("now", 9)
-    old, newer, later = session("old", 1, "b"), session("newer", 2, "b"), session("later", 10)
-    other_clip = session("other clip", 5, clip=OTHER_CLIP)
-    other_size = session("other size", 6, plan={"size": "base"})
+    old, newer, later = session("old", 1, "a"), session("newer", 2, "b", "a"), session("later", 10)
+    other_clip, other_backend = session("other clip", 5, clip=OTHER_CLIP), session("other backend", 7, "b")
+    other_size = of_base(session("other size", 6))
+    other_machine = session("other machine", 8, host={"chip": "Apple M1"})
     (sessions_folder() / "damaged").mkdir(parents=True)
-    assert previous(now, later, old, newer, other_size, other_clip) == "newer"
+    assert previous(now, later, old, newer, other_size, other_clip, other_backend, other_machine) == "newer"
 
 
 def test_without_the_clip_it_is_the_newest_of_the_same_plan(previous: Previous) -> None:
@@ -284,7 +310,7 @@ def test_without_the_clip_it_is_the_newest_of_the_same_plan(previous: Previous) 
     alike = session("alike", 2, "b", "a", clip=OTHER_CLIP)
     older = session("older", 1, "a", "b", clip=OTHER_CLIP)
     fewer = session("fewer", 3, "a", clip=OTHER_CLIP)
-    other_size = session("other size", 4, "a", "b", clip=OTHER_CLIP, plan={"size": "base"})
+    other_size = of_base(session("other size", 4, "a", "b", clip=OTHER_CLIP))
     assert previous(now, older, alike, fewer, other_size) == "alike"
     assert previous(now, fewer, other_size) is None
 

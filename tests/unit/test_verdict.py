@@ -12,7 +12,7 @@ from backends.base import Advice, Loaded, Loop, ModelSpec, Transcription
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.race import verdict as verdicts
 from speedtest_tui.core.race.row import Row, RowError, Verdict, rank_mark, relative
-from speedtest_tui.core.race.verdict import assess, judge, nano, verdict, weights_of
+from speedtest_tui.core.race.verdict import assess, judge, models_note, nano, verdict, weights_of
 
 FAST, SLOW = (0.10, 0.11, 0.10, 0.105, 0.10), (0.30, 0.31, 0.30, 0.305, 0.29)
 
@@ -135,13 +135,31 @@ def test_a_row_that_failed_stays_failed() -> None:
 def test_different_weights_are_said() -> None:
     q4 = ModelSpec("hub", "mlx-community/whisper-tiny-mlx-q4")
     _, found = decide(row("a", FAST, spec=q4, bits=4.5), row("b", SLOW, spec=ModelSpec("hub", "openai/whisper-tiny")))
-    assert found.sentence.endswith("not the same model: whisper-tiny-mlx-q4 4.5 bits vs whisper-tiny float16")
+    assert found.sentence.endswith("same model, 4.5 bits against float16")
+    _, found = decide(row("a", FAST, spec=q4, bits=4.5), row("b", SLOW, spec=ModelSpec("hub", "openai/whisper-base")))
+    assert found.sentence.endswith("different models: whisper-tiny-mlx-q4 4.5 bits and whisper-base float16")
+
+
+def test_what_raced_is_noted_unless_it_is_one_model_in_one_precision() -> None:
+    tiny, base = ModelSpec("hub", "org/whisper-tiny-mlx"), ModelSpec("hub", "openai/whisper-base")
+    a, b, c = (
+        row("a", FAST, spec=tiny),
+        row("b", SLOW, spec=tiny, dtype="float32", bits=32.0),
+        row("c", SLOW, spec=base),
+    )
+    assert models_note(decide(a, replace(b, loaded=a.loaded))[0]) == ()
+    assert models_note(decide(a, b)[0]) == ("tiny is the same model as float16 and float32",)
+    assert models_note(decide(a, c)[0]) == ("different models raced: tiny, base",)
+    built_in = ModelSpec("embedded", "nano/mlx")
+    assert models_note(decide(row("a", FAST, spec=built_in), row("b", SLOW, spec=built_in, bits=32.0))[0]) == ()
 
 
 def test_nano_is_said_to_rank_overhead() -> None:
     a = row("a", FAST, spec=ModelSpec("embedded", "nano/mlx"))
     b = row("b", SLOW, spec=ModelSpec("embedded", "nano/hf"), dtype="float32", bits=32.0)
-    assert "same weights (nano: this ranks overhead, not quality)" in decide(a, b)[1].sentence
+    said = "(nano: this ranks overhead, not quality)"
+    assert f"same model, float16 against float32 {said}" in decide(a, b)[1].sentence
+    assert f"same weights {said}" in decide(a, replace(b, loaded=a.loaded))[1].sentence
 
 
 def test_names_of_weights() -> None:

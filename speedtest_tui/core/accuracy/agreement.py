@@ -51,6 +51,7 @@ def weights_name(source: str) -> str:
     *before, name = [part for part in source.lower().split("/") if part] or [""]
     if before and name in ("mlx", "hf", "openai", "nemo"):
         name = before[-1]
+    name = name.replace("distil-whisper-", "distil-")
     while (shorter := _FORM.sub("", name)) != name:
         name = shorter
     return name

@@ -22,7 +22,7 @@ from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.core.race.verdict import assess, decide
 from speedtest_tui.core.sessions import store
 from speedtest_tui.core.sessions.compare import MODEL_TOPICS, compare, previous_of, same_clip
-from speedtest_tui.core.sessions.document import Document, build, result_of
+from speedtest_tui.core.sessions.document import Document, build, results_of
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def judged_again(kept: Kept, snapshot: RaceSnapshot, clip: Clip) -> tuple[RaceSn
         kept.document,
         clip=replace(kept.document.clip, reference=clip.reference, language=language or None),
         notes=notes,
-        results=tuple(map(result_of, rows)),
+        results=results_of(replace(snapshot, rows=rows)),
         verdict=found,
     )
     why = None
@@ -119,7 +119,11 @@ def headline_since(kept: Kept) -> str:
         return ""
     begun, moved, unchanged = previous.document.begun, [], 0
     for row in compare(previous.document, session.document).backends:
-        if row.factor is None or MODEL_TOPICS.intersection(difference.topic for difference in row.differences):
+        if (
+            row.was
+            or row.factor is None
+            or MODEL_TOPICS.intersection(difference.topic for difference in row.differences)
+        ):
             continue
         if row.change == "same":
             unchanged += 1

@@ -86,6 +86,11 @@ def may_mean(name: str) -> bool:
     return known or (is_repository(name) and not name.startswith(CONVERTED)) or is_there(name)
 
 
+def is_size(name: str) -> bool:
+    """Whether a name is one of a backend's catalogue: neither a path, nor converted here, nor a repository."""
+    return folder_of(name) is None and not name.startswith(CONVERTED) and not is_repository(name)
+
+
 def exists(path: Path) -> bool:
     """Whether something is there that may be asked about."""
     try:

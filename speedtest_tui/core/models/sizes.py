@@ -181,17 +181,20 @@ def check_options(entry: BackendEntry, chosen: Sequence[tuple[str, str]]) -> Non
         raise UserError(f"{error.message} ({entry.name})", error.hint) from error
 
 
+def parts_of(name: str) -> tuple[str, str, str]:
+    """Backend, model and options of a candidate's name."""
+    backend, _, rest = name.partition(":")
+    model, _, options = rest.rpartition("?") if "=" in rest.rpartition("?")[2] else (rest, "", "")
+    return backend, model, options
+
+
 def labels(candidates: Sequence[Candidate | str]) -> tuple[str, ...]:
     """What people read in a race of these: the backend, with its model where there are several, as short as is clear.
 
     Options are only said where nothing else tells two apart.
     candidates: themselves or their names
     """
-    parts = []
-    for one in candidates:
-        backend, _, rest = (one.name if isinstance(one, Candidate) else one).partition(":")
-        model, _, options = rest.rpartition("?") if "=" in rest.rpartition("?")[2] else (rest, "", "")
-        parts.append((backend, model, options))
+    parts = [parts_of(one.name if isinstance(one, Candidate) else one) for one in candidates]
     models = {backend: {model for other, model, _ in parts if other == backend} for backend, _, _ in parts}
     short = {backend: {_last(model) for model in some} for backend, some in models.items()}
     alone = len(set().union(*models.values())) < 2

@@ -88,10 +88,31 @@ class Plan:
         return ", ".join(self.sizes)
 
     @property
+    def title(self) -> str:
+        """What races, in a few words."""
+        return title_of(self.sizes, len(self.candidates))
+
+    @property
     def options(self) -> tuple[str, ...]:
         """What single backends are set to, as people type it: "parakeet-mlx.beam=4"."""
         texts = [f"{one.backend}.{name}={value}" for one in self.candidates for name, value in one.options]
         return tuple(dict.fromkeys(texts))
+
+
+SHORT = 24
+"""Characters of several sizes that are named rather than counted."""
+
+
+def models_in_words(sizes: Sequence[str], count: int) -> str:
+    """ "small", "small, turbo", "12 candidates"."""
+    words = ", ".join(sizes)
+    return words if len(sizes) < 2 or len(words) <= SHORT else f"{count} candidates"
+
+
+def title_of(sizes: Sequence[str], count: int) -> str:
+    """ "size small", "sizes small, turbo", "12 candidates"."""
+    words = models_in_words(sizes, count)
+    return f"{'size' if len(sizes) < 2 else 'sizes'} {words}" if words == ", ".join(sizes) else words
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,11 @@ class Row:
         return max(self.peak_footprint or self.peak_rss, self.device_peak or 0)
 
     @property
+    def errors(self) -> float | None:
+        """The share that is wrong, of what `rate` says."""
+        return self.wer
+
+    @property
     def median_s(self) -> float | None:
         from statistics import median
 
@@ -266,7 +271,7 @@ class Rated(Protocol):
     """What has an error rate or an agreement: a row, or what is kept of one."""
 
     @property
-    def wer(self) -> float | None: ...
+    def errors(self) -> float | None: ...
     @property
     def rate(self) -> RateName: ...
     @property
@@ -275,20 +280,20 @@ class Rated(Protocol):
 
 def quality_title(rows: Iterable[Rated]) -> str:
     """What stands above the quality of texts: "WER", "CER", "agree" without a reference, "" where none is known."""
-    found = {row.rate if row.wer is not None else "agree" if row.agreement is not None else "" for row in rows}
+    found = {row.rate if row.errors is not None else "agree" if row.agreement is not None else "" for row in rows}
     return max(found, key=("", "agree", "WER", "CER").index, default="")
 
 
 def quality(row: Rated) -> str:
     """The figure below that title."""
-    return format.percent(row.agreement if row.wer is None else row.wer)
+    return format.percent(row.agreement if row.errors is None else row.errors)
 
 
 def quality_mood(row: Rated) -> format.Mood:
     """How it looks: an agreement as what it lacks to all words would."""
-    if row.wer is None and row.agreement is not None:
+    if row.errors is None and row.agreement is not None:
         return format.error_mood(1 - row.agreement)
-    return format.error_mood(row.wer)
+    return format.error_mood(row.errors)
 
 
 def relative(row: Placed) -> str:

@@ -26,7 +26,7 @@ from speedtest_tui.core.race.events import (
 from speedtest_tui.core.race.plan import Plan, Turn, crowded, expected_bytes, interleaved, order_for
 from speedtest_tui.core.race.prepare import Children, Ready, assign, fallback, prepare, shared_samples
 from speedtest_tui.core.race.row import Failure, Phase, RaceSnapshot, RaceState, Row, Verdict, rows_of
-from speedtest_tui.core.race.verdict import NANO_NOTE, assess, decide, nano
+from speedtest_tui.core.race.verdict import NANO_NOTE, assess, decide, models_note, nano
 from speedtest_tui.core.race.watch import Interruptions, StallWatch, failure, received
 
 TICK_S = 0.1
@@ -102,7 +102,7 @@ class Race(Background):
             judged, board.language, board.doubts = assess(board.rows, self.clip, self.plan.language)
             rows, board.verdict = decide(judged, self.plan.max_wer)
         board.rows = list(rows)
-        for remark in (*board.doubts, *([NANO_NOTE] if nano(rows) else [])):
+        for remark in (*board.doubts, *models_note(rows), *([NANO_NOTE] if nano(rows) else [])):
             board.note(remark)
         board.state = state
         try:

@@ -301,13 +301,39 @@ def verdict(rows: Sequence[Row]) -> Verdict:
 
 def _weights_remark(first: Row, second: Row) -> str:
     """Whether the two compared rows ran the same weights, in words."""
-    embedded = {
-        row.spec.source.partition("/")[0] for row in (first, second) if row.spec and row.spec.kind == "embedded"
-    }
-    if embedded == {"nano"} and first.spec and second.spec and first.spec.kind == second.spec.kind:
-        return "same weights (nano: this ranks overhead, not quality)"
     mine, theirs = weights_of(first), weights_of(second)
-    return f"same weights ({mine})" if mine == theirs else f"not the same model: {mine} vs {theirs}"
+    if identity(first) != identity(second) or "unknown weights" in (mine, theirs):
+        return f"different models: {mine} and {theirs}"
+    one, other = precision_of(first), precision_of(second)
+    same = f"same weights ({mine})" if one == other else f"same model, {one} against {other}"
+    if all(row.spec and row.spec.kind == "embedded" for row in (first, second)):
+        what = "same weights" if one == other else same
+        return f"{what} ({identity(first)}: this ranks overhead, not quality)"
+    return same
+
+
+def identity(row: Row) -> str:
+    """What its model is called whatever its layout and precision; "" where nothing was loaded."""
+    from speedtest_tui.core.accuracy.agreement import weights_name
+
+    return weights_name(row.loaded.source) if row.loaded else ""
+
+
+def precision_of(row: Row) -> str:
+    """ "float16", "4.5 bits, float16"; "" where nothing was loaded or nothing is known."""
+    return precision(row.loaded.dtype, row.loaded.bits, dict(row.loaded.options)) if row.loaded else ""
+
+
+def models_note(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Where ranked rows did not all run one model in one precision, what they ran. Of built-in models others speak."""
+    ranked = [row for row in _order(rows) if row.loaded and not (row.spec and row.spec.kind == "embedded")]
+    models: dict[str, dict[str, None]] = {}
+    for row in ranked:
+        models.setdefault(identity(row), {}).setdefault(precision_of(row))
+    several = [f"{name} is the same model as {' and '.join(kinds)}" for name, kinds in models.items() if len(kinds) > 1]
+    if len(models) > 1:
+        several.insert(0, f"different models raced: {', '.join(models)}")
+    return tuple(several)
 
 
 def weights_of(row: Row) -> str:
@@ -318,4 +344,4 @@ def weights_of(row: Row) -> str:
     built_in = kind == "embedded" or (kind == "bundled" and row.loaded.source.count("/") == 1)
     first, _, last = row.loaded.source.rstrip("/").rpartition("/")
     source = first if built_in else last
-    return f"{source} {precision(row.loaded.dtype, row.loaded.bits, dict(row.loaded.options))}".strip()
+    return f"{source} {precision_of(row)}".strip()

@@ -41,6 +41,7 @@ class BackendChange:
     """One candidate in both races.
 
     label: what people read where all that are compared are listed
+    was: the earlier candidate where it is another one of the same backend
 
     before_s, after_s: median seconds of a run; None where it did not end well
     ratio: time after / time before with its 95 % bootstrap interval, so that more than 1 is slower
@@ -62,6 +63,7 @@ class BackendChange:
     differences: tuple[Difference, ...] = ()
     backend: str = ""
     label: str = ""
+    was: str = ""
     rate: RateName = "WER"
 
     @property
@@ -102,7 +104,8 @@ def compare(before: Document, after: Document) -> Comparison:
     to the next as well, and no interval of two races can tell.
     """
     pairs = _pairs(before, after)
-    changes = [change for old, new in pairs if (change := _change(before, after, old, new))]
+    found = ((old, new, _change(before, after, old, new)) for old, new in pairs)
+    changes = [replace(change, was=_was(old, new)) for old, new, change in found if change]
     shown = labels([change.candidate for change in changes])
     changes = [
         replace(change, backend=change.candidate.partition(":")[0], label=label)
@@ -112,6 +115,10 @@ def compare(before: Document, after: Document) -> Comparison:
     differences = of_sessions(before, after)
     per_second = not same_clip(before, after)
     return Comparison(_headline(rows, differences), rows, differences, _remarks(rows, differences), per_second)
+
+
+def _was(old: Result | None, new: Result | None) -> str:
+    return old.candidate if old and new and old.candidate != new.candidate else ""
 
 
 def _pairs(before: Document, after: Document) -> list[tuple[Result | None, Result | None]]:
@@ -144,10 +151,10 @@ def _change(before: Document, after: Document, old: Result | None, new: Result |
     raced_before, raced_after = (result is not None and result.status not in ABSENT for result in (old, new))
     if new and raced_after and not raced_before:
         change: Change = "new" if new.status == "ok" else "failed"
-        return BackendChange(name, change, None, _median(new), wer_after=new.wer, detail=_reason(new), rate=new.rate)
+        return BackendChange(name, change, None, _median(new), wer_after=new.errors, detail=_reason(new), rate=new.rate)
     if old and raced_before and not raced_after:
         detail = _reason(new) if new else ""
-        return BackendChange(name, "gone", _median(old), wer_before=old.wer, detail=detail, rate=old.rate)
+        return BackendChange(name, "gone", _median(old), wer_before=old.errors, detail=detail, rate=old.rate)
     if not (old and new and raced_before):
         return None
     differences = of_results(old, new)
@@ -161,7 +168,7 @@ def _change(before: Document, after: Document, old: Result | None, new: Result |
     scale = 1.0 if alike else before.clip.seconds / after.clip.seconds
     ratio = ratio_interval([run * scale for run in new.runs_s], old.runs_s)
     comparable = alike and before.clip.reference == after.clip.reference and old.rate == new.rate
-    wer_before, wer_after = _rates(old, new) if old.rate == new.rate else (None, new.wer)
+    wer_before, wer_after = _rates(old, new) if old.rate == new.rate else (None, new.errors)
     return BackendChange(
         name,
         _word(ratio),
@@ -180,8 +187,8 @@ def _change(before: Document, after: Document, old: Result | None, new: Result |
 def _rates(old: Result, new: Result) -> tuple[float | None, float | None]:
     """Both error rates by one normaliser: what an older version kept is by Whisper's alone."""
     if (old.wer_published is None) == (new.wer_published is None):
-        return old.wer, new.wer
-    one, other = (each.wer if each.wer_published is None else each.wer_published for each in (old, new))
+        return old.errors, new.errors
+    one, other = (each.errors if each.wer_published is None else each.wer_published for each in (old, new))
     return one, other
 
 
@@ -260,21 +267,22 @@ def _remarks(rows: Sequence[BackendChange], differences: Sequence[Difference]) -
 
 
 def previous_of(session: Session) -> Session | None:
-    """The newest earlier session on the same clip and size; else that with the same backends and size; else None.
+    """The newest earlier session of this machine with one of the candidates on the same clip; else that with all of
+    them; else None.
 
-    Sessions in which no backend ran to its end are passed over: there is nothing in them to compare with.
+    Sessions in which none of them ran to its end are passed over: there is nothing in them to compare with.
     Raises UserError where the sessions cannot be listed.
     """
     this = summary(session)
-    backends, clip, now = {entry.backend for entry in this.entries}, this.clip.sha256, age(this)
+    names, clip, now = {entry.candidate for entry in this.entries}, this.clip.sha256, age(this)
     earlier = []
     for other in summaries():
-        if isinstance(other, DamagedSession) or other.plan.size != this.plan.size or (then := age(other)) >= now:
+        if isinstance(other, DamagedSession) or other.machine != this.machine or (then := age(other)) >= now:
             continue
         on_same_clip = clip is not None and other.clip.sha256 == clip
-        if not on_same_clip and {entry.backend for entry in other.entries} != backends:
+        if not on_same_clip and {entry.candidate for entry in other.entries} != names:
             continue
-        if any(entry.status == "ok" for entry in other.entries):
+        if any(entry.status == "ok" and entry.candidate in names for entry in other.entries):
             earlier.append((on_same_clip, then))
     # What is listed may be gone or damaged by now.
     read_ones = (read(sessions_folder() / then[-1]) for _, then in sorted(earlier, reverse=True))
@@ -315,7 +323,6 @@ def of_sessions(before: Document, after: Document) -> tuple[Difference, ...]:
     machines = during(before.conditions), during(after.conditions)
     found = [
         _clip(before, after),
-        _value("size", plans, "size"),
         _value("chip", hosts, "chip"),
         _value("cores", hosts, "cores"),
         _value("kinds of cores", hosts, "cores_words") if all(host.core_kinds for host in hosts) else None,
@@ -358,6 +365,7 @@ def of_results(before: Result, after: Result) -> tuple[Difference, ...]:
     """
     models = (before.model, after.model)
     found = [
+        _value("candidate", (before, after), "candidate"),
         _value("library", (before, after), "version"),
         _value("source", models, "source"),
         _value("revision", models, "revision"),

@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from backends.base import Segment, Transcription
+from backends.catalogue import family_of
 from speedtest_tui import __version__
 from speedtest_tui.core.audio.clip import Clip
-from speedtest_tui.core.conditions import Conditions
+from speedtest_tui.core.conditions import Conditions, held_back
 from speedtest_tui.core.format import outcome
 from speedtest_tui.core.host import Host
-from speedtest_tui.core.race.plan import Order, Plan
+from speedtest_tui.core.models.own import is_size
+from speedtest_tui.core.models.sizes import parts_of
+from speedtest_tui.core.race.plan import Order, Plan, models_in_words, title_of
 from speedtest_tui.core.race.row import RaceSnapshot, RaceState, RateName, Row, Status, Verdict, place_of
 from speedtest_tui.core.race.statistics import Interval
 
@@ -59,6 +62,22 @@ class PlanFacts:
     options: tuple[str, ...] = ()
     pulse: bool = False
     max_wer: float | None = None
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """What the models are called, each once."""
+        return tuple(dict.fromkeys(parts_of(name)[1] for name in self.candidates)) or (self.size,)
+
+    @property
+    def title(self) -> str:
+        """What raced, in a few words."""
+        return title_of(self.sizes, len(self.candidates))
+
+    @property
+    def models(self) -> str:
+        """The same for a column that is called so."""
+        return models_in_words(self.sizes, len(self.candidates))
 
     @property
     def order_words(self) -> str:
@@ -79,6 +98,7 @@ class ModelFacts:
     dtype: str | None = None
     bits: float | None = None
     parameters: int | None = None
+    family: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,12 +118,15 @@ class ErrorFacts:
 class Result:
     """One row of the race, with the fields of `race.row.Row` in units that people read; `candidate` is its key.
 
-    wer: as a person counts; where `wer_published` is missing an older version kept it, by Whisper's normaliser
+    size: None where the model is no size of a catalogue but a folder, file, repository or converted model
+    wer, cer: as a person counts, that of which `rate` is; where `wer_published` is missing an older version kept it, by
+        Whisper's normaliser
+    energy_j: of one run, where it is measured; throttled: whether the machine was held back during the race
     detected: whether the model found `language` out
     """
 
     backend: str
-    size: str
+    size: str | None
     status: Status
     error: ErrorFacts | None
     model: ModelFacts | None
@@ -141,12 +164,20 @@ class Result:
     pareto: bool = False
     candidate: str = ""
     label: str = ""
+    cer: float | None = None
+    energy_j: float | None = None
+    throttled: bool | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "candidate", self.candidate or f"{self.backend}:{self.size}")
         object.__setattr__(self, "label", self.label or self.backend)
         if any(not run > 0 for run in self.runs_s):
             raise ValueError("a run that took no time")
+
+    @property
+    def errors(self) -> float | None:
+        """The share that is wrong, of what `rate` says."""
+        return self.cer if self.rate == "CER" else self.wer
 
     @property
     def reason(self) -> str:
@@ -210,10 +241,17 @@ def from_1(document: Document) -> Document:
         return tuple(key.get(name, name) for name in backends)
 
     found = document.verdict
+
+    def result(old: Result) -> Result:
+        wer, cer = (None, old.wer) if old.rate == "CER" else (old.wer, None)
+        size = old.size if old.size and is_size(old.size) else None
+        return replace(old, tied=keys(old.tied), size=size, model=with_family(old), wer=wer, cer=cer)
+
     return replace(
         document,
         schema=SCHEMA,
-        results=tuple(replace(result, tied=keys(result.tied)) for result in document.results),
+        plan=replace(document.plan, candidates=tuple(key.values())),
+        results=tuple(map(result, document.results)),
         verdict=replace(
             found,
             fastest=key.get(found.fastest, found.fastest),
@@ -222,6 +260,10 @@ def from_1(document: Document) -> Document:
             recommended=keys(found.recommended),
         ),
     )
+
+
+def with_family(result: Result) -> ModelFacts | None:
+    return result.model and replace(result.model, family=family_of(result.backend, result.model.source))
 
 
 def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: datetime.datetime) -> Document:
@@ -246,20 +288,26 @@ def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: d
             timeout_s=plan.stall_s,
             options=plan.options,
             max_wer=plan.max_wer,
+            candidates=tuple(one.name for one in plan.candidates),
         ),
         notes=snapshot.notes,
-        results=tuple(map(result_of, snapshot.rows)),
+        results=results_of(snapshot),
         verdict=snapshot.verdict,
         conditions=snapshot.conditions,
     )
 
 
-def result_of(row: Row) -> Result:
+def results_of(snapshot: RaceSnapshot) -> tuple[Result, ...]:
+    """What is kept of the rows."""
+    return tuple(result_of(row, held_back(snapshot.conditions)) for row in snapshot.rows)
+
+
+def result_of(row: Row, throttled: bool | None = None) -> Result:
     """What is kept of a row."""
     transcription = row.transcription
     return Result(
         backend=row.backend,
-        size=row.size,
+        size=row.size if is_size(row.size) else None,
         status=row.status,
         error=ErrorFacts(row.error.kind, row.error.advice.what, row.error.advice.todo) if row.error else None,
         version=row.version or None,
@@ -288,7 +336,9 @@ def result_of(row: Row) -> Result:
         figures=row.figures,
         language=transcription.language if transcription else None,
         detected=transcription.detected if transcription else False,
-        wer=row.wer,
+        wer=row.wer if row.rate == "WER" else None,
+        cer=row.wer if row.rate == "CER" else None,
+        throttled=throttled,
         wer_published=row.wer_published,
         rate=row.rate,
         agreement=row.agreement,
@@ -319,6 +369,7 @@ def _model(row: Row) -> ModelFacts | None:
         dtype=loaded.dtype if loaded else None,
         bits=round(loaded.bits, 2) if loaded and loaded.bits else None,
         parameters=loaded.parameters if loaded else None,
+        family=family_of(row.backend, row.spec.source),
     )
 
 

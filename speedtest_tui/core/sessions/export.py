@@ -13,9 +13,9 @@ from speedtest_tui.core.sessions.document import Document, Result
 
 CSV_COLUMNS = (
     "candidate", "backend", "size", "status", "rank", "median_s", "ci95_low_s", "ci95_high_s", "rtfx", "import_s",
-    "load_s", "first_s", "runs_s", "peak_rss_mb", "peak_footprint_mb", "peak_device_mb", "wer", "wer_published",
-    "agreement", "device", "source", "revision", "dtype", "bits", "parameters", "text", "error", "warnings",
-    "recommended", "pareto",
+    "load_s", "first_s", "runs_s", "peak_rss_mb", "peak_footprint_mb", "peak_device_mb", "wer", "cer",
+    "wer_published", "agreement", "device", "source", "revision", "dtype", "bits", "parameters", "family", "text",
+    "error", "warnings", "recommended", "pareto", "throttled", "energy_j",
 )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def to_markdown(document: Document) -> str:
         f"**{_cell(answer or document.verdict.sentence)}**",
         "",
         *([_cell(document.verdict.sentence), ""] if answer else []),
-        f"{_cell(clip.name)}, {figures.seconds(clip.seconds)} · size {_cell(plan.size)} · "
+        f"{_cell(clip.name)}, {figures.seconds(clip.seconds)} · {_cell(plan.title)} · "
         f"{figures.count(plan.runs, 'run')}, {_cell(plan.order_words)} · "
         f"{_cell(host.chip)}, {_cell(host.cores_words)}, {host.memory_bytes / 2**30:.0f} GB, "
         f"{_cell(host.system)} · {_cell(document.program)}",
@@ -109,10 +109,11 @@ def median(result: Result) -> str:
 
 
 def weights(result: Result) -> str:
-    """What ran: source, dtype, bits per weight where quantised."""
+    """What ran: source, of a URL its file alone; dtype, bits per weight where quantised."""
     if (model := result.model) is None:
         return ""
-    return f"{model.source} {figures.precision(model.dtype, model.bits, result.options)}".strip()
+    source = model.source.rpartition("/")[2] if "://" in model.source else model.source
+    return f"{source} {figures.precision(model.dtype, model.bits, result.options)}".strip()
 
 
 def _plain_cell(value: object) -> object:

@@ -50,7 +50,7 @@ class Entry:
     """One result as a list or a history needs it."""
 
     backend: str
-    size: str
+    size: str | None
     status: Status
     source: str
     revision: str | None
@@ -115,7 +115,7 @@ def summary(session: Session) -> Summary:
         entries.append(
             Entry(
                 result.backend, result.size, result.status, source, revision, dtype, result.version, result.rank,
-                result.median_s, result.rtfx, result.wer, result.candidate, result.label,
+                result.median_s, result.rtfx, result.errors, result.candidate, result.label,
                 result.rate,
             )
         )  # fmt: skip

@@ -206,7 +206,7 @@ Point = tuple[Result, float, float]
 def _points(document: Document) -> list[Point]:
     found = []
     for result in document.ordered:
-        error = result.wer if result.agreement is None else 1 - result.agreement
+        error = result.errors if result.agreement is None else 1 - result.agreement
         if result.rank and result.rtfx and error is not None:
             found.append((result, result.rtfx, error))
     return found

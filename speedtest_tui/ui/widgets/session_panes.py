@@ -86,7 +86,13 @@ class SessionLine:
 def line_of(session: Summary | DamagedSession) -> SessionLine:
     if isinstance(session, DamagedSession):
         return SessionLine(session.name, _named(session.name), "✗ damaged", "", session.reason, damaged=True)
-    return SessionLine(session.name, when(session), one_line(session.clip.name), session.plan.size, _result(session))
+    return SessionLine(
+        session.name,
+        when(session),
+        one_line(session.clip.name),
+        session.plan.models,
+        _result(session),
+    )
 
 
 def light(session: Session) -> Session:
@@ -153,7 +159,7 @@ def details(session: Session, width: int, *, whole: bool = False) -> Content:
     facts = (
         ("clip", f"{clip.name} · {figures.seconds(clip.seconds)}"),
         ("reference", clip.reference or ""),
-        ("plan", f"size {plan.size} · {plan.runs} runs, {plan.order_words} · language {language}"),
+        ("plan", f"{plan.title} · {plan.runs} runs, {plan.order_words} · language {language}"),
         ("machine", f"{host.chip} · {host.cores_words} · {host.memory_bytes / 2**30:.0f} GB"),
         ("", f"{host.system} · Python {host.python} · load {host.load:.2f} · {document.program}"),
         ("conditions", " · then ".join(dict.fromkeys(filter(None, (one.sentence for one in document.conditions))))),
