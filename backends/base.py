@@ -61,12 +61,14 @@ class RequiredFile:
     An index of shards (`*.index.json`) brings all shards that it names; vocab.json brings merges.txt where it is in the
     place of tokenizer.json.
     optional: the library reads it where it is there, so that damage to it counts; without it the model works
+    reader: whose settings it holds: "mlx-whisper", "transformers", "parakeet-mlx", "canary-mlx"; "" where nobody knows
     """
 
     names: tuple[str, ...]
     sha256: str = ""
     """Known hash in lower-case hex, or empty."""
     optional: bool = False
+    reader: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,16 @@ SIZES = tuple(ABOUT_SIZES)
 CASTS = {"parakeet-mlx": "bfloat16"}
 """What a backend makes of plain numbers when it loads them, whatever they are stored as; packed layers stay packed."""
 
-MLX_WHISPER_FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
+
+def _config(reader: str) -> RequiredFile:
+    return RequiredFile(("config.json",), reader=reader)
+
+
+MLX_WHISPER_FILES = (_config("mlx-whisper"), RequiredFile(("weights.safetensors", "weights.npz")))
 TRANSFORMERS_FILES = (
-    RequiredFile(("config.json",)),
+    _config("transformers"),
     RequiredFile(("generation_config.json",)),
-    RequiredFile(("preprocessor_config.json", "processor_config.json")),
+    RequiredFile(("preprocessor_config.json", "processor_config.json"), reader="transformers"),
     RequiredFile(("tokenizer.json", "vocab.json")),
     # In the order in which transformers 5 `modeling_utils.py` looks for them.
     RequiredFile(
@@ -48,8 +53,9 @@ TRANSFORMERS_FILES = (
         for name in ("tokenizer_config", "special_tokens_map", "added_tokens", "normalizer", "processor_config")
     ),
 )
-PARAKEET_FILES = (RequiredFile(("config.json",)), RequiredFile(("model.safetensors",)))
-CANARY_FILES = (*PARAKEET_FILES, RequiredFile(("tokenizer.model",)))
+_WEIGHTS = RequiredFile(("model.safetensors",))
+PARAKEET_FILES = (_config("parakeet-mlx"), _WEIGHTS)
+CANARY_FILES = (_config("canary-mlx"), _WEIGHTS, RequiredFile(("tokenizer.model",)))
 
 
 def hub(repository: str, files: tuple[RequiredFile, ...], **facts: object) -> ModelSpec:
@@ -217,7 +223,7 @@ _CANARY_DEFAULT = hub("Mediform/canary-1b-v2-mlx-q8", CANARY_FILES, variant="8-b
 
 CANARY_MLX = {
     # Its tokenizer files are called as its config.json says.
-    "nano": ModelSpec("embedded", "canary-nano/mlx", PARAKEET_FILES, english_only=True),
+    "nano": ModelSpec("embedded", "canary-nano/mlx", CANARY_FILES[:2], english_only=True),
     # There is no Canary of the smaller sizes: one of a thousand million parameters would be raced with Whisper tiny.
     **dict.fromkeys(("large", "large-v2", "large-v3", "turbo"), _CANARY_DEFAULT),
     "canary-1b-v2": _CANARY_DEFAULT,

@@ -11,15 +11,17 @@ import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from contents import Content, Source, git_sha1, is_large
 
 from backends.base import ModelSpec, RequiredFile
+from speedtest_tui.core.models import configs
 from speedtest_tui.core.models.remembered import Hashed, remember_hashes
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = "weights.safetensors"
-FILES = (RequiredFile(("config.json",)), RequiredFile((WEIGHTS, "weights.npz")))
+FILES = (RequiredFile(("config.json",)), RequiredFile((WEIGHTS, "weights.npz")))  # nobody says whose settings these are
 SPEC = ModelSpec("hub", "org/name", FILES)
 
 
@@ -50,6 +52,33 @@ def archive(*names: str) -> bytes:
 CHECKPOINT = archive("x/data.pkl", "x/data/0")
 TOKENIZER = b'{"model": {"type": "BPE"}, "added_tokens": []}'
 """What a tokenizer.json has at least."""
+MLX_CONFIG = json.dumps(dict.fromkeys(configs.MLX_WHISPER, 4) | {"model_type": "whisper"}).encode()
+HF_CONFIG = json.dumps(configs.TRANSFORMERS | {"model_type": "whisper"}).encode()
+
+
+def _parakeet() -> dict[str, Any]:
+    found: dict[str, Any] = {"target": "nemo.collections.asr.models.rnnt_bpe_models.EncDecRNNTBPEModel"}
+    for section, names in configs.PARAKEET_SECTIONS.items():
+        part = found
+        for step in section.split("."):
+            part = part.setdefault(step, {})
+        part |= {name: "x" if name in configs.WORDS else [] if name in configs.LISTS else 4 for name in names.split()}
+    return found
+
+
+PARAKEET_CONFIG = json.dumps(_parakeet()).encode()
+CANARY_CONFIG = json.dumps(
+    {
+        "target": "nemo.collections.asr.models.aed_multitask_models.EncDecMultiTaskModel", "prompt_format": "canary2",
+        "encoder": dict.fromkeys(("feat_in", "n_layers", "d_model", "n_heads"), 4), "head": {"num_classes": 4},
+        "transf_decoder": {
+            "config_dict": {"pre_ln": True}
+            | dict.fromkeys(("num_layers", "hidden_size", "inner_size", "num_attention_heads"), 4)
+        },
+        "tokenizer": {"model_path": "tokenizer.model"},
+    }
+).encode()  # fmt: skip
+"""What each library takes for the settings of a small model."""
 GOOD = {"config.json": b"{}", WEIGHTS: safetensors()}
 
 
@@ -136,9 +165,9 @@ def hub_cache(
 
 def put(
     cache: Path,
-    files: Mapping[str, bytes] = GOOD,
+    files: Mapping[str, bytes] | None = None,
     *,
-    repository: str = "org/name",
+    repository: str = SPEC.source,
     commit: str = COMMIT,
     ref: bool = True,
     manifest: bool = False,
@@ -146,8 +175,11 @@ def put(
 ) -> Path:
     """Lay out a small repository. Returns the snapshot.
 
+    files: without them what SPEC needs; in any other repository what mlx-whisper does
     leave_out: names that are in the manifest only
     """
+    if files is None:
+        files = GOOD if repository == SPEC.source else GOOD | {"config.json": MLX_CONFIG}
     there = files.keys() - set(leave_out)
     return hub_cache(cache, repository, files, manifest=manifest, ref=ref, commit=commit, only=there).snapshot
 

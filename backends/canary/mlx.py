@@ -82,7 +82,7 @@ class CanaryMlx(mlx_runtime.OnMlx):
         except BackendError:
             return None
         more = (RequiredFile((name,)) for name in dict.fromkeys(tokenizer_files(config.get("tokenizer"))))
-        return catalogue.folder_model(path, config, (*catalogue.PARAKEET_FILES, *more))
+        return catalogue.folder_model(path, config, (*catalogue.CANARY_FILES[:2], *more))
 
     def check_options(self, chosen: Sequence[tuple[str, str]]) -> None:
         """As `backends.base.Configurable`."""

@@ -202,12 +202,14 @@ def read_plain(path: Path, largest: int) -> tuple[bytes, Stamp]:
 
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o600, owner: os.stat_result | None = None) -> None:
-    """Write `data` to `path` so that a reader sees the old content or the new, never a part.
+    """Write `data` to `path` so that a reader sees the old content or the new, never a part; sweeps what killed
+    writers left of it.
 
     mode: of the file; the files that this program keeps are nobody else's business
     owner: a file whose owner and group it should have
     Raises OSError; the old content then still stands and nothing is left beside it.
     """
+    removal.sweep(path.parent, path.name)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         write_at(folder, path.name, data, mode, owner)
@@ -266,7 +268,6 @@ def write_where_asked(path: Path, data: bytes) -> None:
         return
     mask = os.umask(0)
     os.umask(mask)
-    removal.sweep(path.parent, path.name)
     try:
         write_bytes(path, data, stat.S_IMODE(status.st_mode) if status else 0o666 & ~mask, status)
     except PermissionError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from caches import MLX_CONFIG
 from contents import Content
 from server import HubServer
 
@@ -23,7 +24,7 @@ from speedtest_tui.core.process.lines import Message
 
 REPOSITORY = "org/model"
 FILES = (RequiredFile(("config.json",)), RequiredFile(("weights.safetensors", "weights.npz")))
-CONFIG = b'{"model_type": "whisper"}'
+CONFIG = MLX_CONFIG
 HURRIED = Patience(stall_s=0.5, attempts=4, first_wait_s=0.0, longest_wait_s=0.0, lock_s=1.0)
 WEIGHTS = 3_000_000
 

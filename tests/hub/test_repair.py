@@ -13,7 +13,7 @@ from threading import Event, Thread
 import damage
 import pytest
 import repairing
-from caches import CHECKPOINT, HubCache, hub_cache, plain_folder, safetensors, shared_store, write
+from caches import CHECKPOINT, MLX_CONFIG, HubCache, hub_cache, plain_folder, safetensors, shared_store, write
 from downloading import FILES, add_model, weights
 from misbehaviour import Stall, Status
 from repos import add_checkpoint
@@ -47,9 +47,7 @@ def apply(*specs: ModelSpec) -> Progress:
 def made(hub: HubServer, online: dict[str, str]) -> HubCache:
     """A whole model in the HF cache, as the hub has it."""
     commit = add_model(hub, WEIGHTS)
-    return hub_cache(
-        locations.hf_cache(), REPOSITORY, {"config.json": b'{"model_type": "whisper"}', NAME: WEIGHTS}, commit=commit
-    )
+    return hub_cache(locations.hf_cache(), REPOSITORY, {"config.json": MLX_CONFIG, NAME: WEIGHTS}, commit=commit)
 
 
 def sent(hub: HubServer, name: str) -> int:

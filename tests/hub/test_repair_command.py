@@ -10,7 +10,7 @@ from typing import Any
 
 import damage
 import pytest
-from caches import hub_cache
+from caches import MLX_CONFIG, hub_cache
 from downloading import add_model
 from misbehaviour import Stall
 from repos import MLX
@@ -55,7 +55,7 @@ def ask(run: Run) -> Ask:
 def damaged(hub: HubServer, online: dict[str, str], places: Path) -> Path:
     """One model of mlx-whisper whose weights are cut short. Returns their blob."""
     commit = add_model(hub, WEIGHTS, MLX)
-    files = {"config.json": b'{"model_type": "whisper"}', "weights.safetensors": WEIGHTS}
+    files = {"config.json": MLX_CONFIG, "weights.safetensors": WEIGHTS}
     made = hub_cache(locations.hf_cache(), MLX, files, commit=commit)
     damage.truncate(made.blob("weights.safetensors"))
     return made.blob("weights.safetensors")
@@ -106,7 +106,7 @@ def test_a_missing_model_is_no_fault(places: Path, run: Run) -> None:
 
 
 def test_equal_files_are_merged_when_asked_for(places: Path, ask: Ask) -> None:
-    files = {"config.json": b"{}", "weights.safetensors": WEIGHTS}
+    files = {"config.json": MLX_CONFIG, "weights.safetensors": WEIGHTS}
     first, second = (hub_cache(root, "a/b", files) for root in (locations.hf_cache(), locations.local_cache()))
     assert ask("--all")[1]["plan"] == []
     code, done = ask("--all", "--merge-duplicates", "--apply")
@@ -117,7 +117,7 @@ def test_equal_files_are_merged_when_asked_for(places: Path, ask: Ask) -> None:
 
 def test_copies_within_a_repository_are_merged_and_undone(places: Path, ask: Ask) -> None:
     root = locations.hf_cache()
-    hub_cache(places / "other", "a/b", {"config.json": b"{}", "weights.safetensors": WEIGHTS})
+    hub_cache(places / "other", "a/b", {"config.json": MLX_CONFIG, "weights.safetensors": WEIGHTS})
     root.parent.mkdir(parents=True)
     shutil.copytree(places / "other", root)  # as `cp -rL`: links become files
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
@@ -167,7 +167,7 @@ def test_one_foreign_file_is_no_problem(places: Path, run: Run) -> None:
 def test_a_model_is_copied_to_another_cache(places: Path, ask: Ask) -> None:
     from backends.catalogue import MLX_WHISPER
 
-    hub_cache(locations.hf_cache(), MLX, {"config.json": b"{}", "weights.safetensors": WEIGHTS})
+    hub_cache(locations.hf_cache(), MLX, {"config.json": MLX_CONFIG, "weights.safetensors": WEIGHTS})
     code, plan = ask("--copy", MLX, "--to", "local")
     assert (code, [step["kind"] for step in plan["plan"]]) == (1, ["copy"])
     assert ask("--copy", MLX, "--to", "local", "--apply")[0] == 0

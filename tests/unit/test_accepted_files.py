@@ -5,22 +5,26 @@ transformers itself says what is right, for each change of the built-in model's 
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import json
 import os
 import shutil
 import subprocess
 import sys
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from caches import TOKENIZER, hub_cache, plain_folder, safetensors
+from caches import HF_CONFIG, TOKENIZER, hub_cache, plain_folder, safetensors
 from racing import TESTS
 
 from backends.base import LoadOptions, Location, ModelSpec, TranscribeOptions
 from backends.catalogue import TRANSFORMERS
+from backends.registry import create, entries
+from speedtest_tui.core.models import configs
 from speedtest_tui.core.models.examine import examine
 from speedtest_tui.core.models.inspect import locate
 from speedtest_tui.core.models.remembered import fingerprint
@@ -128,6 +132,22 @@ def setting(key: str, value: object) -> Callable[[bytes], bytes]:
     return lambda data: json.dumps(json.loads(data) | {key: value}).encode()
 
 
+def both(*changes: Change) -> Change:
+    return lambda folder: [change(folder) for change in changes]
+
+
+def processor(text: bytes) -> Change:
+    """Without preprocessor_config.json, which transformers 5 writes into processor_config.json."""
+
+    def change(folder: Path) -> None:
+        features = (folder / "preprocessor_config.json").read_bytes()
+        (folder / "preprocessor_config.json").unlink()
+        (folder / "processor_config.json").write_bytes(text.replace(b"FEATURES", features))
+
+    return change
+
+
+MLX = {"model_type": "whisper", **dict.fromkeys(configs.MLX_WHISPER, 4)}
 FILES = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
 CHANGES: dict[str, Change] = {
     "whole": lambda _: None,
@@ -158,56 +178,199 @@ CHANGES: dict[str, Change] = {
     "a pickled shard less": sharded(lambda folder: (folder / "pytorch_model-00002-of-00002.bin").unlink(), binary=True),
     "index without metadata": sharded(index(lambda found: found.pop("metadata"))),
     "index of nothing": sharded(index(lambda found: found["weight_map"].clear())),
+    **{
+        f"config without {key}": edited("config.json", without(key))
+        for key in (
+            "model_type",
+            "d_model",
+            "vocab_size",
+            "encoder_ffn_dim",
+            "max_source_positions",
+            "architectures",
+            "activation_function",
+            "dropout",
+            "bos_token_id",
+            "transformers_version",
+            "num_mel_bins",
+        )
+    },
+    **{
+        f"config with {key}={value!r}": edited("config.json", setting(key, value))
+        for key, value in (
+            ("model_type", "whisperx"),
+            ("model_type", None),
+            ("model_type", 7),
+            ("d_model", None),
+            ("d_model", 192),
+            ("vocab_size", 51865),
+            ("num_mel_bins", 128),
+            ("encoder_layers", "2"),
+            ("decoder_ffn_dim", 0),
+            ("quantization", {"bits": 4}),
+            ("torch_dtype", "float16"),
+            ("forced_decoder_ids", None),
+            ("added", 1),
+            ("apply_spec_augment", True),
+            ("median_filter_width", 7),
+            ("_name_or_path", "distil-whisper/x"),
+        )
+    },
+    "empty config.json": edited("config.json", lambda _: b"{}"),
+    "config of a size alone": edited("config.json", lambda _: b'{"vocab_size": 51864}'),
+    "config of a type alone": edited("config.json", lambda _: b'{"model_type": "whisper"}'),
+    "type alone beside a pickle": both(single_bin, edited("config.json", lambda _: b'{"model_type": "whisper"}')),
+    "config of mlx-whisper": edited("config.json", lambda _: json.dumps(MLX).encode()),
+    "processor_config.json alone": processor(b'{"processor_class": "WhisperProcessor"}'),
+    "processor_config.json of a null": processor(b'{"feature_extractor": null}'),
+    "processor_config.json with all": processor(b'{"feature_extractor": FEATURES}'),
     "index with a mark": sharded(edited(INDEX, DAMAGES["mark"])),
     "shards beside a broken link": sharded(lambda folder: (folder / "model.safetensors").symlink_to("nothing")),
 }
 
 
-def main(home: Path, unpacked: Path) -> dict[str, tuple[bool, str, str]]:
-    """For each change: whether transformers loads and transcribes it, the state that is said, and why."""
+def at(path: str, value: object) -> Callable[[bytes], bytes]:
+    """A setting within settings; without it where the value is `...`."""
+
+    def change(data: bytes) -> bytes:
+        found = part = json.loads(data)
+        *above, last = path.split(".")
+        for step in above:
+            part = part[step]
+        part.pop(last, None)
+        if value is not ...:
+            part[last] = value
+        return json.dumps(found).encode()
+
+    return change
+
+
+RNNT = "nemo.collections.asr.models.rnnt_bpe_models.EncDecRNNTBPEModel"
+SETTINGS: dict[str, tuple[tuple[str, object], ...]] = {
+    "mlx": (
+        *((name, ...) for name in (*configs.MLX_WHISPER, "model_type")), ("n_vocab", "51864"), ("n_mels", None),
+        ("n_text_layer", []), ("model_type", "other"), ("quantization", None), ("quantization", "4-bit"),
+    ),
+    "parakeet-nano/mlx": (
+        ("target", ...), ("target", "nemo.collections.asr.models.EncDecRNNTBPEModel"), ("target", 7),
+        ("model_defaults", ...), ("encoder", ...), ("encoder.d_model", ...), ("encoder.n_layers", None),
+        ("encoder.att_context_size", ...), ("decoder.prednet", {}), ("decoder.vocab_size", ...), ("joint", []),
+        ("joint.vocabulary", "abc"), ("joint.jointnet.activation", ...), ("decoding.durations", ...),
+        ("decoding.greedy", ...), ("preprocessor.normalize", ...), ("preprocessor.dither", ...), ("added", {}),
+        ("preprocessor.pad_to", ...), ("sample_rate", ...), ("loss", ...), ("tokenizer", ...), ("spec_augment", ...),
+    ),
+    "canary-nano/mlx": (
+        ("target", RNNT), ("encoder.d_model", ...), ("encoder", {}), ("transf_decoder", ...),
+        ("transf_decoder.config_dict.num_layers", ...), ("head.num_classes", "x"), ("prompt_format", ...),
+        ("tokenizer", ...), ("decoding", ...), ("added", 1), ("prompt_defaults", ...), ("sample_rate", ...),
+    ),
+}  # fmt: skip
+"""Changes of the config.json of the other libraries' built-in models."""
+
+
+def told_of(spec: ModelSpec, backend: Callable[[], Any], source: Path, home: Path, changes: dict[str, Change]) -> Told:
+    """For each change: whether the library loads and transcribes it, the state that is said, and why."""
     import numpy as np
 
-    from backends.whisper.transformers import TransformersWhisper
-
-    gc.disable()  # it costs most of the time that large lists of merges take to be read
     told = {}
     hum = np.sin(np.arange(16_000, dtype=np.float32))
-    for name, change in CHANGES.items():
+    for name, change in changes.items():
         folder = home / "models" / "org--name"
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(unpacked, folder)
+        shutil.copytree(source, folder)
         change(folder)
-        backend = TransformersWhisper()
+        made = backend()
         try:
-            backend.load(SPEC, Location(folder), LoadOptions())
-            backend.transcribe(hum, TranscribeOptions())
+            made.load(spec, Location(folder), LoadOptions())
+            made.transcribe(hum, TranscribeOptions())
             loads = True
         except Exception:
             loads = False
-        state = examine(SPEC, "local")
+        state = examine(spec, "local")
         told[name] = loads, state.state, state.detail
     return told
 
 
-def test_complete_is_what_transformers_loads(places: Path, unpacked: Callable[[str], Path]) -> None:
-    pytest.importorskip("transformers")
-    command = [sys.executable, __file__, str(places), str(unpacked("hf"))]
+Told = dict[str, tuple[bool, str, str]]
+BACKENDS = {
+    "hf": "transformers",
+    "mlx": "mlx-whisper",
+    "parakeet-nano/mlx": "parakeet-mlx",
+    "canary-nano/mlx": "canary-mlx",
+}
+
+
+def main(layout: str, home: Path, unpacked: Path) -> Told:
+    gc.disable()  # it costs most of the time that large lists of merges take to be read
+    entry = next(one for one in entries() if one.name == BACKENDS[layout])
+    files = create(entry.reference).model("nano").files
+    changes = (
+        CHANGES
+        if layout == "hf"
+        else {
+            "whole": lambda _: None,
+            "empty": edited("config.json", lambda _: b"{}"),
+            **{f"{path}={value!r}": edited("config.json", at(path, value)) for path, value in SETTINGS[layout]},
+        }
+    )
+    return told_of(ModelSpec("hub", "org/name", files), lambda: create(entry.reference), unpacked, home, changes)
+
+
+@pytest.mark.parametrize("layout", BACKENDS)
+def test_complete_is_what_the_library_loads(layout: str, places: Path, unpacked: Callable[[str], Path]) -> None:
+    pytest.importorskip("transformers" if layout == "hf" else "mlx.core")
+    command = [sys.executable, __file__, layout, str(places), str(unpacked(layout))]
     paths = os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "hub")))
     environment = {**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"}
     child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr[-2000:]
-    told = json.loads(child.stdout.splitlines()[-1])
-    assert told.keys() == CHANGES.keys()
+    told: Told = json.loads(child.stdout.splitlines()[-1])
     wrong = {name: one for name, one in told.items() if one[0] != (one[1] == "complete")}
     assert wrong == {}
-    assert {name for name, one in told.items() if one[0]} >= {"whole", "shards", "shards below", "shards of pickles"}
-    assert LAST in told["a shard cut"][2]
+    assert told["whole"][0] and len(told) > 13
+    if layout == "hf":
+        assert {name for name, one in told.items() if one[0]} >= {"shards", "shards below", "shards of pickles"}
+        assert LAST in told["a shard cut"][2]
+
+
+def test_settings_that_load_and_give_noise_are_of_another_model(places: Path, unpacked: Callable[[str], Path]) -> None:
+    """transformers fills layers that the weights lack with random numbers, and drops those that it was not told of."""
+    folder = places / "models" / "org--name"
+    shutil.copytree(unpacked("hf"), folder)
+    for layers in (1, 3):
+        edited("config.json", setting("encoder_layers", layers))(folder)
+        assert examine(SPEC, "local").detail == f"config.json {configs.ANOTHER}"
+
+
+@pytest.mark.parametrize("kind", ["TDT", "RNNT", "CTC", "TDT_CTC"])
+def test_what_parakeet_requires_is_what_its_dataclasses_do(kind: str) -> None:
+    parakeet = pytest.importorskip("parakeet_mlx.parakeet")
+
+    def required(of: Any, above: str = "") -> set[str]:
+        found = set()
+        for name, one in typing.get_type_hints(of).items():
+            field = of.__dataclass_fields__[name]
+            if dataclasses.is_dataclass(one):
+                found |= required(one, f"{above}{name}.")
+            elif field.default is field.default_factory is dataclasses.MISSING and name != "greedy":
+                found.add(f"{above}{name}")
+        return found
+
+    arguments = getattr(parakeet, f"Parakeet{kind.replace('_', '')}Args")
+    target = {"TDT_CTC": "Hybrid", "CTC": "EncDecCTC"}.get(kind, "EncDecRNNT")
+    sections = next(sections for name, sections in configs.PARAKEET.items() if target in name)
+    asked = {
+        f"{'decoder' if section == 'ctc' else section}.{name}"
+        for section in sections
+        for name in configs.PARAKEET_SECTIONS[section].split()
+    }
+    asked |= {f"decoding.{name}" for name in configs._TDT.split()} if "TDT" in kind else set()
+    assert asked == required(arguments)
 
 
 def sharded_model(folder: Path, listed: tuple[int, ...], there: tuple[int, ...] = (1, 2, 3)) -> None:
     names = {number: f"model-{number:05}-of-00003.safetensors" for number in (1, 2, 3)}
     weights = {"metadata": {}, "weight_map": {f"t{number}": names[number] for number in listed}}
-    settings = dict.fromkeys(FILES, b'{"a": 1}') | {"tokenizer.json": TOKENIZER}
+    settings = dict.fromkeys(FILES, b'{"a": 1}') | {"config.json": HF_CONFIG, "tokenizer.json": TOKENIZER}
     shards = {names[number]: safetensors(10 + number) for number in there}
     plain_folder(folder, {**settings, INDEX: json.dumps(weights).encode(), **shards})
 
@@ -243,4 +406,4 @@ def test_shards_are_downloaded_and_found_in_the_hub_layout(places: Path, monkeyp
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]))))
+    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caches import COMMIT, SPEC, flip, payload, put, safetensors
+from caches import COMMIT, MLX_CONFIG, SPEC, flip, payload, put, safetensors
 from racing import entry
 from toys import faulty, well
 
@@ -246,7 +246,7 @@ def test_a_repair_says_the_same_of_weights_in_another_layout(
 ) -> None:
     names = MLX_NAMES if tensor in MLX_NAMES else (tensor,)
     weights = safetensors(bytes(6), names, "F16", [1, 3, 1])
-    put(hub, {"config.json": b"{}", "model.safetensors": weights}, repository=TINY)
+    put(hub, {"config.json": MLX_CONFIG, "model.safetensors": weights}, repository=TINY)
     asked = ("--size", "tiny", "--backends", "mlx-whisper", "--json")
     (problem,) = models(run(*asked)[1])["mlx-whisper"]["problems"]
     assert problem["kind"] == "wrong-layout"

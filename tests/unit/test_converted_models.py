@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caches import safetensors
+from caches import CANARY_CONFIG, PARAKEET_CONFIG, safetensors
 
 from backends.base import Advice, BackendEntry, Location, ModelSpec
 from backends.registry import BUILT_IN
@@ -18,9 +18,8 @@ from speedtest_tui.core.models.inspect import inspect_models, locate
 from speedtest_tui.core.models.sizes import candidates, resolve
 from speedtest_tui.ui.screens.choices import sizes
 
-TDT = {"target": "nemo.collections.asr.models.rnnt_bpe_models.EncDecRNNTBPEModel"}
-CANARY = {
-    "target": "nemo.collections.asr.models.aed_multitask_models.EncDecMultiTaskModel",
+TDT = json.loads(PARAKEET_CONFIG)
+CANARY = json.loads(CANARY_CONFIG) | {
     "tokenizer": {
         "type": "agg",
         "langs": {"en": {"model_path": "nemo:en.model"}, "de": {"model_path": "de.model", "vocab_path": "vocab.txt"}},

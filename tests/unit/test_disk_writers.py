@@ -20,11 +20,12 @@ from pathlib import Path
 import pytest
 from documents import build, clip
 
-from speedtest_tui.core import disk, removal
+from speedtest_tui.core import disk, locations, removal
 from speedtest_tui.core.audio import spool
 from speedtest_tui.core.download import publish
-from speedtest_tui.core.models import manifest, remembered
-from speedtest_tui.core.sessions import store
+from speedtest_tui.core.errors import kept_traceback
+from speedtest_tui.core.models import builtin, manifest, remembered
+from speedtest_tui.core.sessions import index, store
 from speedtest_tui.core.settings import Settings
 from speedtest_tui.core.settings import save as save_settings
 
@@ -202,6 +203,97 @@ def test_what_a_killed_writer_left_is_swept_by_the_next(
     write[writer]()
     for folder in {path.parent for path in left()} if writer in ("a file", "a list", "a ref") else ():
         removal.sweep(folder)
+    assert left() == []
+
+
+CALLS = ("open", "rename", "replace", "link", "symlink", "mkdir", "unlink", "rmdir", "fsync", "chmod", "fchmod")
+
+
+def ends_before(writer: Callable[[], object], count: int) -> bool:
+    """Let a process of its own be killed by SIGKILL at its system call after that many; whether it got to its end."""
+    child = os.fork()
+    if not child:
+        left = iter(range(count))
+
+        def dying(real: Callable[..., object]) -> Callable[..., object]:
+            def call(*arguments: object, **options: object) -> object:
+                if next(left, None) is None:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*arguments, **options)
+
+            return call
+
+        for name in CALLS:  # pathlib, tempfile and shutil call them through `os`
+            setattr(os, name, dying(getattr(os, name)))
+        with contextlib.suppress(BaseException):
+            writer()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+KILLABLE = ("a link", "a payload", "a borrowed payload", "a copy", "a built-in model", "an index", "a crash log")
+
+
+@pytest.mark.parametrize("writer", KILLABLE)
+def test_killed_at_any_point_nothing_half_is_counted_and_the_next_sweeps(
+    writer: str, places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, shared = tmp_path / "snapshot", tmp_path / "store"
+    if writer == "a copy":
+        monkeypatch.setenv("HF_HUB_DISABLE_SYMLINKS", "1")
+    if writer == "an index":
+        monkeypatch.setattr(index, "SETTLED_NS", -1)
+        for _ in range(index.WORTH + 1):
+            store.save(build(), clip())
+        truth = [one.name for one in index.summaries()]
+    models = locations.local_cache()
+
+    def prepare() -> None:
+        for place in (folder, shared):
+            place.mkdir(exist_ok=True)
+        (folder / "blob").unlink(missing_ok=True)
+        (folder / "blob").write_bytes(b"new" * 1000)
+        (shared / "payload").write_bytes(b"old")
+        locations.sessions_index().unlink(missing_ok=True)
+
+    work: dict[str, Callable[[], object]] = {
+        "a link": lambda: publish.link(folder / "blob", folder / "pointer", None),
+        "a copy": lambda: publish.link(folder / "blob", folder / "pointer", None),
+        "a payload": lambda: publish.place_shared(folder / "blob", shared / "payload", shared / "trash"),
+        "a borrowed payload": lambda: publish.borrow_shared(shared / "payload", folder / "blob"),
+        "a built-in model": lambda: builtin.materialise("nano/mlx", models),
+        "an index": lambda: list(index.summaries()),
+        "a crash log": kept_traceback,
+    }
+    sound: dict[str, Callable[[], bool]] = {
+        "a link": lambda: not os.path.lexists(folder / "pointer") or (folder / "pointer").read_bytes() == b"new" * 1000,
+        "a payload": lambda: (shared / "payload").read_bytes() in (b"old", b"new" * 1000),
+        "a borrowed payload": lambda: (folder / "blob").read_bytes() in (b"old", b"new" * 1000),
+        "a built-in model": lambda: (
+            not builtin.folder_of("nano/mlx", models).exists() or builtin.find("nano/mlx", models) is not None
+        ),
+        "an index": lambda: [one.name for one in index.summaries()] == truth,
+        "a crash log": lambda: not locations.crash_log().exists() or "NoneType" in locations.crash_log().read_text(),
+    }
+    for count in range(200):
+        prepare()
+        ended = ends_before(work[writer], count)
+        assert sound[writer if writer != "a copy" else "a link"](), count
+        if ended:
+            break
+    else:
+        pytest.fail("it never came to its end")
+    assert count > 2
+
+    def left() -> list[Path]:
+        return [path for path in tmp_path.rglob(".*") if removal.is_leftover(path.name)]
+
+    for path in left():
+        os.utime(path, (0, 0), follow_symlinks=False)
+    prepare()
+    work[writer]()
+    for place in (folder, shared):
+        removal.sweep(place, older_s=0)  # as a download at its end; the time of what is called .new cannot be set back
     assert left() == []
 
 

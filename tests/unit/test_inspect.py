@@ -6,7 +6,18 @@ import threading
 from pathlib import Path
 
 import pytest
-from caches import CHECKPOINT, SPEC, TOKENIZER, payload, put, safetensors
+from caches import (
+    CANARY_CONFIG,
+    CHECKPOINT,
+    HF_CONFIG,
+    MLX_CONFIG,
+    PARAKEET_CONFIG,
+    SPEC,
+    TOKENIZER,
+    payload,
+    put,
+    safetensors,
+)
 
 from backends.base import Advice, Availability, BackendEntry, Location, ModelSpec
 from backends.catalogue import SIZES
@@ -21,7 +32,7 @@ from speedtest_tui.core.models.wording import can_run, of_report
 ENTRIES = {entry.name: entry for entry in BUILT_IN}
 TINY, PLAIN = "mlx-community/whisper-tiny-mlx-q4", "mlx-community/whisper-tiny-mlx"
 WHISPER = {
-    "config.json": b"{}", "generation_config.json": b'{"a": 1}', "preprocessor_config.json": b"{}",
+    "config.json": HF_CONFIG, "generation_config.json": b'{"a": 1}', "preprocessor_config.json": b"{}",
     "tokenizer.json": TOKENIZER, "model.safetensors": safetensors(),
 }  # fmt: skip
 
@@ -73,10 +84,11 @@ def test_the_columns_that_apply(places: Path) -> None:
 def test_what_is_found_is_what_a_race_loads(hub: Path, places: Path, backend: str) -> None:
     """One map for loading and checking: the defects of the tools before us were two maps that disagreed."""
     put(hub, WHISPER, repository="openai/whisper-large-v3-turbo")
-    put(places / "models" / "hub", WHISPER, repository="mlx-community/parakeet-tdt-0.6b-v2")
-    canary = {"config.json": b"{}", "model.safetensors": safetensors(), "tokenizer.model": b"x"}
+    parakeet = WHISPER | {"config.json": PARAKEET_CONFIG}
+    put(places / "models" / "hub", parakeet, repository="mlx-community/parakeet-tdt-0.6b-v2")
+    canary = {"config.json": CANARY_CONFIG, "model.safetensors": safetensors(), "tokenizer.model": b"x"}
     put(hub, canary, repository="Mediform/canary-1b-v2-mlx-q8")
-    weights = {"config.json": b"{}", "weights.safetensors": safetensors()}
+    weights = {"config.json": MLX_CONFIG, "weights.safetensors": safetensors()}
     put(places / "models", weights, repository="mlx-community/whisper-large-v3-turbo")
     (places / "models" / "large-v3.pt").write_bytes(CHECKPOINT)
     report = one(backend, "large")
@@ -214,7 +226,7 @@ def test_what_loading_said_is_shown_and_stale_when_a_file_changes(hub: Path) -> 
     assert [(problem.kind, problem.counts) for problem in of_report(report, named=False)] == [("does-not-load", True)]
     assert not can_run(report)
 
-    payload(snapshot / "config.json").write_bytes(b'{"a": 1}')
+    payload(snapshot / "config.json").write_bytes(MLX_CONFIG + b" ")
     report = one("mlx-whisper", "tiny")
     assert report.verified is not None
     assert report.verified.stale

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from backends.base import RequiredFile
 from speedtest_tui.core.format import one_line
-from speedtest_tui.core.models import reading, structure
+from speedtest_tui.core.models import configs, reading, structure
 from speedtest_tui.core.models.inventory import Partial, StoredFile
 from speedtest_tui.core.models.layout import digest_of
 from speedtest_tui.core.models.manifest import Manifest
 from speedtest_tui.core.models.reading import Root
-from speedtest_tui.core.models.status import Fault, FileState
+from speedtest_tui.core.models.status import Fault, FaultKind, FileState
 from speedtest_tui.core.models.wanted import INDEX, accepted, is_weights
 
 
@@ -54,10 +56,28 @@ def required_files(files: tuple[RequiredFile, ...], shelf: Shelf) -> tuple[FileS
         left = [partial for etag, partial in shelf.partials.items() if etag not in claimed]
         states = _claim_by_kind(states, left)
     states = [_layout_checked(state, file, shelf) for state, file in zip(states, needed, strict=True)]
+    states = [_settings_checked(state, file, states) for state, file in zip(states, needed, strict=True)]
     brought = [one for state, file in zip(states, needed, strict=True) for one in _brought(state, file)]
     there = [file for file in files if file.optional and any(map(shelf.has, file.names))]
     more = [_state(file, shelf) for file in (*brought, *there)]
-    return tuple({state.name: state for state in (*states, *more)}.values())
+    return tuple({state.name: state for state in (*states, *more, *states)}.values())  # what is needed counts
+
+
+def _settings_checked(state: FileState, file: RequiredFile, states: list[FileState]) -> FileState:
+    """Settings that their reader cannot use. Where they are what was published, no download would help."""
+    if not file.reader or state.fault is not None:
+        return state
+    weights = next((one.path for one in states if is_weights(one.name) and not one.fault), None)
+    try:
+        data = state.path.read_bytes()
+        found = configs.problem(json.loads(data), one_line(state.name), file.reader, weights)
+    except (OSError, ValueError, RecursionError):
+        return state
+    if not found:
+        return state
+    blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    kind: FaultKind = "wrong-layout" if state.git_sha1 == blob else "corrupt"
+    return replace(state, fault=Fault(kind, state.path, found, state.name, state.bytes))
 
 
 def _brought(state: FileState, file: RequiredFile) -> tuple[RequiredFile, ...]:
