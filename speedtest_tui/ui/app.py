@@ -27,6 +27,7 @@ from textual.screen import Screen
 from speedtest_tui.core.errors import kept_traceback
 from speedtest_tui.core.format import one_line
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
+from speedtest_tui.ui.widgets.bar_layout import SPINNER
 from speedtest_tui.ui.workers.messages import SessionClipWanted
 from speedtest_tui.ui.workers.settings import Request
 from speedtest_tui.ui.workers.web import in_browser
@@ -175,12 +176,19 @@ PAIRS = {
     "●": "@",
     "≈": "~",
     "≡": "=",
+    "▖": "-",
+    "▴": "^",
+    "▾": "v",
     "↑": "^",
     "↓": "v",
     "←": "<",
     "→": ">",
 }
-TABLE = {ord(character): plain for characters, plain in PAIRS.items() for character in characters}
+DOTS = {0x2800 + bits: " .:::###"[min(7, bits.bit_count())] for bits in range(256)}
+"""Braille cells, by how many dots they have."""
+
+TABLE = DOTS | {ord(character): plain for characters, plain in PAIRS.items() for character in characters}
+TABLE |= dict(zip(map(ord, SPINNER), "|/-\\" * 3, strict=False))
 TABLE[ord("·")] = "."
 TABLE[ord("▁")] = "_"
 
