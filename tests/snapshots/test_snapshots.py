@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
-STATES = {"running": states.running, "finished": states.finished, "loading": states.loading}
+STATES = {"running": states.running, "finished": states.finished, "loading": states.loading, "many": states.many}
 
 
 def shows(name: str | None, keys: tuple[str, ...] = (), theme: str = "textual-dark") -> Any:
@@ -90,6 +90,17 @@ def test_plot(snap_compare: Any, still_app: MakeApp, size: tuple[int, int]) -> N
     assert snap_compare(still_app(), terminal_size=size, run_before=shows("finished", ("g",)))
 
 
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_many(snap_compare: Any, still_app: MakeApp, size: tuple[int, int]) -> None:
+    keys = ("shift+tab", "down", "down", "z", "z")
+    assert snap_compare(still_app(), terminal_size=size, run_before=shows("many", keys))
+
+
+@pytest.mark.parametrize("size", SIZES[:2], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_row(snap_compare: Any, still_app: MakeApp, size: tuple[int, int]) -> None:
+    assert snap_compare(still_app(), terminal_size=size, run_before=shows("finished", ("e", "right")))
+
+
 def test_small(snap_compare: Any, still_app: MakeApp) -> None:
     assert snap_compare(still_app(), terminal_size=(60, 15), run_before=shows("finished"))
 
@@ -104,6 +115,7 @@ def test_themes(snap_compare: Any, still_app: MakeApp, theme: str) -> None:
     assert snap_compare(still_app(), terminal_size=(120, 40), run_before=shows("finished", theme=theme))
 
 
-def test_no_color(snap_compare: Any, still_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["finished", "running"])
+def test_no_color(snap_compare: Any, still_app: MakeApp, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    assert snap_compare(still_app(), terminal_size=(120, 40), run_before=shows("finished"))
+    assert snap_compare(still_app(), terminal_size=(120, 40), run_before=shows(name, ("shift+tab", "down")))

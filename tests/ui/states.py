@@ -23,7 +23,7 @@ from speedtest_tui.core.jobs.race import Kept, marks_of
 from speedtest_tui.core.models.sizes import Candidate, candidates
 from speedtest_tui.core.models.status import CacheName, CacheState, ModelReport, Verification
 from speedtest_tui.core.race.plan import Plan
-from speedtest_tui.core.race.row import RaceSnapshot, Row, RowError
+from speedtest_tui.core.race.row import RaceSnapshot, RaceState, Row, RowError
 from speedtest_tui.core.race.verdict import decide, judge, verdict
 from speedtest_tui.core.sessions.document import Document, build
 from speedtest_tui.ui.workers.messages import (
@@ -112,7 +112,7 @@ def ran(backend: str, seconds: tuple[float, ...], **facts: Any) -> Row:
         first_s=seconds[0] * 1.6,
         warmups_done=1,
         runs_s=seconds,
-        peak_rss=298_811_392,
+        peak_rss=facts.pop("peak_rss", 298_811_392),
         transcription=Transcription(facts.pop("text", TEXT)),
         phase=facts.pop("phase", "resting"),
         **facts,
@@ -168,6 +168,36 @@ def finished() -> RaceSnapshot:
     judged = [judge(r, clip_view().clip, "en") if r.runs_s else r for r in rows]
     ranked, found = decide(judged)
     return RaceSnapshot(ranked, "done", verdict=found)
+
+
+def many(state: RaceState = "done") -> RaceSnapshot:
+    """A race of many: two that failed, one of them before its first run, and one that was cancelled after some."""
+    names = [
+        f"{backend} {size}"
+        for size in ("large-v3-turbo", "small")
+        for backend in ("mlx-whisper", "transformers", "whisper-mps")
+    ]
+    names += [f"canary-mlx nano?beam={number}" for number in range(2, 9)]
+    rows = [
+        ran(
+            name,
+            (0.4 + i, 0.41 + i, 0.39 + i),
+            phase="ended",
+            label=name,
+            candidate=f"{name}!",
+            peak_rss=(99 - i) * 10**7,
+        )
+        for i, name in enumerate(names[:10])
+    ]
+    failed = {
+        "phase": "ended",
+        "status": "failed",
+        "error": RowError("memory", Advice("it ran out of memory", "use a smaller model")),
+    }
+    rows += [replace(rows[0], label="crashed late", candidate="late", runs_s=(0.5,), **failed)]
+    rows += [row("parakeet-mlx", label="crashed at once", candidate="once", **failed)]
+    ranked, found = decide([judge(row, clip_view().clip, "en") if row.runs_s else row for row in rows])
+    return RaceSnapshot(ranked, state, verdict=found)
 
 
 def cancelled() -> RaceSnapshot:

@@ -1,7 +1,8 @@
-"""One line of the race at every width: nothing overflows, the most important columns stay longest."""
+"""The race as a table at every width: nothing overflows, no figure is cut, the most important columns stay longest."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,41 +10,87 @@ import states
 from rich.cells import cell_len
 
 from backends.base import Advice
-from speedtest_tui.core.race.row import RowError
-from speedtest_tui.ui.widgets.bar_layout import bar, columns, header, line, outcome, scale_of
+from speedtest_tui.core.race.row import Row, RowError
+from speedtest_tui.core.race.verdict import decide, judge
+from speedtest_tui.ui.widgets.bar_layout import BAR_MAX, SORTS, Table, bar, dots, outcome, sorted_rows, speed_bar
 from speedtest_tui.ui.widgets.clip_pane import waveform
+from speedtest_tui.ui.widgets.race_pane import explanation
 
-ROWS = [*states.running().rows, *states.finished().rows, *states.loading().rows, *states.cancelled().rows]
-
-
-def drawn(index: int, width: int) -> str:
-    row = ROWS[index]
-    return "".join(text for text, _ in line(row, width, 3, states.NOW, scale_of(ROWS[:5], states.NOW)))
+STATES = (states.running(), states.finished(), states.loading(), states.cancelled())
+WARNING = "ran org/plain because org/q4 does not load: ValueError: [load] bits=3"
 
 
-@pytest.mark.parametrize("width", [56, 60, 76, 80, 100, 116, 120, 156, 196, 240])
-def test_no_line_is_wider_than_it_may_be(width: int) -> None:
-    assert cell_len(header(width)) == width
-    for index in range(len(ROWS)):
-        assert cell_len(drawn(index, width)) <= width
+def table(rows: tuple[Row, ...], width: int, **facts: object) -> Table:
+    return Table(rows, width, 3, 4.0, states.NOW, **facts)  # type: ignore[arg-type]
+
+
+def drawn(shown: Table, index: int) -> str:
+    return "".join(text for text, _ in shown.line(index))
+
+
+def titles(shown: Table) -> str:
+    return "".join(text for (text, _), _ in shown.header())
+
+
+def many(count: int) -> tuple[Row, ...]:
+    """Rows with long names, of which some cannot be told apart by their beginning or by their end."""
+    names = [
+        f"{backend} {size}" for backend in ("mlx-whisper", "transformers") for size in ("large-v3-turbo", "small.en")
+    ]
+    names += [
+        "faster-whisper:mlx-community/whisper-large-v3-turbo-q4",
+        "canary-mlx nano?beam=4",
+        "日本語バックエンドの名前",
+    ]
+    names += [f"whisper-mps size-{number}" for number in range(count)]
+    rows = [
+        states.ran(name, (0.4 + i, 0.41 + i, 12.39 + i), phase="ended", label=name, candidate=name)
+        for i, name in enumerate(names[:count])
+    ]
+    return decide([judge(row, states.clip_view().clip, "en") for row in rows])[0]
+
+
+@pytest.mark.parametrize("width", [36, 56, 58, 60, 76, 80, 100, 116, 120, 156, 196, 240])
+def test_nothing_is_wider_than_it_may_be_and_no_figure_is_cut(width: int) -> None:
+    for rows in (*(state.rows for state in STATES), many(12)):
+        shown = table(rows, width)
+        assert cell_len(titles(shown)) <= width
+        for index, cells in enumerate(shown.cells):
+            text = drawn(shown, index)
+            assert cell_len(text) <= width
+            if not rows[index].status or rows[index].runs_s:
+                for name in shown.widths.keys() & {"median", "rtfx", "quality", "memory", "first", "load", "import"}:
+                    assert cells[name] in text, (name, text)
+        # The two figures that matter most are there at every width; the lines of rows with figures end in one column.
+        assert {"name", "median", "quality"} <= shown.widths.keys()
+        assert len({cell_len(drawn(shown, i)) for i, row in enumerate(rows) if row.runs_s}) <= 1
 
 
 def test_columns_go_in_the_order_of_their_importance() -> None:
-    shown = [
-        [name for name in ("relative", "memory", "first", "load", "imported") if getattr(columns(width), name)]
-        for width in (50, 76, 100, 116, 130, 200)
-    ]
-    assert shown == sorted(shown, key=len)
-    assert shown[0] == []
-    assert shown[-1] == ["relative", "memory", "first", "load", "imported"]
-    assert columns(300).bar == 60
+    before: set[str] = set()
+    for width in range(36, 260):
+        shown = set(table(STATES[1].rows, width).widths)
+        assert before <= shown, width
+        before = shown
+    assert before == {*SORTS, "bar", "dots"} and table(STATES[1].rows, 300).widths["bar"] == BAR_MAX
+    assert {"bar", "rtfx", "state"} <= table(STATES[1].rows, 76).widths.keys()
+
+
+def test_columns_stay_where_they_are_from_the_first_second_to_the_last() -> None:
+    """Only the width decides: from waiting to finished no column comes or goes, and no figure moves in its column."""
+    waiting = tuple(Row(row.backend, row.size) for row in STATES[0].rows)
+    for width in (56, 76, 116, 196):
+        tables = [table(rows, width) for rows in (waiting, STATES[2].rows, STATES[0].rows, STATES[1].rows)]
+        assert len({tuple(sorted(shown.widths.items())) for shown in tables}) == 1
+        running, done = drawn(tables[2], 0), drawn(tables[3], 0)
+        assert running.index("0.401 s") == done.index("0.401 s")
 
 
 def test_header_stands_over_its_columns() -> None:
     for width in (76, 116, 196):
-        titles, cells = header(width), drawn(5, width)
-        end_of_rtfx = titles.index("RTFx") + 4
-        assert cells[:end_of_rtfx].endswith("×")
+        shown = table(STATES[1].rows, width)
+        assert drawn(shown, 0)[: titles(shown).index("RTFx") + 4].endswith("×")
+        assert drawn(shown, 0)[: titles(shown).index("WER") + 3].endswith("%")
 
 
 @pytest.mark.parametrize(
@@ -54,18 +101,82 @@ def test_bars_grow_by_eighths_and_stay_in_their_column(share: float, drawn_as: s
     assert bar(share, 4) == drawn_as
 
 
-def test_a_waiting_row_has_no_bar_and_a_loading_one_has() -> None:
-    waiting, loading = states.row("transformers"), states.row("transformers", phase="loading")
-    scale = scale_of([waiting, loading], states.NOW)
-    texts = ["".join(t for t, _ in line(row, 116, 3, states.NOW, scale)) for row in (waiting, loading)]
-    assert "waiting" in texts[0] and "█" not in texts[0]
-    assert "loading 1.3 s" in texts[1] and "█" in texts[1]
+def test_the_fastest_has_the_longest_bar() -> None:
+    assert [speed_bar(share, 4) for share in (0, 0.001, 0.5, 0.6, 1, 7)] == [
+        "    ",
+        "▖   ",
+        "▄▄  ",
+        "▄▄▖ ",
+        "▄▄▄▄",
+        "▄▄▄▄",
+    ]
+    lengths = [drawn(table(STATES[1].ordered(), 116), index).count("▄") for index in range(3)]
+    assert lengths == sorted(lengths, reverse=True) and lengths[2]
 
 
-def test_a_wide_name_takes_no_more_cells_than_its_column() -> None:
-    row = states.ran("日本語バックエンドの名前", (0.4,))
-    text = "".join(t for t, _ in line(row, 80, 3, states.NOW, scale_of([row], states.NOW)))
-    assert cell_len(text) <= 80
+def test_every_run_is_a_dot_and_one_that_is_unlike_the_others_stands_apart() -> None:
+    assert dots((), 0.0, 0.1, 3) == "   "
+    assert dots((1.0,), 1.0, 0.1, 3) == " ⢀ "
+    # Three of one place are piled up; the slow one is at the right end, the fast one at the left end.
+    assert dots((1.0, 1.0, 1.0, 1.1), 1.0, 0.1, 3) == " ⢰⢀"
+    assert dots((0.9, 1.0, 1.0), 1.0, 0.1, 3) == "⡀⢠ "
+    assert dots((1.0,) * 9, 1.0, 0.1, 3) == " ⢸ "
+    rows = (states.ran("a", (1.0, 1.01, 1.0)), states.ran("b", (2.0, 2.0, 3.0)))
+    assert table(rows, 116).reach == 0.5 and "runs ±50 %" in titles(table(rows, 116))
+
+
+def test_a_row_at_work_keeps_its_median_and_turns() -> None:
+    row = states.ran("mlx-whisper", (0.401,), phase="running", since=states.NOW - 0.31)
+    text = drawn(table((row,), 76), 0)
+    assert "0.401 s" in text and "9.98×" in text and "run 2/3 0.3 s" in text
+    turns = {Table((row,), 76, 3, 4.0, now).mark(row)[0] for now in (0.0, 0.125, 0.25)}
+    assert len(turns) == 3
+    assert Table((row,), 76, 3, 4.0, 0.25, moving=False).mark(row)[0] == " ▶  "
+    # A pulse warms up again, and is part of the run that follows.
+    assert "run 2/3" in drawn(table((replace(row, phase="warming"),), 76), 0)
+
+
+def test_what_is_not_known_yet_is_empty_and_what_never_came_is_a_dash() -> None:
+    waiting = drawn(table((states.row("transformers"),), 196), 0)
+    assert waiting.split() == ["·", "transformers", "waiting"]
+    stopped = drawn(table(STATES[3].rows, 116), 0)
+    assert "0.401 s" in stopped and "1/3 runs" in stopped
+
+
+def test_rows_are_sorted_by_any_column_and_those_without_a_value_are_last() -> None:
+    rows = STATES[1].ordered()
+    for column in SORTS:
+        for backwards in (False, True):
+            found = sorted_rows(rows, column, backwards=backwards)
+            assert sorted(row.label for row in found) == sorted(row.label for row in rows)
+            values = [value for row in found if (value := SORTS[column](row)) is not None]
+            assert values == sorted(values, reverse=backwards)  # type: ignore[type-var]
+            if column not in ("name", "state"):
+                assert {row.label for row in found[3:]} == {"parakeet-mlx", "whisper-mps"}
+    for column, title in (("quality", "WER▾"), ("memory", "memory▾"), ("name", "candidate▾")):
+        assert title in titles(table(rows, 116, sort=column))
+    assert "RTFx▴" in titles(table(rows, 116, sort="rtfx", backwards=True))
+
+
+def test_a_row_with_warnings_is_marked_and_explained() -> None:
+    plain = states.ran("mlx-whisper", (0.4,))
+    warned = replace(plain, warnings=(WARNING,))
+    assert drawn(table((warned,), 80), 0).replace("!", " ") == drawn(table((plain,), 80), 0)
+    failed = replace(states.MISSING, warnings=(WARNING,))
+    assert failed.error
+    advice = failed.error.advice
+    for row, words in (
+        (plain, ""), (warned, f"mlx-whisper\n! {WARNING}"),
+        (failed, f"parakeet-mlx: {advice.what}\n{advice.todo}\n! {WARNING}"),
+    ):  # fmt: skip
+        content = explanation(row)
+        assert (content.plain if content else "") == words
+    assert "\n" not in str(explanation(states.CRASHED))
+
+
+def test_a_long_name_is_cut_in_its_middle() -> None:
+    found = [re.split("  +", drawn(table(many(12), 36), index)[4:])[0] for index in range(12)]
+    assert len(set(found)) == 12
 
 
 def test_waveform_fills_its_width_whatever_the_clip() -> None:
@@ -87,9 +198,8 @@ def test_waveform_fills_its_width_whatever_the_clip() -> None:
 )
 def test_memory_keeps_to_its_column(rss: int, footprint: int | None, device: int | None, shown: str) -> None:
     row = replace(states.finished().rows[0], peak_rss=rss, peak_footprint=footprint, device_peak=device)
-    cells = "".join(text for text, _ in line(row, 160, 3, states.NOW, scale_of([row], states.NOW)))
-    end = header(160).index("memory") + len("memory")
-    assert cells[end - 8 : end] == shown
+    end = titles(table((row,), 160)).index("memory") + len("memory")
+    assert drawn(table((row,), 160), 0)[end - 8 : end] == shown
 
 
 @pytest.mark.parametrize(

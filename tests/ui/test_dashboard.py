@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 import states
+from rich.cells import cell_len
 from textual.binding import Binding
 from textual.widgets import Static
 
 from backends.base import Advice
 from speedtest_tui.core.models.sizes import Unavailable
 from speedtest_tui.core.models.status import ModelReport
-from speedtest_tui.core.race.row import RaceSnapshot
-from speedtest_tui.core.race.verdict import decide, judge
 from speedtest_tui.core.settings import Reading, Settings
 from speedtest_tui.ui.app import SpeedtestApp
 from speedtest_tui.ui.screens.choice import ChoiceScreen
 from speedtest_tui.ui.screens.confirm import ConfirmScreen
 from speedtest_tui.ui.screens.help import HelpScreen
+from speedtest_tui.ui.screens.row import RowScreen
 from speedtest_tui.ui.widgets.key_line import KeyLine
-from speedtest_tui.ui.widgets.race_pane import BackendBar
+from speedtest_tui.ui.widgets.race_pane import CandidateLine, RaceHeader, RacePane
 from speedtest_tui.ui.widgets.result_panes import TranscriptLine
 from speedtest_tui.ui.widgets.status_line import StatusLine
 from speedtest_tui.ui.workers.messages import BackendsKnown, ClipReady, ClipRefused, ModelsKnown
@@ -39,7 +39,7 @@ def worker_of(app: SpeedtestApp) -> states.StillWorker:
 
 
 def bars(app: SpeedtestApp) -> list[str]:
-    return [str(bar.render()).rstrip() for bar in app.screen.query(BackendBar)]
+    return [str(bar.render()).rstrip() for bar in app.screen.query(CandidateLine)]
 
 
 def footer_keys(app: SpeedtestApp) -> list[str]:
@@ -97,7 +97,7 @@ async def test_escape_cancels_and_the_rows_say_so(still_app: MakeApp) -> None:
         assert worker_of(app).asked[-1] == "cancel"
         worker_of(app).show(states.cancelled())
         await pilot.pause()
-        assert "cancelled: after 1 of 3 runs" in bars(app)[0]
+        assert "0.401 s" in bars(app)[0] and "1/3 runs" in bars(app)[0]
         assert "cancelled" in str(app.screen.query_one(StatusLine).render())
 
 
@@ -111,7 +111,7 @@ async def test_rows_keep_their_place_while_racing_and_are_ranked_after(still_app
         worker_of(app).show(states.finished())
         await pilot.pause()
         names = ["mlx-whisper", "transformers", "pocketsphinx", "parakeet-mlx", "whisper-mps"]
-        assert [bar.split()[1] for bar in bars(app)] == names
+        assert [bar.split()[1].rstrip("!") for bar in bars(app)] == names
         assert "fastest" in bars(app)[0]
         assert "1.3× slower" in bars(app)[1]
         assert "failed: its process crashed (segmentation fault" in bars(app)[4]
@@ -268,7 +268,7 @@ async def test_resizing_while_racing_keeps_everything_in_place(still_app: MakeAp
         for size in ((80, 24), (60, 15), (20, 5), (200, 60), (120, 40)):
             await pilot.resize_terminal(*size)
             await pilot.pause()
-            for bar in app.screen.query(BackendBar):
+            for bar in app.screen.query(CandidateLine):
                 assert bar.render().cell_length <= max(bar.size.width, 40)
         assert "run 2/3 0.3 s" in bars(app)[0]
 
@@ -485,15 +485,130 @@ async def test_a_text_entered_after_a_race_judges_it(still_app: MakeApp) -> None
 
 @pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40), (200, 60)], ids=str)
 async def test_the_answer_is_in_sight_however_many_raced(still_app: MakeApp, size: tuple[int, int]) -> None:
-    names = [f"backend-{number}" for number in range(12)]
-    rows = [states.ran(name, (0.4 + i, 0.41 + i, 0.39 + i), phase="ended") for i, name in enumerate(names)]
-    ranked, found = decide([judge(row, states.clip_view().clip, "en") for row in rows])
     app = still_app()
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
-        worker_of(app).show(RaceSnapshot(ranked, "done", verdict=found))
+        worker_of(app).show(states.many())
         await pilot.pause()
         race = app.screen.query_one("#race")
         for name in ("verdict", "remarks"):
             widget = app.screen.query_one(f"#{name}")
             assert widget.size.height and widget.region.bottom <= race.content_region.bottom, name
+
+
+async def test_rows_are_selected_sorted_and_opened_by_key(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert not app.screen.check_action("details", ()) and not app.screen.check_action("sort", ())
+        worker_of(app).show(states.many())
+        await pilot.pause()
+        pane = app.dashboard.query_one(RacePane)
+        pane.focus()
+        await pilot.press("down", "down")
+        assert pane.selected == 1
+        assert [line.index for line in app.screen.query(CandidateLine) if line.has_class("-selected")] == [1]
+        second = pane.rows[1].label
+        await pilot.press("end", "down")
+        assert pane.selected == 11 and pane.query_one("#bars").scroll_offset.y == pane.query_one("#bars").max_scroll_y
+        await pilot.press("home", "down", "z")
+        # By name now: the same candidate is selected, wherever it stands; enter starts a race and opens nothing.
+        assert [row.label for row in pane.rows[:10]] == sorted(row.label for row in pane.rows[:10])
+        assert pane.rows[pane.selected].label == second and "candidate▾" in str(
+            app.screen.query_one(RaceHeader).render()
+        )
+        for _ in range(9):
+            await pilot.press("z")
+        assert pane.sort in ("state", "name")
+        await pilot.press("e")
+        await pilot.pause()
+        assert isinstance(app.screen, RowScreen)
+        text = str(app.screen.query_one(Static).render())
+        assert second in text and "runs" in text and states.TEXT in text
+        await pilot.press("right", "escape")
+        await pilot.pause()
+        assert app.screen is app.dashboard and pane.rows[pane.selected].label != second
+        await pilot.press("right")
+        await pilot.pause()
+        assert isinstance(app.screen, RowScreen)
+
+
+async def test_rows_are_selected_sorted_and_opened_by_mouse(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        worker_of(app).show(states.many())
+        await pilot.pause()
+        pane, title = app.dashboard.query_one(RacePane), app.screen.query_one(RaceHeader)
+        await pilot.click(list(app.screen.query(CandidateLine))[3])
+        assert pane.selected == 3 and pane.has_focus
+        for arrow in "▾▴":
+            await pilot.click(title, offset=(str(title.render()).index("RTFx"), 0))
+            assert f"RTFx{arrow}" in str(title.render())
+            assert pane.rows[0].median_s == (min if arrow == "▾" else max)(
+                row.median_s for row in pane.rows if row.runs_s
+            )
+        await pilot.click(list(app.screen.query(CandidateLine))[2], times=2)
+        await pilot.pause()
+        assert isinstance(app.screen, RowScreen)
+
+
+async def test_rows_keep_their_place_while_a_race_runs_whatever_they_are_sorted_by(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        worker_of(app).show(states.many("racing"))
+        await pilot.pause()
+        pane = app.dashboard.query_one(RacePane)
+        before = [row.candidate for row in pane.rows]
+        pane.sort_by("memory")
+        await pilot.pause()
+        assert [row.candidate for row in pane.rows] == before
+        worker_of(app).show(states.many())
+        await pilot.pause()
+        assert [row.candidate for row in pane.rows] != before
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40), (200, 60)], ids=str)
+async def test_details_of_a_row_follow_the_race_and_know_how_each_ended(
+    still_app: MakeApp, size: tuple[int, int]
+) -> None:
+    app = still_app()
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        worker_of(app).show(states.running())
+        await pilot.pause()
+        await pilot.press("e")
+        await pilot.pause()
+        shown = app.screen.query_one(Static)
+        assert "1 of 3: 0.401 s" in " ".join(str(shown.render()).split())
+        worker_of(app).show(states.many())
+        await pilot.pause()
+        found = []
+        for _ in range(12):
+            found.append(" ".join(str(shown.render()).split()))
+            assert all(cell_len(line) <= shown.size.width for line in str(shown.render()).splitlines()[:-3])
+            await pilot.press("right")
+            await pilot.pause()
+        assert len(set(found)) == 12
+        late, once = (
+            next(text for text in found if text.startswith(name)) for name in ("candidate late", "candidate once")
+        )
+        assert all("failed: it ran out of memory: use a smaller model" in text for text in (late, once))
+        assert "1 of 3: 0.500 s" in late
+
+
+async def test_the_pane_does_not_jump_when_a_race_ends(still_app: MakeApp) -> None:
+    """What is said at its end has its place while it runs: every line stays where it is."""
+    for size in ((80, 24), (120, 40), (200, 60)):
+        app = still_app()
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            places = []
+            for state in (states.loading(), states.running(), states.finished()):
+                worker_of(app).show(state)
+                await pilot.pause()
+                places.append(
+                    [app.screen.query_one(name).region for name in ("#race", "#transcripts", "#remarks", "#since")]
+                )
+            assert places[0] == places[1] == places[2], size

@@ -20,7 +20,7 @@ from textual.pilot import Pilot
 from backends.catalogue import SIZES
 from speedtest_tui.core.settings import MAX_RUNS
 from speedtest_tui.ui.app import SpeedtestApp
-from speedtest_tui.ui.widgets.race_pane import BackendBar
+from speedtest_tui.ui.widgets.race_pane import CandidateLine
 
 SEED = int(os.environ.get("SPEEDTEST_MONKEY_SEED") or random.SystemRandom().randrange(1_000_000))
 STEPS, BATCH = int(os.environ.get("SPEEDTEST_MONKEY_KEYS") or 2_000), 40
@@ -38,7 +38,7 @@ async def settled(app: SpeedtestApp, pilot: Pilot[None]) -> None:
     """Let rows that are being replaced be mounted, but no longer than it can take."""
     for _ in range(20):
         await pilot.pause()
-        if len(app.dashboard.query(BackendBar)) == len(rows_known(app)):
+        if len(app.dashboard.query(CandidateLine)) == len(rows_known(app)):
             return
 
 
@@ -54,7 +54,7 @@ def consistent(app: SpeedtestApp) -> None:
     assert 1 <= dashboard.race.plan.runs <= MAX_RUNS
     assert dashboard.race.plan.size in SIZES
     assert dashboard.race.plan.backends
-    assert len(dashboard.query(BackendBar)) == len(rows_known(app))
+    assert len(dashboard.query(CandidateLine)) == len(rows_known(app))
 
 
 async def typed(app: SpeedtestApp, keys: list[str]) -> None:

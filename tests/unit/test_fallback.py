@@ -14,7 +14,8 @@ import pytest
 from command_line import Done, command_line
 from documents import good_row
 
-from speedtest_tui.ui.widgets.result_panes import details, line_of
+from speedtest_tui.ui.widgets.result_panes import line_of
+from speedtest_tui.ui.widgets.row_details import details
 
 QUANTISED, PLAIN = "mlx-community/whisper-tiny-mlx-q4", "mlx-community/whisper-tiny-mlx"
 """What the size `tiny` means, and what may stand in for it."""
@@ -111,5 +112,5 @@ def test_both_damaged(race: Race, tmp_path: Path) -> None:
 def test_rows_on_the_screen_do_too() -> None:
     warning = f"ran {PLAIN} because {QUANTISED} is incomplete: weights.safetensors is empty"
     row = replace(good_row("mlx-whisper", (0.1,)), warnings=(warning,))
-    assert_says_which_and_why(details(row).plain)
+    assert_says_which_and_why(details(row, width=200).plain)
     assert_says_which_and_why(line_of(row, {})[1].plain)

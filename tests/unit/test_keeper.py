@@ -24,7 +24,7 @@ from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.jobs.race import Keeper, headline_since, judged_again, marks_of
 from speedtest_tui.core.race.row import Row
 from speedtest_tui.core.sessions import store
-from speedtest_tui.ui.widgets.result_panes import details
+from speedtest_tui.ui.widgets.row_details import details
 
 ROWS = (good_row("a", (0.2, 0.25, 0.3)), good_row("b", (0.1, 0.1, 0.12)))
 

@@ -12,7 +12,7 @@ from speedtest_tui.core.models.sizes import candidates, choose
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot
 from speedtest_tui.core.race.supervisor import Race
-from speedtest_tui.ui.widgets.result_panes import details
+from speedtest_tui.ui.widgets.row_details import details
 
 OPTIONAL = ("parakeet-mlx-exact", "parakeet-mlx-stream")
 PROGRAMS = ("whisperkit", "fluidaudio", "apple-speech")

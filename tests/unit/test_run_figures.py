@@ -10,7 +10,7 @@ from speedtest_tui.core import format as figures
 from speedtest_tui.core.race.events import Transcribed, TurnKind, apply
 from speedtest_tui.core.race.row import Row
 from speedtest_tui.core.sessions.document import WORDS_KEPT, result_of
-from speedtest_tui.ui.widgets.result_panes import details
+from speedtest_tui.ui.widgets.row_details import details
 
 WORDS = (Segment(0.0, 0.4, "hello"), Segment(0.5, 0.9, "there"))
 

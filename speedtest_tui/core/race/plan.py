@@ -12,10 +12,10 @@ from backends.base import BackendEntry, Engine
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import about
 from speedtest_tui.core.models.sizes import Candidate
-from speedtest_tui.core.race.events import PULSE_S, TurnKind
 from speedtest_tui.core.settings import DEFAULT_RUNS, MAX_RUNS
 
 if TYPE_CHECKING:
+    from speedtest_tui.core.race.events import TurnKind
     from speedtest_tui.core.race.row import RaceSnapshot
 
 Order = Literal["interleaved", "sequential"]
@@ -207,6 +207,8 @@ def progress(snapshot: RaceSnapshot, plan: Plan, clip_s: float, now: float) -> P
 
     A row's runs are expected to take its median, before the first one what its first transcription took.
     """
+    from speedtest_tui.core.race.events import PULSE_S
+
     rows = [row for row in snapshot.rows if not row.status]
     here = [row for row in rows if row.load_s is not None and len(row.runs_s) < plan.runs]
     cold = [row for row in here if row.warmups_done < plan.warmup]

@@ -66,6 +66,22 @@ def ratio_of(value: float, slower: Sequence[float], faster: Sequence[float]) -> 
     return _percentile_interval(value, [a / b for a, b in zip(slower, faster, strict=True)])
 
 
+LARGEST_Z = 3.5
+"""Of Iglewicz and Hoaglin (1993), "How to Detect and Handle Outliers": a modified z beyond it is an outlier's."""
+
+
+def outliers(samples: Sequence[float]) -> tuple[int, ...]:
+    """Places of those that are unlike the others: by 0.6745 times their distance from the median over the median of all
+    distances. None of fewer than five, nor where half of all are alike."""
+    from statistics import median
+
+    middle = median(samples) if len(samples) > 4 else 0.0
+    typical = median(abs(sample - middle) for sample in samples) if middle else 0.0
+    if not typical:
+        return ()
+    return tuple(i for i, sample in enumerate(samples) if 0.6745 * abs(sample - middle) / typical > LARGEST_Z)
+
+
 def rtfx(clip_seconds: float, median_seconds: float) -> float:
     """Audio seconds per processing second, as the Open ASR Leaderboard defines it."""
     return clip_seconds / median_seconds

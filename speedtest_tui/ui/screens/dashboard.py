@@ -22,7 +22,8 @@ from speedtest_tui.ui.widgets.clip_pane import ClipPane
 from speedtest_tui.ui.widgets.key_line import KeyLine
 from speedtest_tui.ui.widgets.models_pane import ModelsPane
 from speedtest_tui.ui.widgets.race_pane import RacePane
-from speedtest_tui.ui.widgets.result_panes import DetailsPane, TranscriptPane
+from speedtest_tui.ui.widgets.result_panes import TranscriptPane, against
+from speedtest_tui.ui.widgets.row_details import DetailsPane
 from speedtest_tui.ui.widgets.status_line import StatusLine
 from speedtest_tui.ui.workers import messages
 from speedtest_tui.ui.workers.settings import Request, SettingsStore
@@ -67,6 +68,8 @@ class DashboardScreen(Screen[None]):
         _key("d", "download", "download", "download", "Download models of this size"),
         _key("v", "verify", "verify", "verify", "Verify: load each model and transcribe a test tone"),
         _key("g", "plot", "plot", "plot", "Plot speed over errors"),
+        _key("e", "details", "details", "details", "Everything about the selected candidate"),
+        _key("z", "sort", "sort", "sort", "Sort the candidates by the next column (a click on its title does, too)"),
         _key("p", "play", "play", "play", "Play the clip (again to stop)"),
         _key("plus,equals_sign", "runs(1)", "more runs", "more-runs", "One run more", show=False, display="+"),
         _key("minus", "runs(-1)", "fewer runs", "fewer-runs", "One run fewer", show=False, display="-"),
@@ -101,6 +104,7 @@ class DashboardScreen(Screen[None]):
         self._request = request
         self._clock = clock
         self._timer: Timer | None = None
+        self._marks = NO_MARKS
 
     def compose(self) -> ComposeResult:
         # Textual sets these classes after the first layout, and everything would be laid out and drawn twice.
@@ -114,7 +118,7 @@ class DashboardScreen(Screen[None]):
                 with Horizontal(id="sources"):
                     yield ClipPane()
                     yield ModelsPane()
-                yield RacePane(self.race.waiting_rows(), self.race.plan.runs)
+                yield RacePane(self.race.waiting_rows(), self.race.plan)
                 yield TranscriptPane()
             yield DetailsPane()
         yield KeyLine()
@@ -230,7 +234,7 @@ class DashboardScreen(Screen[None]):
         if self.clips.clip is not None:
             self.query_one(ClipPane).show(self.clips.clip)
         if race.snapshot is None:
-            self.query_one(RacePane).wait(race.waiting_rows(), race.plan.runs)
+            self.query_one(RacePane).wait(race.waiting_rows(), race.plan)
             self.query_one(TranscriptPane).show((), NO_MARKS)
         race.look_up()
         race.judge_again()
@@ -242,14 +246,25 @@ class DashboardScreen(Screen[None]):
         turned = self.race.show(snapshot)
         rows = snapshot.ordered()
         with self.app.batch_update():
-            self.query_one(RacePane).show(snapshot, self.race.raced_plan.runs, self._clock(), since)
+            self.query_one(RacePane).show(snapshot, self.race.raced_plan, self.race.raced_s, self._clock(), since)
             self.query_one(TranscriptPane).show(rows, marks)
-            self.query_one(DetailsPane).show(rows, marks)
+            self._marks = marks
+            self._show_selected()
             self._show_age()
         if self._timer:
             (self._timer.pause if snapshot.ended else self._timer.resume)()
         if turned:
             self.refresh_bindings()
+
+    @on(RacePane.Selected)
+    def _show_selected(self) -> None:
+        """Show the details of the row that is selected, here and on the screen above that is about it."""
+        from speedtest_tui.ui.screens.row import follow
+
+        pane = self.query_one(RacePane)
+        row = pane.rows[pane.selected] if pane.rows and self.race.snapshot else None
+        self.query_one(DetailsPane).show(row, pane.runs, self._marks, against(pane.rows))
+        follow(pane, self._marks)
 
     def _show_age(self) -> None:
         """Results that the next race will not be like stay, dimmed, until it starts."""
@@ -280,6 +295,8 @@ class DashboardScreen(Screen[None]):
             return clip is not None and clip.trim is not None
         if action == "cancel":
             return self.race.running or self.maximized is not None or self.worker.busy
+        if action in ("details", "sort"):
+            return self.race.snapshot is not None
         if action in ("copy", "changes", "plot"):
             return self.race.kept is not None
         return True
@@ -322,6 +339,14 @@ class DashboardScreen(Screen[None]):
 
     def action_copy(self) -> None:
         self.race.copy()
+
+    def action_details(self) -> None:
+        from speedtest_tui.ui.screens.row import show_row
+
+        show_row(self.query_one(RacePane), self._marks)
+
+    def action_sort(self) -> None:
+        self.query_one(RacePane).next_sort()
 
     def action_plot(self) -> None:
         """Plot the speed of the race that is shown over its errors."""

@@ -1,4 +1,4 @@
-"""How the race is laid out at a given width, as a table. Pure: rows and a width in, text and styles out; no widget here.
+"""How the race is laid out at a given width, as a table. Pure: rows and a width in, text and styles out.
 
 A column is as wide as what stands in it, and at least so wide that nothing moves while figures come in. Which columns
 there are is decided by width alone. The bars show speed, the longest for the fastest; the dots show every run by how
@@ -34,13 +34,13 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 LEVELS = " ▁▂▃▄▅▆▇█"
 """Parts of a cell from the left, and from the bottom."""
 
+CURSOR = "▸"
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
-BAR_MIN, BAR_WANTED, BAR_MAX = 8, 16, 48
-DOTS_MIN, DOTS_MAX, DOTS_FROM = 12, 20, 100
-"""Cells of the dots, and the width from which there are any."""
+BAR_MIN, BAR_WANTED, BAR_MAX = 8, 15, 48
+DOTS_MIN, DOTS_MAX = 12, 20
 
-NAME_MIN, NAME_MAX = 13, 44
+NAME_MIN, NAME_WANTED = 13, 30
 GAP = 2
 MARK = 4
 """Cells of what is recommended ("★"), of the glyph or rank ("1="), and the space behind it."""
@@ -56,7 +56,6 @@ STYLES: dict[Mood, str] = {
     "good": STYLE_BEST, "now": STYLE_NOW, "needs-you": STYLE_NEEDS_YOU, "bad": STYLE_FAILED, "quiet": "",
 }  # fmt: skip
 """How each mood is drawn, on every screen."""
-
 
 
 def _errors(row: Row) -> float | None:
@@ -105,7 +104,7 @@ class Table:
     """All rows of a race at one moment, to be drawn in `width` cells.
 
     runs: timed runs of each; clip_s: seconds of the clip, 0 where it is not known
-    sort: the column by which rows are sorted; moving: whether a spinner may turn
+    sort: the column by which rows are sorted; moving: whether a spinner may turn; selected: a candidate, or ""
     """
 
     rows: tuple[Row, ...]
@@ -116,6 +115,7 @@ class Table:
     sort: str = "state"
     backwards: bool = False
     moving: bool = True
+    selected: str = ""
 
     @cached_property
     def medians(self) -> list[float | None]:
@@ -153,43 +153,49 @@ class Table:
 
         least = {name: max(cells, need(name) if name != "state" else 0) for name, cells in MINIMUM.items()}
         found: dict[str, int] = {}
-        room = self.width - MARK
+        room, full = self.width - MARK, False
         # A name may take what is left by the two figures that matter most.
-        found["name"] = max(NAME_MIN, min(need("name") + 1, NAME_MAX, room - least["median"] - least["quality"] - 2 * GAP))
+        figures_too = least["median"] + least["quality"] + 2 * GAP
+        found["name"] = max(NAME_MIN, min(need("name") + 1, NAME_WANTED, room - figures_too))
         room -= found["name"]
 
-        def add(name: str, cells: int, *, most: int = 0) -> None:
-            nonlocal room
-            have = found.get(name, 0)
-            more = cells - have + (0 if have else GAP)
-            if room >= more:
-                more = min(room, max(more, most - have + (0 if have else GAP)))
-                found[name] = have + more - (0 if have else GAP)
-                room -= more
+        def add(name: str, least: int, most: int = 0) -> None:
+            """Make a column at least so wide, where there is room for that, and up to `most`.
+
+            Where one has no room, none that matters less comes.
+            """
+            nonlocal room, full
+            have = found.get(name, -GAP)
+            full = full or (have < 0 and room < least - have)
+            if room >= least - have and max(least, most) > have and not (full and have < 0):
+                found[name] = min(have + room, max(least, most))
+                room -= found[name] - have
 
         for name in ("median", "quality", "state", "rtfx"):
             add(name, least[name])
         add("bar", BAR_MIN)
         if "median" in found:
             add("median", max(least["±"], found["median"]))
-        if self.width >= DOTS_FROM:
-            add("dots", DOTS_MIN)
+        add("dots", DOTS_MIN)
+        if "bar" in found:
+            add("bar", 0, BAR_WANTED)
         for name in ("first", "memory"):
             add(name, least[name])
-        if found.get("bar"):
-            add("bar", BAR_MIN + 1, most=BAR_WANTED)
+        add("name", 0, need("name") + 1)
         for name in ("load", "import"):
             add(name, least[name])
         for name, most in (("dots", DOTS_MAX), ("bar", BAR_MAX)):
             if name in found:
-                add(name, found[name] + 1, most=most)
+                add(name, 0, most)
         return found
 
     @cached_property
     def reach(self) -> float:
         """By which share of its median the farthest run of all differs from it: what the dots' scale reaches to."""
         both = [(row.runs_s, middle) for row, middle in zip(self.rows, self.medians, strict=True) if middle]
-        return min(1.0, max([LEAST_REACH, *(max(max(runs) / middle - 1, 1 - min(runs) / middle) for runs, middle in both)]))
+        return min(
+            1.0, max([LEAST_REACH, *(max(max(runs) / middle - 1, 1 - min(runs) / middle) for runs, middle in both)])
+        )
 
     @cached_property
     def fastest_s(self) -> float:
@@ -246,12 +252,14 @@ class Table:
 
     def mark(self, row: Row) -> Span:
         """The glyph before a row: its rank once there is one, a spinner while it is at work, else its state."""
-        if row.rank:
-            return set_cell_size(place_mark(row), MARK), STYLE_BEST if row.rank == 1 or row.recommended else ""
         shown = look(row)
         turning = self.moving and not row.status and row.phase in ACTIVE_PHASES
         glyph = SPINNER[int(self.now * 8) % len(SPINNER)] if turning else shown.glyph
-        return set_cell_size(f" {glyph}", MARK), STYLES[shown.mood]
+        text, style = f" {glyph}", STYLES[shown.mood]
+        if row.rank:
+            text, style = place_mark(row), STYLE_BEST if row.rank == 1 or row.recommended else ""
+        text = set_cell_size(text, MARK)
+        return (f"{text[:-1]}{CURSOR}" if row.candidate == self.selected and text.endswith(" ") else text), style
 
     def state(self, row: Row) -> str:
         """What a row is doing and for how long, or how it ended; in few cells."""
@@ -272,7 +280,7 @@ class Table:
 
 
 DOING = {
-    "preparing": "finding model", "starting": "starting", "importing": "import", "loading": "load", "warming": "warm-up",
+    "preparing": "finding model", "starting": "start", "importing": "import", "loading": "load", "warming": "warm-up",
 }  # fmt: skip
 
 REMARK = "!"
@@ -323,7 +331,7 @@ def dots(runs: Sequence[float], middle: float, reach: float, cells: int) -> str:
     piles = [0] * (cells * 2)
     for run in runs:
         share = max(-1.0, min(1.0, (run / middle - 1) / reach))
-        piles[round((share + 1) / 2 * (cells * 2 - 1))] += 1
+        piles[int((share + 1) / 2 * (cells * 2 - 1) + 0.5)] += 1
     found = []
     for cell in range(cells):
         bits = sum(sum(column[: piles[cell * 2 + side]]) for side, column in enumerate(DOT_BITS))

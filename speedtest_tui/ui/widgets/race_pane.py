@@ -1,79 +1,126 @@
-"""The race: one bar a backend, all on one scale, and the verdict below."""
+"""The race: a table with a row for each candidate, the verdict below; rows can be selected, sorted and opened."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
+from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.reactive import reactive
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from speedtest_tui.core.race.plan import Plan, progress
 from speedtest_tui.core.race.row import RaceSnapshot, Row, answer_line
 from speedtest_tui.core.race.verdict import NANO_NOTE, nano
-from speedtest_tui.ui.widgets.bar_layout import STYLE_NEEDS_YOU, Scale, Span, header, line, scale_of
+from speedtest_tui.ui.widgets.bar_layout import REMARK, SORTS, STYLE_NOW, Span, Table, sorted_rows
+
+NANO_LINE = "nano compares overhead only · s chooses real models"
 
 
-class RaceHeader(Widget):
-    """Column titles over the bars."""
+class TableLine(Widget):
+    """A line of the table: it draws the spans that it was given."""
+
+    def __init__(self, index: int = -1) -> None:
+        super().__init__()
+        self.index = index
+        self._spans: list[Span] = []
+
+    def show(self, spans: list[Span]) -> None:
+        if spans != self._spans:
+            self._spans = spans
+            self.refresh()
+
+    def render(self) -> Content:
+        return Content.assemble(*((text, style) if style else text for text, style in self._spans))
+
+
+class RaceHeader(TableLine):
+    """Column titles over the rows; a click on one sorts by it."""
 
     DEFAULT_CSS = "RaceHeader { height: 1; }"
 
-    quality = reactive("")
-    """What the rows' error rates or agreements are called; "" without any."""
 
-    def render(self) -> Content:
-        return Content(header(self.size.width, self.quality))
+class CandidateLine(TableLine):
+    """A row of the race; pointing at it explains its error and warnings in full."""
+
+    DEFAULT_CSS = "CandidateLine { height: 1; }"
+
+    def explain(self, row: Row) -> None:
+        if row.error is not self._explained[0] or row.warnings != self._explained[1]:
+            self._explained = row.error, row.warnings
+            self.tooltip = explanation(row)
+
+    _explained: tuple[object, object] = (None, ())
+
+    def on_resize(self) -> None:
+        if not self.index:  # all have one width
+            self.query_ancestor(RacePane).lay_out()
 
 
 class RacePane(Vertical, can_focus=True):
-    """Shows a snapshot, and ticks between snapshots."""
+    """Shows a snapshot, and ticks between snapshots. Rows keep their place while the race runs."""
 
     BORDER_TITLE = "Race"
     ALLOW_MAXIMIZE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "select(-1)", "select", show=False),
+        Binding("down", "select(1)", "select", show=False),
+        Binding("home", "select(-1000)", "first", show=False),
+        Binding("end", "select(1000)", "last", show=False),
+        Binding("pageup", "select(-5)", "up", show=False),
+        Binding("pagedown", "select(5)", "down", show=False),
+        Binding("right", "screen.details", "details", show=False),
+    ]
 
-    def __init__(self, rows: Sequence[Row], runs: int) -> None:
+    @dataclass
+    class Selected(Message):
+        """Another row is selected."""
+
+    def __init__(self, rows: Sequence[Row], plan: Plan) -> None:
         super().__init__(id="race")
         self._rows = tuple(rows)
-        self._bars = [BackendBar(row) for row in rows]
-        self._runs = runs
+        self._lines = [CandidateLine(index) for index in range(len(rows))]
+        self._snapshot: RaceSnapshot | None = None
+        self._plan, self._clip_s, self._now = plan, 0.0, 0.0
+        self._table = Table(self._rows, 0, plan.runs)
+        self._selected = ""
+        self.sort, self.backwards = "state", False
 
     def compose(self) -> ComposeResult:
         yield RaceHeader()
         with VerticalScroll(id="bars", can_focus=False):
-            yield from self._bars
-        yield Static(id="verdict")
-        yield Static(id="remarks")
-        yield Static(id="statistics")
+            yield from self._lines
+        with Vertical(id="answer"):
+            yield Static(id="verdict")
+            yield Static(id="statistics")
         yield Static(id="since")
+        yield Static(id="remarks")
 
-    def wait(self, rows: Sequence[Row], runs: int) -> None:
+    def wait(self, rows: Sequence[Row], plan: Plan) -> None:
         """Show who will race, before a race."""
-        self._runs = runs
-        self.remove_class("-ended")
+        self._snapshot = None
+        self.remove_class("-racing", "-ended")
         self._remark(rows)
-        if [(row.candidate, row.label) for row in rows] != [(row.candidate, row.label) for row in self._rows]:
-            self.replace(rows)
-        else:
-            self._rows = tuple(rows)
-            self.tick(rows[0].since if rows else 0.0)
+        self._fill(rows, plan, 0.0, rows[0].since if rows else 0.0)
 
-    def show(self, snapshot: RaceSnapshot, runs: int, now: float, since: str = "") -> None:
-        """Take a snapshot over; rows keep their place while the race runs and stand in their order of rank after it."""
-        rows = snapshot.ordered()
-        self._rows, self._runs = rows, runs
-        if len(self._bars) != len(rows):
-            self.replace(rows)
-        self.tick(now)
-        found = snapshot.verdict
-        self.query_one("#verdict", Static).update(Content(answer_line(found) or found.sentence))
-        self.query_one("#statistics", Static).update(Content(found.sentence if found.answer else ""))
-        self._remark(rows, snapshot.notes)
-        self.query_one("#since", Static).update(Content(since))
+    def show(self, snapshot: RaceSnapshot, plan: Plan, clip_s: float, now: float, since: str = "") -> None:
+        """Take a snapshot over; rows keep their place while the race runs and are sorted after it."""
+        self._snapshot = snapshot
+        self.set_class(not snapshot.ended, "-racing")
         self.set_class(snapshot.ended, "-ended")
+        self._fill(snapshot.ordered(), plan, clip_s, now)
+        found = snapshot.verdict
+        if snapshot.ended:
+            self.query_one("#verdict", Static).update(Content(answer_line(found) or found.sentence))
+        self.query_one("#statistics", Static).update(Content(found.sentence if found.answer else ""))
+        self._remark(snapshot.rows, snapshot.notes)
+        self.query_one("#since", Static).update(Content(since))
 
     def _remark(self, rows: Sequence[Row], notes: Sequence[str] = ()) -> None:
         """Show what belongs to the race as a whole; of toy models first, at any time."""
@@ -83,52 +130,99 @@ class RacePane(Vertical, can_focus=True):
         remarks.update(Content("\n".join(lines)))
         remarks.display = bool(lines)
 
-    def replace(self, rows: Sequence[Row]) -> None:
-        """Show other backends than before."""
-        self._rows = tuple(rows)
-        self._bars = [BackendBar(row) for row in rows]
-        container = self.query_one("#bars")
-        container.remove_children()
-        container.mount_all(self._bars)
+    def _fill(self, rows: Sequence[Row], plan: Plan, clip_s: float, now: float) -> None:
+        ended = self._snapshot is not None and self._snapshot.ended
+        shown = sorted_rows(rows, self.sort, backwards=self.backwards) if ended else tuple(rows)
+        self._rows, self._plan, self._clip_s = shown, plan, clip_s
+        if len(self._lines) != len(shown):
+            self._lines = [CandidateLine(index) for index in range(len(shown))]
+            container = self.query_one("#bars")
+            container.remove_children()
+            container.mount_all(self._lines)
+        for line, row in zip(self._lines, shown, strict=True):
+            line.explain(row)
+        self.tick(now)
 
     def tick(self, now: float) -> None:
-        """Let the clocks and bars of rows at work move on."""
-        scale = scale_of(self._rows, now)
-        self.query_one(RaceHeader).quality = scale.quality
-        for bar, row in zip(self._bars, self._rows, strict=False):
-            bar.show(row, self._runs, now, scale)
+        """Let the clocks of rows at work move on."""
+        width = self.query_one("#bars").scrollable_content_region.width
+        moving = self.app.animation_level != "none"
+        self._now = now
+        self._table = table = Table(
+            self._rows, width, self._plan.runs, self._clip_s, now, self.sort, self.backwards, moving, self._selected
+        )
+        self.query_one(RaceHeader).show([span for span, _ in table.header()])
+        for index, line in enumerate(self._lines):
+            line.show(table.line(index))
+            line.set_class(self._rows[index].candidate == self._selected, "-selected")
+        if self._snapshot is not None and not self._snapshot.ended:
+            found = progress(self._snapshot, self._plan, self._clip_s, now)
+            share = found.done / found.total if found.total else 0.0
+            done = round(share * width)
+            self.query_one("#verdict", Static).update(Content.styled("━" * done + "╌" * (width - done), STYLE_NOW))
 
+    def lay_out(self) -> None:
+        """Its rows have another width."""
+        self.tick(self._now)
 
-NANO_LINE = "nano compares overhead only · s chooses real models"
-REMARK = "!"
-"""After the name of a row with warnings, such as that other weights ran; it stands before each of them elsewhere."""
+    # Which row is meant, and in which order they stand.
 
+    @property
+    def selected(self) -> int:
+        """Which row is selected, from above; the first one where nobody has selected any."""
+        names = [row.candidate for row in self._rows]
+        return names.index(self._selected) if self._selected in names else 0
 
-class BackendBar(Widget):
-    """Draws a row: name, bar, time. Give it a state with `show`; it keeps no clock of its own."""
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows as they stand."""
+        return self._rows
 
-    DEFAULT_CSS = "BackendBar { height: 1; }"
+    @property
+    def runs(self) -> int:
+        """Timed runs of each."""
+        return self._plan.runs
 
-    def __init__(self, row: Row) -> None:
-        super().__init__()
-        self._row = row
-        self._runs = 1
-        self._now = row.since
-        self._scale = Scale(1.0, 1.0)
-        self.tooltip = explanation(row)
+    def select(self, index: int) -> None:
+        """Select the row at this place, and have it in sight."""
+        if self._rows:
+            index = max(0, min(len(self._rows) - 1, index))
+            self._selected = self._rows[index].candidate
+            self.tick(self._now)
+            self._lines[index].scroll_visible(animate=False)
+            self.post_message(self.Selected())
 
-    def show(self, row: Row, runs: int, now: float, scale: Scale) -> None:
-        """Draw this row as it is at `now`, bars against `scale`."""
-        if row is not self._row:
-            self.tooltip = explanation(row)
-        self._row, self._runs, self._now, self._scale = row, runs, now, scale
-        self.refresh()
+    def action_select(self, step: int) -> None:
+        self.select(self.selected + step if self._selected else 0 if step > 0 else step)
 
-    def render(self) -> Content:
-        spans = line(self._row, self.size.width, self._runs, self._now, self._scale)
-        if self._row.warnings:
-            spans[1:2] = remarked(*spans[1])
-        return Content.assemble(*((text, style) if style else text for text, style in spans))
+    def sort_by(self, column: str) -> None:
+        """Sort by a column, the other way round where that is so already. It shows once the race has ended."""
+        self.backwards = column == self.sort and not self.backwards
+        self.sort = column
+        if self._snapshot is not None:
+            self._fill(self._snapshot.ordered(), self._plan, self._clip_s, self._now)
+        self.tick(self._now)
+
+    def next_sort(self) -> None:
+        """Sort by the next of the columns that are shown."""
+        shown = [name for name in SORTS if name in self._table.widths or name in ("state", "name")]
+        at = shown.index(self.sort) if self.sort in shown else -1
+        self.sort = self.sort if self.sort in shown else ""
+        self.sort_by(shown[(at + 1) % len(shown)])
+
+    async def on_click(self, event: events.Click) -> None:
+        if isinstance(event.widget, RaceHeader):
+            at = 0
+            for (text, _), column in self._table.header():
+                at += len(text)
+                if event.x < at:
+                    if column:
+                        self.sort_by(column)
+                    break
+        elif isinstance(event.widget, CandidateLine):
+            self.select(event.widget.index)
+            if event.chain == 2:
+                await self.screen.run_action("details")
 
 
 def explanation(row: Row) -> Content | None:
@@ -139,10 +233,3 @@ def explanation(row: Row) -> Content | None:
     lines += [f"{REMARK} {warning}" for warning in row.warnings]
     # As content, not markup: what libraries write may have brackets in it.
     return Content("\n".join(filter(None, lines))) if lines else None
-
-
-def remarked(name: str, style: str) -> tuple[Span, Span, Span]:
-    """A name, padded to its column, with the mark after it; the column keeps its width."""
-    width, text = cell_len(name), name.rstrip()
-    text = set_cell_size(text, min(cell_len(text) + 1, width - 1))
-    return (text, style), (REMARK, STYLE_NEEDS_YOU), (" " * (width - cell_len(text) - 1), "")

@@ -1,24 +1,22 @@
-"""What came of the race beside its times: the transcripts, and in detail which weights ran, how and in how much memory.
-
-In a transcript stands out what differs from the reference, or without one what the majority has not.
-"""
+"""The transcripts of a race, in which stands out what differs from the reference, or without one from the majority."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from speedtest_tui.core import format as figures
 from speedtest_tui.core.race.row import Row, look, quality, quality_title, reason
-from speedtest_tui.ui.widgets.bar_layout import FILL_QUIET, LEVELS, STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU, outcome
+from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU, outcome
 
-LEGEND = "‹heard|right›  ‹-missing›  ‹+extra›"
-"""How differences from a reference are marked; differences from a majority stand in ‹ › alone."""
+REFERENCE, MAJORITY = "the reference", "the majority"
+LEGENDS = {REFERENCE: "‹heard|right›  ‹-missing›  ‹+extra›", MAJORITY: "‹unlike most›  ‹…› most have more"}
+"""From what texts differ, and how that is marked."""
 
 if TYPE_CHECKING:
     from speedtest_tui.core.accuracy.words import Piece, PieceKind
@@ -30,8 +28,21 @@ LOOKS: dict[PieceKind, str] = {
 }  # fmt: skip
 """How stretches of a marked text look; their signs say the same without colour."""
 
+SHORT_NAME, ROOMY = 15, 90
+"""Names with more cells get a wider column, where the pane has so many."""
+
 Marks: TypeAlias = "Mapping[str, tuple[Piece, ...]]"
 """Candidate -> its marked text."""
+
+
+def against(rows: Sequence[Row]) -> str:
+    """From what the differences of these rows' texts are."""
+    return MAJORITY if quality_title(rows) in ("", "agree") else REFERENCE
+
+
+def legend(against: str) -> str:
+    """How differences from it are marked."""
+    return LEGENDS.get(against, "")
 
 
 def marked(pieces: Sequence[Piece]) -> Content:
@@ -86,6 +97,7 @@ class TranscriptPane(VerticalScroll):
     BORDER_TITLE = "Transcripts"
     ALLOW_MAXIMIZE = True
     DEFAULT_CSS = """
+    TranscriptPane.-long-names .name { width: 30; }
     TranscriptPane.-columns {
         layout: horizontal;
         TranscriptLine { layout: vertical; width: 1fr; min-width: 20; padding-right: 2; }
@@ -105,9 +117,11 @@ class TranscriptPane(VerticalScroll):
 
     def show(self, rows: Sequence[Row], marks: Marks) -> None:
         """Show the texts that there are so far."""
-        against = "the majority" if quality_title(rows) in ("", "agree") else "the reference"
-        self.border_title = f"Transcripts · differences from {against}" if marks else "Transcripts"
-        self._legend = LEGEND if marks and against == "the reference" else None
+        of = against(rows)
+        self.border_title = f"Transcripts · differences from {of}" if marks else "Transcripts"
+        self._legend = legend(of) if marks else None
+        long = max((cell_len(row.label) for row in rows), default=0) > SHORT_NAME
+        self.set_class(long and self.size.width >= ROOMY, "-long-names")
         contents = [line_of(row, marks) for row in rows if row.transcription or row.warnings or row.error]
         self.query_one("#no-text").display = not contents
         lines = list(self.query(TranscriptLine))
@@ -138,99 +152,3 @@ class TranscriptPane(VerticalScroll):
             line.display = self._alone is None or index == self._alone
         alone = f"{self._alone + 1} of {len(lines)}" if self._alone is not None else None
         self.border_subtitle = "side by side" if self.has_class("-columns") else alone or self._legend
-
-
-TRACE_CELLS = 40
-
-
-def sparkline(trace: Sequence[int], cells: int = TRACE_CELLS) -> str:
-    """Memory over time, scaled to its own peak; the whole trace, however long, in at most `cells` cells."""
-    if not trace or max(trace) <= 0:
-        return ""
-    peak = max(trace)
-    cells = min(cells, len(trace))
-    highest = [max(trace[i * len(trace) // cells : max((i + 1) * len(trace) // cells, 1)]) for i in range(cells)]
-    return "".join(LEVELS[max(1, round(value / peak * 8))] for value in highest)
-
-
-def details(row: Row, pieces: Sequence[Piece] = ()) -> Content:
-    """Everything known of one row, a few lines."""
-    parts: list[Content | tuple[str, str] | str] = [(row.label, "bold")]
-    if row.loaded:
-        parts += ["\n  ", " · ".join(filter(None, (row.loaded.source, row.loaded.revision[:12])))]
-        facts = [row.loaded.device, figures.precision(row.loaded.dtype, None, dict(row.loaded.options))]
-        if row.loaded.bits:
-            facts.append(f"{row.loaded.bits:.1f} bits")
-        if row.loaded.parameters:
-            facts.append(f"{row.loaded.parameters / 1e6:.1f} M parameters")
-        parts += ["\n  ", " · ".join(filter(None, facts))]
-        parts += ["\n  ", " · ".join(f"{key} {value}" for key, value in row.loaded.options)]
-        if where := (row.location and row.location.path) or next(iter(row.loaded.files), ""):
-            parts += ["\n  ", str(where)]
-    elif row.spec:
-        parts += ["\n  ", row.spec.source]
-    if row.recommended or row.pareto:
-        words = ["recommended"] * row.recommended + ["nobody beats it in both speed and text"] * row.pareto
-        parts += ["\n  ", (" · ".join(words), STYLE_BEST)]
-    if row.figures:
-        parts += ["\n  ", figures.measured(row.figures)]
-    if row.memory_trace:
-        parts += ["\n  memory ", (sparkline(row.memory_trace), FILL_QUIET)]
-        measured = (
-            ("peak", row.peak_footprint or row.peak_rss),
-            ("device", row.device_peak),
-            ("kept by the device", row.device_cache),
-            ("of at most", row.device_limit),
-        )
-        parts.append(" " + ", ".join(f"{name} {figures.megabytes(count / 1e6)}" for name, count in measured if count))
-    if differing := _differing(pieces):
-        parts += [f"\n  {quality_title([row])} {quality(row)}: ", marked(differing)]
-    for warning in row.warnings:
-        parts += ["\n  ", (f"! {warning}", STYLE_NEEDS_YOU)]
-    return Content.assemble(*parts)
-
-
-DIFFERENCES_SHOWN = 20
-
-
-def _differing(pieces: Sequence[Piece]) -> list[Piece]:
-    """The differences alone, the first of them where there are many."""
-    found: list[Piece] = []
-    count = 0
-    for text, kind in pieces:
-        if kind != "same":
-            found.append((text, kind))
-        elif found and found[-1][1] != "same":
-            count += 1
-            if count == DIFFERENCES_SHOWN:
-                return [*found, (" …", "same")]
-            found.append((" ", "same"))
-    return found
-
-
-class DetailsPane(VerticalScroll):
-    """One block a backend."""
-
-    BORDER_TITLE = "Details"
-    ALLOW_MAXIMIZE = True
-
-    def __init__(self) -> None:
-        super().__init__(id="details")
-        self._machine = ""
-        self._shown: tuple[Row, ...] = ()
-        self._marks: Marks = {}
-
-    def compose(self) -> ComposeResult:
-        yield Static(id="details-text")
-
-    def show_machine(self, sentence: str) -> None:
-        """Name the machine at the top."""
-        self._machine = sentence
-        self.show(self._shown, self._marks)
-
-    def show(self, rows: Sequence[Row], marks: Marks) -> None:
-        """Show these rows; costs nothing while the pane is not displayed."""
-        self._shown, self._marks = tuple(rows), marks
-        if self.display:
-            blocks = [Content(self._machine), *(details(row, marks.get(row.candidate, ())) for row in rows)]
-            self.query_one("#details-text", Static).update(Content("\n\n").join(blocks))
