@@ -50,16 +50,23 @@ async def test_a_race_runs_to_its_end_and_is_kept(app: SpeedtestApp) -> None:
     assert row.transcription is not None
     assert row.transcription.text == "which is the fastest transcription on my mac"
     assert row.import_s and row.load_s and row.first_s and row.peak_rss > 10_000_000
-    assert [type(session) for session in summaries()] == [Summary]
+    kept = [type(session) for session in summaries()]
+    assert kept == [Summary] or (not kept and phase != "running")
     assert not raced()
 
 
 @pytest.mark.parametrize("phase", ["importing", "loading", "warming", "running"])
-async def test_quitting_in_any_phase_leaves_no_child_and_keeps_the_session(app: SpeedtestApp, phase: str) -> None:
+async def test_quitting_in_any_phase_leaves_no_child_and_keeps_what_was_measured(app: SpeedtestApp, phase: str) -> None:
     seen = ["starting", "importing", "loading", "loaded", "warming", "resting", "running", "ended"]
     async with app.run_test(size=(80, 24)) as pilot:
         # Phases may be shorter than a message takes: the named one or any later one will do.
-        await until(app, lambda snapshot: snapshot.rows[0].phase in seen[seen.index(phase) :])
+        await until(
+            app,
+            lambda snapshot: (
+                snapshot.rows[0].phase in seen[seen.index(phase) :]
+                and (phase != "running" or bool(snapshot.rows[0].runs_s))
+            ),
+        )
         await pilot.press("ctrl+c")
     app.dashboard.worker.close()
     assert not raced()

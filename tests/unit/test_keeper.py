@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 import soundfile
-from documents import clip, ended, good_row, plan_of
+from documents import clip, ended, failed_row, good_row, plan_of
 from racing import TESTS
 
+from backends.base import Advice
 from speedtest_tui.core.accuracy import wer
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.jobs.race import Keeper, headline_since, judged_again, marks_of
-from speedtest_tui.core.race.row import Row
+from speedtest_tui.core.race.row import RaceSnapshot, Row, RowError
 from speedtest_tui.core.sessions import store
 from speedtest_tui.ui.widgets.row_details import details
 
@@ -122,6 +123,15 @@ def test_what_was_ignored_from_the_start_stays_so() -> None:
     assert child.poll() is None
     os.kill(child.pid, signal.SIGTERM)
     assert child.communicate(timeout=20)[0] == "cancelled\nkept\n"
+
+
+def test_a_race_is_kept_once_a_single_run_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEEDTEST_DATA_DIR", str(tmp_path))
+    begun = replace(ROWS[0], runs_s=(), status="cancelled", error=RowError("cancelled", Advice("after 0 of 5 runs")))
+    for rows, kept in (((begun,), False), ((failed_row("b"),), False), ((begun, replace(begun, runs_s=(0.1,))), True)):
+        snapshot = RaceSnapshot(rows, "cancelled")
+        found = Keeper(plan_of(ROWS[0]), clip())(snapshot)
+        assert (found.folder is not None) is kept and found.advice is None and found.document.state == "cancelled"
 
 
 def test_since_is_about_the_same_clip_and_the_same_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,9 +45,12 @@ class Keeper:
         self._started = datetime.datetime.now(datetime.UTC)
 
     def __call__(self, snapshot: RaceSnapshot) -> Kept:
-        """Build the document and save it. Whatever goes wrong with that is told: the result must still be shown."""
+        """Build the document and save it, unless nothing was measured at all.
+
+        Whatever goes wrong with that is told: the result must still be shown.
+        """
         document = build(snapshot, self._plan, self._clip, self._host, self._started)
-        if not self._save:
+        if not self._save or not any(row.runs_s for row in snapshot.rows):
             return Kept(document)
         try:
             return Kept(document, store.save(document, self._clip))

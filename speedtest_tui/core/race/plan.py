@@ -227,7 +227,7 @@ def progress(snapshot: RaceSnapshot, plan: Plan, clip_s: float, now: float) -> P
     left_s = 0.0
     for row in rows:
         one = row.median_s or row.first_s or math.inf
-        runs, warmups = plan.runs - len(row.runs_s), max(0, plan.warmup - row.warmups_done)
+        runs, warmups = max(0, plan.runs - len(row.runs_s)), max(0, plan.warmup - row.warmups_done)
         left = runs * (one * (1 + pulse) + BETWEEN_S) + warmups * (one + BETWEEN_S) if runs else 0.0
         at_work = min(now - row.since, one * (1 + pulse)) if row.phase in ("running", "warming") else 0.0
         left_s += max(0.0, left - at_work)
