@@ -155,7 +155,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 COLUMNS = (
-    Column("backend"),
+    Column("candidate"),
     Column("change"),
     Column("factor", right=True),
     Column("(95 %)", rank=2),

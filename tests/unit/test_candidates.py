@@ -65,7 +65,7 @@ def test_a_value_may_hold_what_separates_options() -> None:
         (["a:nano", "b:nano"], ("a", "b")),
         (["a:nano?beam=2"], ("a",)),
         (["a:nano", "a:nano?beam=2", "b:nano"], ("a", "a beam=2", "b")),
-        (["a:nano?beam=4", "a:nano?beam=2"], ("a beam=4", "a beam=2")),
+        (["a:nano?beam=4", "a:nano?beam=2&n=1"], ("a beam=4", "a beam=2 n=1")),
         (["a:tiny", "a:small", "b:tiny"], ("a tiny", "a small", "b tiny")),
         (["a:org/whisper-x", "a:tiny"], ("a whisper-x", "a tiny")),
         (["a:org/x", "a:other/x", "b:org/x"], ("a org/x", "a other/x", "b x")),

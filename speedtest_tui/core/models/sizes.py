@@ -206,7 +206,7 @@ def labels(candidates: Sequence[Candidate | str]) -> tuple[str, ...]:
     shown = [label(backend, model) for backend, model, _ in parts]
     several = {text for text, count in Counter(shown).items() if count > 1}
     return tuple(
-        f"{text} {options}".strip() if text in several else text
+        f"{text} {options.replace('&', ' ')}".strip() if text in several else text
         for text, (*_, options) in zip(shown, parts, strict=True)
     )
 

@@ -93,6 +93,11 @@ class Plan:
         return title_of(self.sizes, len(self.candidates))
 
     @property
+    def models(self) -> str:
+        """The same where "size" is said already."""
+        return models_in_words(self.sizes, len(self.candidates))
+
+    @property
     def options(self) -> tuple[str, ...]:
         """What single backends are set to, as people type it: "parakeet-mlx.beam=4"."""
         texts = [f"{one.backend}.{name}={value}" for one in self.candidates for name, value in one.options]

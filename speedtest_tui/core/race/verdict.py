@@ -326,7 +326,9 @@ def precision_of(row: Row) -> str:
 
 def models_note(rows: Sequence[Row]) -> tuple[str, ...]:
     """Where ranked rows did not all run one model in one precision, what they ran. Of built-in models others speak."""
-    ranked = [row for row in _order(rows) if row.loaded and not (row.spec and row.spec.kind == "embedded")]
+    ranked = [row for row in _order(rows) if row.loaded]
+    if all(row.spec and row.spec.kind == "embedded" for row in ranked):
+        return ()
     models: dict[str, dict[str, None]] = {}
     for row in ranked:
         models.setdefault(identity(row), {}).setdefault(precision_of(row))

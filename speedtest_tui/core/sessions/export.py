@@ -26,7 +26,7 @@ MARKUP = re.compile(r"[|<>`*_\[\]\\~$&]|:(?=//)|(?<=www)\.|^[#+=-]|(?:(?<=^\d)|(
 
 
 def to_csv(document: Document) -> str:
-    """One line a backend, raw numbers, RFC 4180; lists are joined with spaces, warnings with semicolons.
+    """One line a candidate, raw numbers, RFC 4180; lists are joined with spaces, warnings with semicolons.
 
     Text that a spreadsheet would take for a formula gets an apostrophe before it.
     """
@@ -63,7 +63,7 @@ def to_markdown(document: Document) -> str:
         f"{_cell(host.chip)}, {_cell(host.cores_words)}, {host.memory_bytes / 2**30:.0f} GB, "
         f"{_cell(host.system)} · {_cell(document.program)}",
         "",
-        f"| # | backend | median (95 %) | RTFx | relative | load | first | memory | {rate or 'WER'} | weights |",
+        f"| # | candidate | median (95 %) | RTFx | relative | load | first | memory | {rate or 'WER'} | weights |",
         "|--:|:--|--:|--:|--:|--:|--:|--:|--:|:--|",
     ]
     lines += ["| " + " | ".join(map(_cell, cells)) + " |" for cells in map(_cells, document.ordered)]

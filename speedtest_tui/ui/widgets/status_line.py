@@ -100,8 +100,9 @@ class StatusLine(Widget):
     def render(self) -> Content:
         width = self.size.width - 2
         state, style = self._state()
-        size = fit_path(one_line(self._plan.size), SIZE_MAX)
-        plan = f"size {size}   runs {self._plan.runs}   language {self._plan.language or 'auto'}   "
+        size = fit_path(one_line(self._plan.models), SIZE_MAX)
+        named = "size " if self._plan.models == self._plan.size else ""
+        plan = f"{named}{size}   runs {self._plan.runs}   language {self._plan.language or 'auto'}   "
         if cell_len(TITLE + plan + state) + 8 > width:
             plan = f"{size} · {self._plan.runs} runs   "
         room = width - cell_len(TITLE + plan + state) - 6
