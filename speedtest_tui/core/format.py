@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 DASH = "–"
@@ -202,6 +202,14 @@ def error_mood(share: float | None) -> Mood:
     if share is None or 0 < share <= 0.1:
         return "quiet"
     return "good" if share == 0 else "bad" if share > 0.3 else "needs-you"
+
+
+def few(names: Sequence[str], between: str = " ≈ ", last: str = "") -> str:
+    """ "a ≈ b", "a, b and c", "a, b, c and 5 more": three of many."""
+    if not names:
+        return ""
+    *before, end = names if len(names) < 5 else (*names[:3], f"{len(names) - 3} more")
+    return (last or between).join(filter(None, (between.join(before), end)))
 
 
 def count(number: int, noun: str) -> str:

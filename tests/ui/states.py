@@ -170,7 +170,7 @@ def finished() -> RaceSnapshot:
     return RaceSnapshot(ranked, "done", verdict=found)
 
 
-def many(state: RaceState = "done") -> RaceSnapshot:
+def many(state: RaceState = "done", apart: float = 1.0) -> RaceSnapshot:
     """A race of many: two that failed, one of them before its first run, and one that was cancelled after some."""
     names = [
         f"{backend} {size}"
@@ -181,7 +181,7 @@ def many(state: RaceState = "done") -> RaceSnapshot:
     rows = [
         ran(
             name,
-            (0.4 + i, 0.41 + i, 0.39 + i),
+            (0.4 + i * apart, 0.41 + i * apart, 0.39 + i * apart),
             phase="ended",
             label=name,
             candidate=f"{name}!",

@@ -484,11 +484,14 @@ async def test_a_text_entered_after_a_race_judges_it(still_app: MakeApp) -> None
 
 
 @pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40), (200, 60)], ids=str)
-async def test_the_answer_is_in_sight_however_many_raced(still_app: MakeApp, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("apart", [1.0, 0.0], ids=["apart", "tied"])
+async def test_the_answer_is_in_sight_however_many_raced(
+    still_app: MakeApp, size: tuple[int, int], apart: float
+) -> None:
     app = still_app()
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
-        worker_of(app).show(states.many())
+        worker_of(app).show(states.many(apart=apart))
         await pilot.pause()
         race = app.screen.query_one("#race")
         for name in ("verdict", "remarks"):

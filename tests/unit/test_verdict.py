@@ -10,6 +10,7 @@ import pytest
 
 from backends.base import Advice, Loaded, Loop, ModelSpec, Transcription
 from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.format import few
 from speedtest_tui.core.race import verdict as verdicts
 from speedtest_tui.core.race.row import Row, RowError, Verdict, rank_mark, relative
 from speedtest_tui.core.race.verdict import assess, judge, models_note, nano, verdict, weights_of
@@ -291,6 +292,19 @@ def test_all_rows_count_by_one_language_that_most_detected() -> None:
 def test_a_language_without_spaces_has_a_character_error_rate() -> None:
     (judged,), _, _ = assess([heard("a", "今天天汽", "zh", detected=True)], clip("今天天气"), None)
     assert (judged.rate, judged.wer, judged.wer_published) == ("CER", 0.25, 0.25)
+
+
+def test_of_many_that_are_alike_three_are_named() -> None:
+    rows = [row(f"r{number}", (0.1, 0.1001, 0.0999), "hello there") for number in range(9)]
+    found = verdicts.decide([judge(one, clip(), None) for one in rows])[1]
+    assert found.answer.endswith("r0 10.0× ≈ r1 10.0× ≈ r2 10.0× ≈ 6 more, 0 % wrong (tied).")
+    assert found.sentence.startswith("r0, r1, r2 and 6 more are tied (")
+    assert [few(list("abcde"[:count])) for count in (1, 2, 4, 5)] == [
+        "a",
+        "a ≈ b",
+        "a ≈ b ≈ c ≈ d",
+        "a ≈ b ≈ c ≈ 2 more",
+    ]
 
 
 LOOP = " ".join(["this is what the machine says to all of us"] * 12)

@@ -200,7 +200,7 @@ def choose(rows: Sequence[Row], max_wer: float | None = None) -> Choice:
     agreed = order[0].wer is None
 
     def speed(some: Sequence[Row]) -> str:
-        return " ≈ ".join(f"{row.label} {format.rtfx(row.rtfx)}" for row in some)
+        return format.few([f"{row.label} {format.rtfx(row.rtfx)}" for row in some])
 
     def quality(some: Sequence[Row], wrong: str = " wrong") -> str:
         shares = dict.fromkeys(errors[row.candidate] for row in some)
@@ -295,8 +295,7 @@ def verdict(rows: Sequence[Row]) -> Verdict:
         return Verdict(first.candidate, True, f"{first.label} is {spread} faster than {second.label}; {weights}")
     spread = f"ratio {second.slower.value:.2f}, 95 % interval {low:.2f}–{high:.2f}: includes 1"
     alike = [row.label for row in (order[: len(tied)] if tied else order[:2])]
-    names = f"{', '.join(alike[:-1])} and {alike[-1]}"
-    return Verdict(first.candidate, False, f"{names} are tied ({spread}); {weights}", tied)
+    return Verdict(first.candidate, False, f"{format.few(alike, ', ', ' and ')} are tied ({spread}); {weights}", tied)
 
 
 def _weights_remark(first: Row, second: Row) -> str:

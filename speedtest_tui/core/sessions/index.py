@@ -23,6 +23,7 @@ from typing import Any
 
 from speedtest_tui import __version__
 from speedtest_tui.core import disk
+from speedtest_tui.core.format import few
 from speedtest_tui.core.locations import sessions_folder, sessions_index
 from speedtest_tui.core.race.row import RaceState, RateName, Status, Verdict
 from speedtest_tui.core.sessions.document import Begun, ClipFacts, PlanFacts
@@ -91,7 +92,7 @@ class Summary(Begun):
     @property
     def recommended(self) -> str:
         """The same of those that are recommended."""
-        return " ≈ ".join(entry.label for entry in self.entries if entry.candidate in self.verdict.recommended)
+        return few([entry.label for entry in self.entries if entry.candidate in self.verdict.recommended])
 
     @property
     def winners(self) -> str:
@@ -100,8 +101,7 @@ class Summary(Begun):
         first = [entry.label for entry in ranked if entry.rank == 1]
         if len(first) == 1 and not self.verdict.significant:
             first = [entry.label for entry in ranked[:2]]  # kept by a version that gave each a rank of its own
-        shown = " ≈ ".join(first[:3])
-        return f"{shown} ≈ {len(first) - 3} more" if len(first) > 3 else shown
+        return few(first)
 
 
 def summary(session: Session) -> Summary:

@@ -98,9 +98,9 @@ class RacePane(Vertical, can_focus=True):
             yield from self._lines
         with Vertical(id="answer"):
             yield Static(id="verdict")
+            yield Static(id="remarks")
             yield Static(id="statistics")
         yield Static(id="since")
-        yield Static(id="remarks")
 
     def wait(self, rows: Sequence[Row], plan: Plan) -> None:
         """Show who will race, before a race."""
@@ -129,6 +129,7 @@ class RacePane(Vertical, can_focus=True):
         remarks = self.query_one("#remarks", Static)
         remarks.update(Content("\n".join(lines)))
         remarks.display = bool(lines)
+        self.set_class(bool(lines), "-remarked")
 
     def _fill(self, rows: Sequence[Row], plan: Plan, clip_s: float, now: float) -> None:
         ended = self._snapshot is not None and self._snapshot.ended

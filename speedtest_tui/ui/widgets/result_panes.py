@@ -109,6 +109,7 @@ class TranscriptPane(VerticalScroll):
     def __init__(self) -> None:
         super().__init__(id="transcripts")
         self._legend: str | None = None
+        self._long = False
         self._alone: int | None = None
         """Which line is shown alone; None shows all."""
 
@@ -120,8 +121,8 @@ class TranscriptPane(VerticalScroll):
         of = against(rows)
         self.border_title = f"Transcripts · differences from {of}" if marks else "Transcripts"
         self._legend = legend(of) if marks else None
-        long = max((cell_len(row.label) for row in rows), default=0) > SHORT_NAME
-        self.set_class(long and self.size.width >= ROOMY, "-long-names")
+        self._long = max((cell_len(row.label) for row in rows), default=0) > SHORT_NAME
+        self.on_resize()
         contents = [line_of(row, marks) for row in rows if row.transcription or row.warnings or row.error]
         self.query_one("#no-text").display = not contents
         lines = list(self.query(TranscriptLine))
@@ -131,6 +132,9 @@ class TranscriptPane(VerticalScroll):
             line.remove()
         self.mount_all(TranscriptLine(*content) for content in contents[len(lines) :])
         self.call_after_refresh(self._show_view)
+
+    def on_resize(self) -> None:
+        self.set_class(self._long and self.size.width >= ROOMY, "-long-names")
 
     def next_view(self) -> None:
         """Show the next arrangement: in a list, side by side, each alone in turn."""

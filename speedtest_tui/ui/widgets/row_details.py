@@ -103,7 +103,9 @@ def _times(row: Row, runs: int) -> Iterator[Fact]:
         yield "runs", count + "  ".join(figures.seconds(run) for run in row.runs_s), ""
         if len(row.runs_s) > 1:
             reach = Table((row,), 0, runs).reach
-            yield "", f"{dots(row.runs_s, middle, reach, DOTS_CELLS)}  ±{figures.percent(reach)}", ""
+            # Blanks that no line is broken at.
+            places = dots(row.runs_s, middle, reach, DOTS_CELLS).replace(" ", "\u2800")
+            yield "", f"{places} ±{figures.percent(reach)}", ""
         if unlike := outliers(row.runs_s):
             which = ", ".join(f"run {index + 1}" for index in unlike)
             yield "", f"! unlike the others (modified z above {LARGEST_Z}): {which}", STYLE_NEEDS_YOU
@@ -132,7 +134,7 @@ def _model(row: Row) -> Iterator[Fact]:
     source = loaded.source if loaded else row.spec.source if row.spec else ""
     revision = loaded.revision if loaded else row.location.revision if row.location else ""
     if source:
-        yield "model", " · ".join(filter(None, (source, revision[:12]))), ""
+        yield "model", " · ".join(filter(None, (source, revision))), ""
     if loaded:
         facts = [loaded.device, figures.precision(loaded.dtype, None, dict(loaded.options))]
         facts += [f"{loaded.bits:.1f} bits"] if loaded.bits else []
