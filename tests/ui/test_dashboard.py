@@ -15,7 +15,8 @@ from textual.binding import Binding
 from textual.widgets import Static
 
 from backends.base import Advice
-from speedtest_tui.core.models.sizes import Unavailable
+from backends.registry import BUILT_IN
+from speedtest_tui.core.models.sizes import Unavailable, cross, parse
 from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.settings import Reading, Settings
 from speedtest_tui.ui.app import SpeedtestApp
@@ -299,6 +300,27 @@ async def test_plus_and_minus_change_the_runs_and_are_remembered(still_app: Make
         assert app.dashboard.store.settings.runs == 4
         await pilot.press(*["minus"] * 9)
         assert app.dashboard.race.plan.runs == 1
+
+
+async def test_any_mix_of_candidates_can_race_and_is_remembered(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        race, names = app.dashboard.race, ("canary-mlx:nano", "canary-mlx:nano?beam=4", "mlx-whisper:base")
+        race.change_candidates([parse(name, BUILT_IN) for name in names])
+        await pilot.pause()
+        assert tuple(one.name for one in race.plan.candidates) == names == app.dashboard.store.settings.candidates
+        assert [row.label for row in race.waiting_rows()] == [
+            "canary-mlx nano",
+            "canary-mlx nano beam=4",
+            "mlx-whisper base",
+        ]
+        assert len(bars(app)) == 3 and "sizes nano, base" in str(app.screen.query_one(StatusLine).render())
+        race.change_candidates(cross([BUILT_IN[0], BUILT_IN[4]], ("small",)))
+        await pilot.pause()
+        kept = app.dashboard.store.settings
+        assert (kept.candidates, kept.size, kept.backends) == ((), "small", ("mlx-whisper", "canary-mlx"))
+        assert [row.label for row in race.waiting_rows()] == ["mlx-whisper", "canary-mlx"]
 
 
 async def test_n_clears_clip_and_results_unless_a_race_is_running(still_app: MakeApp) -> None:

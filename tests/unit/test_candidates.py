@@ -204,7 +204,7 @@ def test_a_repository_that_is_not_here_is_whose_catalogue_has_it() -> None:
     assert planned("--model", "mlx-whisper:any/thing") == ["mlx-whisper:any/thing"]
     with pytest.raises(UserError, match=r"mlx-whisper cannot read openai/whisper-base .*: transformers:openai/whisper"):
         planned("--model", "mlx-whisper:openai/whisper-base")
-    with pytest.raises(UserError, match=r"which backend reads any/thing .*: name it: --model BACKEND:any/thing"):
+    with pytest.raises(UserError, match=r"which backend reads any/thing .*: name it with --backends"):
         planned("--size", "any/thing")
 
 

@@ -336,3 +336,13 @@ def test_error_rates_of_older_versions_are_compared_with_the_published_ones() ->
     old = replace(later, results=(replace(result, wer=0.75, wer_published=None),))
     assert only(compare(old, new)).wer_change == 0.25 - 0.75
     assert only(compare(new, new)).wer_before == 0.5
+
+
+def test_parameters_that_are_counted_otherwise_are_no_difference() -> None:
+    def with_count(count: int) -> Document:
+        return edited(build(good_row("a", FAST)), lambda facts: facts["results"][0]["model"].update(parameters=count))
+
+    assert only(compare(with_count(71_825_920), with_count(72_593_920))).differences == ()
+    assert [one.topic for one in only(compare(with_count(72_593_920), with_count(37_760_256))).differences] == [
+        "parameters"
+    ]

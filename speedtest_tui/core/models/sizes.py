@@ -286,9 +286,7 @@ def _meanings(text: str, entries: Sequence[BackendEntry], options: Sequence[Opti
         if exists(Path(text)):
             return _read_by_some(text, name_of_folder(path_of(text)), entries, options)
         if len(entries) > 1 and not cached(text) and not any(text in sources(one) for one in BY_BACKEND.values()):
-            raise UserError(
-                f"which backend reads {text} is not known before it is here", f"name it: --model BACKEND:{text}"
-            )
+            raise UserError(f"which backend reads {text} is not known before it is here", "name it with --backends")
         return _read_by_some(text, text, entries, options)
     found = _all_resolved(entries, text, options)
     if text in SIZES or not all(one.lacks_model for one in found):

@@ -372,7 +372,7 @@ def of_results(before: Result, after: Result) -> tuple[Difference, ...]:
         _value("variant", models, "variant"),
         _value("dtype", models, "dtype"),
         _value("bits per weight", models, "bits"),
-        _value("parameters", models, "parameters"),
+        _parameters(before, after),
         _value("device", (before, after), "device"),
         _value("GPU memory limit in MB", (before, after), "device_limit_mb"),
     ]
@@ -388,6 +388,17 @@ def _value(topic: str, pair: tuple[object, object], name: str) -> Difference | N
         return None
     one, other = str(before), str(after)
     return Difference(topic, *((one[:SHORT_REVISION], other[:SHORT_REVISION]) if name == "revision" else (one, other)))
+
+
+ALIKE = 0.02
+"""Share by which counts of parameters may differ for one model: some count the encoder's positions, some do not."""
+
+
+def _parameters(before: Result, after: Result) -> Difference | None:
+    one, other = (result.model.parameters if result.model else None for result in (before, after))
+    if not one or not other or abs(one - other) <= ALIKE * max(one, other):
+        return None
+    return Difference("parameters", str(one), str(other))
 
 
 def _option(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> Difference | None:

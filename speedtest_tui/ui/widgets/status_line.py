@@ -101,7 +101,7 @@ class StatusLine(Widget):
         width = self.size.width - 2
         state, style = self._state()
         size = fit_path(one_line(self._plan.models), SIZE_MAX)
-        named = "size " if self._plan.models == self._plan.size else ""
+        named = self._plan.title.removesuffix(self._plan.models)  # "size ", "sizes " or nothing
         plan = f"{named}{size}   runs {self._plan.runs}   language {self._plan.language or 'auto'}   "
         if cell_len(TITLE + plan + state) + 8 > width:
             plan = f"{size} · {self._plan.runs} runs   "
