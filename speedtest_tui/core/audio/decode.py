@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -10,6 +11,7 @@ import stat
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from io import FileIO
 from pathlib import Path
@@ -23,6 +25,7 @@ from speedtest_tui.core.audio.conform import AGAIN, RATES, Conformer, as_float
 from speedtest_tui.core.audio.ffmpeg import QuietFile
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import one_line
+from speedtest_tui.core.process.lines import Message
 from speedtest_tui.core.process.parent import ask
 
 if TYPE_CHECKING:
@@ -58,6 +61,72 @@ def load_clip(
     with _open(path, shown) as file:
         decoded = _decoded_apart(file, shown, track, cancelled) if apart else decoder.decode(file, shown, track)
     return _clip(decoded.samples, shown, path, reference, list(decoded.warnings))
+
+
+def load_several(
+    paths: Sequence[Path], target: FileIO, cancelled: threading.Event | None = None
+) -> list[Clip | UserError]:
+    """Clips of several files, whose samples lie one after another in `target` from its beginning, little-endian.
+
+    Much cheaper than one after another: one process reads them all. Where it crashes on a file, those that are left are
+    read one at a time. Each is a clip, or what is wrong with it as `load_clip` raises it; their samples are a copy.
+    """
+    import numpy as np
+
+    found: list[Clip | UserError] = []
+    opened: dict[int, FileIO] = {}
+    taken: dict[int, decoder.Taken] = {}
+    for index, path in enumerate(paths):
+        try:
+            opened[index] = _open(path, one_line(str(path)))
+        except UserError as error:
+            taken[index] = decoder.Taken(index, what=error.advice.what, todo=error.advice.todo)
+    places = list(opened)
+
+    def note(message: Message) -> None:
+        assert isinstance(message, decoder.Taken)
+        taken[places[message.index]] = message
+
+    target.seek(0)
+    target.truncate()
+    try:
+        descriptors = tuple(file.fileno() for file in opened.values())
+        with contextlib.suppress(UserError):  # it crashed, or got stuck: the others are read apart
+            ask(
+                decoder.__name__,
+                decoder.Several(descriptors, target.fileno(), tuple(one_line(str(paths[at])) for at in places)),
+                decoder.Written,
+                "reading the corpus",
+                cancelled,
+                progress=(decoder.Taken,),
+                on_progress=note,
+                pass_fds=(*descriptors, target.fileno()),
+                stall_s=STALL_S,
+            )
+    finally:
+        for file in opened.values():
+            file.close()
+    place = 0
+    for index, path in enumerate(paths):
+        if cancelled is not None and cancelled.is_set():
+            break
+        known = taken.get(index)
+        try:
+            if known is not None and known.what:
+                raise UserError(known.what, known.todo)
+            if known is None:
+                clip = load_clip(path, cancelled=cancelled)
+                os.pwrite(target.fileno(), clip.data(), place)
+            else:
+                data = os.pread(target.fileno(), 4 * known.count, place)
+                samples = np.frombuffer(data, "<f4").astype(np.float32)
+                clip = _clip(samples, one_line(str(path)), path, None, list(known.warnings))
+            place += 4 * len(clip.samples)
+            found.append(clip)
+        except UserError as error:
+            place += 4 * known.count if known is not None else 0
+            found.append(error)
+    return found
 
 
 def load_named(name: str, *, reference: str | None = None, track: int | None = None) -> Clip:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from backends.base import SAMPLE_RATE
 from speedtest_tui.core.audio.conform import MAX_SECONDS, RATES, Conformer, too_long
 from speedtest_tui.core.audio.ffmpeg import QuietFile, Reading, decode_with_ffmpeg
+from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import one_line
 from speedtest_tui.core.process.child import Parent, serve
 from speedtest_tui.core.process.lines import Message
@@ -44,6 +45,26 @@ class Order:
     target: int
     shown: str
     track: int | None = None
+
+
+@dataclass(frozen=True)
+class Several:
+    """The same for several files, whose samples follow one another in the target."""
+
+    sources: tuple[int, ...]
+    target: int
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Taken(Message):
+    """One of several files is done: `count` samples of it are in the target, or `what` is wrong with it."""
+
+    index: int
+    count: int = 0
+    warnings: tuple[str, ...] = ()
+    what: str = ""
+    todo: str = ""
 
 
 @dataclass(frozen=True)
@@ -252,8 +273,32 @@ def _missing_end(file: FileIO) -> str:
     return "" if ended else " (the end of the Ogg stream is missing)"
 
 
+def work_through(parent: Parent, order: Several) -> None:
+    """Decode several files, each as far as that can be done."""
+    parent.commands()
+    total = 0
+    with FileIO(order.target, "rb+", closefd=False) as target:
+        for index, (source, shown) in enumerate(zip(order.sources, order.shown, strict=True)):
+            try:
+                with QuietFile(source, "rb") as file:
+                    decoded = decode(file, shown)
+            except UserError as error:
+                parent.send(Taken(index, what=error.advice.what, todo=error.advice.todo))
+                continue
+            data = decoded.samples.astype("<f4", copy=False).data.cast("B")
+            while data:
+                data = data[target.write(data) :]
+            total += len(decoded.samples)
+            parent.send(Taken(index, len(decoded.samples), decoded.warnings))
+        parent.send(Written(total, ()))
+        os._exit(0)
+
+
 def work(parent: Parent) -> None:
     """Carry out one order."""
+    facts = parent.order
+    if "sources" in facts:
+        work_through(parent, Several(tuple(facts["sources"]), facts["target"], tuple(facts["shown"])))
     order = Order(**parent.order)
     parent.commands()  # whose end ends this process
     told = 0.0
