@@ -93,7 +93,12 @@ def add_clip(parser: argparse._ActionsContainer, audio: str) -> None:
     if audio.startswith("-"):
         parser.add_argument(audio, type=Path, metavar="FILE", help="an audio or video file")
     else:
-        parser.add_argument(audio, nargs="*", metavar="AUDIO", help="audio or video files; - reads standard input")
+        parser.add_argument(
+            audio,
+            nargs="*",
+            metavar="AUDIO",
+            help="audio or video files, - for standard input; or one folder or manifest (JSONL, CSV, TSV) of clips",
+        )
 
 
 def add_race(parser: argparse._ActionsContainer) -> None:

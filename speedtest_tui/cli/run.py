@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Container, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speedtest_tui.cli import arguments, console
@@ -14,6 +15,7 @@ from speedtest_tui.cli.arguments import Parser
 from speedtest_tui.cli.console import Column, LiveRow
 from speedtest_tui.cli.options import named_models, plan_from
 from speedtest_tui.core import format as figures
+from speedtest_tui.core.accuracy.corpus import is_corpus
 from speedtest_tui.core.accuracy.reference import from_option
 from speedtest_tui.core.accuracy.words import PieceKind
 from speedtest_tui.core.audio.clip import Clip
@@ -48,6 +50,7 @@ def add_arguments(parser: Parser) -> None:
         "run talk.wav --size small,turbo --backends mlx-whisper,parakeet-mlx",
         "run talk.wav --model mlx-whisper:small.en --model 'canary-mlx:canary-1b-v2?beam=4'",
         "run talk.wav --reference @talk.txt --json result.json",
+        "run recordings/ --size small,turbo",
     )
     arguments.add_clip(parser, "audio")
     arguments.add_race(parser)
@@ -76,6 +79,13 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("nothing to transcribe", "name an audio file, or use --demo")
     arguments.check_seconds("--timeout", options.timeout)
     plan, named = plan_from(options), {one.name for one in named_models(options)}
+    corpora = [name for name in options.audio if name != "-" and is_corpus(Path(name).expanduser())]
+    if corpora:
+        if len(options.audio) > 1:
+            raise UserError(f"{corpora[0]} has clips of its own", "name one folder or manifest, or audio files only")
+        from speedtest_tui.cli import corpus
+
+        return corpus.run(options, plan, Path(corpora[0]).expanduser())
     reference = None if options.reference is None else from_option(options.reference)
     outputs = console.requested(options)
     if options.demo:

@@ -114,6 +114,14 @@ class Looks(OnGpu):
         raise RuntimeError("no such kernel")
 
 
+class Slow(Well):
+    """Slow enough to be interrupted."""
+
+    def transcribe(self, samples: Any, options: TranscribeOptions) -> Transcription:
+        time.sleep(0.05)
+        return super().transcribe(samples, options)
+
+
 class WellToo(Well):
     """A second one, to be told apart by name."""
 

@@ -131,20 +131,21 @@ def serve(work: Callable[[Parent], object]) -> NoReturn:
         os._exit(code)
 
 
-def read_samples(descriptor: int) -> Samples:
-    """A private, writable copy of an inherited file of little-endian float32, shape (n,); closes it.
+def read_samples(descriptor: int, place: int = 0, size: int | None = None) -> Samples:
+    """A private, writable copy of an inherited file of little-endian float32, shape (n,).
+
+    place, size: of the part to read, in bytes; the whole is read by default
 
     It is read and not mapped: for a map macOS first flushes the whole disk (F_FULLFSYNC in CPython's mmapmodule.c).
     And it is read by place: all children have one position in it.
     """
     import numpy as np
 
-    samples = np.empty(os.fstat(descriptor).st_size // 4, "<f4")
+    samples = np.empty((os.fstat(descriptor).st_size if size is None else size) // 4, "<f4")
     content, done = samples.view(np.uint8), 0
-    while done < len(content) and (data := os.pread(descriptor, _READ_BYTES, done)):
+    while done < len(content) and (data := os.pread(descriptor, _READ_BYTES, place + done)):
         content[done : done + len(data)] = np.frombuffer(data, np.uint8)[: len(content) - done]
         done += len(data)
-    os.close(descriptor)
     return samples
 
 

@@ -107,12 +107,15 @@ def work(parent: Parent) -> None:
 
     darwin.ask_for_fast_cores()
     commands = parent.commands()
-    samples = read_samples(parent.order["clip_descriptor"])
+    descriptor = parent.order["clip_descriptor"]
+    samples = read_samples(descriptor)
     backend = create(parent.order["reference"])
     parent.send(Entered("starting"))
     load(parent, backend)
     options = TranscribeOptions(**parent.order["transcribe_options"])
     while command := commands.get():
+        if command["clip"]:
+            samples = read_samples(descriptor, *command["clip"])
         run(parent, backend, samples, options, command)
     backend.close()
     parent.send(Entered("ended"))

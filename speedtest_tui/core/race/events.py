@@ -43,11 +43,15 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Transcribe:
-    """A command: one transcription. `index` counts from 0 within its kind; pulse: an untimed one comes right before."""
+    """A command: one transcription. `index` counts from 0 within its kind; pulse: an untimed one comes right before.
+
+    clip: where it lies in the file of samples and how long it is, both in bytes; None for all of that file
+    """
 
     kind: TurnKind
     index: int
     pulse: bool = False
+    clip: tuple[int, int] | None = None
 
 
 CLOSE: dict[str, str] = {}

@@ -100,7 +100,7 @@ class Race(Background):
             board.decide(index, failure("cancelled", f"after {done} of {self.plan.runs} runs", status="cancelled"))
         with self._judging():
             judged, board.language, board.doubts = assess(board.rows, self.clip, self.plan.language)
-            rows, board.verdict = decide(judged, self.plan.max_wer)
+            rows, board.verdict = decide(judged, self.plan.max_wer, paired=board.order == "interleaved")
         board.rows = list(rows)
         for remark in (*board.doubts, *models_note(rows), *([NANO_NOTE] if nano(rows) else [])):
             board.note(remark)

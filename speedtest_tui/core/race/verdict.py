@@ -12,7 +12,7 @@ from backends.checks import repetition_loop
 from speedtest_tui.core import format
 from speedtest_tui.core.format import precision
 from speedtest_tui.core.race.row import Row, RowError, Verdict, place_of
-from speedtest_tui.core.race.statistics import Interval, median_interval, ratio_of, resampled_medians, rtfx
+from speedtest_tui.core.race.statistics import Interval, all_ratios, median_interval, rtfx
 
 if TYPE_CHECKING:
     from speedtest_tui.core.audio.clip import Clip
@@ -128,22 +128,17 @@ def _rates(clip: Clip, text: str, language: str | None) -> tuple[float | None, f
     return found[0], found[1]
 
 
-def rank(rows: Sequence[Row]) -> tuple[Row, ...]:
+def rank(rows: Sequence[Row], *, paired: bool = True) -> tuple[Row, ...]:
     """Rank the rows that are ok by their median, 1 for the fastest; all others stay without a rank.
 
-    Rows share a rank while the 95 % interval of their ratio to the fastest of that rank includes 1, as it always does
-    after one run each; the next rank is the place of the first that is really slower.
+    Rows share a rank while the interval of their ratio to the fastest of that rank includes 1, as it always does after
+    one run each; the next rank is the place of the first that is really slower. The intervals of all pairs hold 95 % of
+    the time together, so that more candidates bring no false winner.
+
+    paired: whether runs of one place are of one round; compared within it, what disturbed both counts for neither
     """
     order = sorted((row for row in rows if row.status == "ok" and row.median_s), key=lambda row: row.median_s or 0.0)
-    drawn = [resampled_medians(row.runs_s, seed) if len(row.runs_s) > 1 else [] for seed, row in enumerate(order, 1)]
-
-    def ratio(slower: int, faster: int) -> Interval | None:
-        if not drawn[slower] or not drawn[faster]:
-            return None
-        value = (order[slower].median_s or 0.0) / (order[faster].median_s or 1.0)
-        return ratio_of(value, drawn[slower], drawn[faster])
-
-    ratios = {(slower, faster): ratio(slower, faster) for slower in range(len(order)) for faster in range(slower)}
+    ratios = all_ratios([row.runs_s for row in order], paired=paired)
     apart = {pair for pair, found in ratios.items() if found is not None and found.low > 1}
     leader, ranks = 0, []
     for place in range(len(order)):
@@ -162,9 +157,11 @@ def rank(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(ranked.get(row.candidate, row) for row in rows)
 
 
-def decide(rows: Sequence[Row], max_wer: float | None = None) -> tuple[tuple[Row, ...], Verdict]:
+def decide(
+    rows: Sequence[Row], max_wer: float | None = None, *, paired: bool = True
+) -> tuple[tuple[Row, ...], Verdict]:
     """Rank judged rows, mark those that are recommended and those that nobody beats, and say what it comes to."""
-    rows = rank(rows)
+    rows = rank(rows, paired=paired)
     choice, found = choose(rows, max_wer), verdict(rows)
     best, unbeaten = ({row.candidate for row in some} for some in (choice.best, pareto(rows)))
     marked = tuple(replace(row, recommended=row.candidate in best, pareto=row.candidate in unbeaten) for row in rows)

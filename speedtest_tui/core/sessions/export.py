@@ -37,13 +37,13 @@ def to_csv(document: Document) -> str:
         low, high = result.ci95_s or ("", "")
         facts = {**(plain(result.model) if result.model else {}), **plain(result)}
         writer.writerow(
-            {key: "" if value is None else _plain_cell(value) for key, value in facts.items()}
+            {key: "" if value is None else plain_cell(value) for key, value in facts.items()}
             | {
                 "ci95_low_s": low,
                 "ci95_high_s": high,
                 "runs_s": " ".join(f"{run:.6f}" for run in result.runs_s),
-                "error": _plain_cell(result.error.sentence if result.error else ""),
-                "warnings": _plain_cell("; ".join(result.warnings)),
+                "error": plain_cell(result.error.sentence if result.error else ""),
+                "warnings": plain_cell("; ".join(result.warnings)),
             }
         )
     return out.getvalue()
@@ -55,20 +55,20 @@ def to_markdown(document: Document) -> str:
     answer = answer_line(document.verdict)
     rate = quality_title(document.results)
     lines = [
-        f"**{_cell(answer or document.verdict.sentence)}**",
+        f"**{cell(answer or document.verdict.sentence)}**",
         "",
-        *([_cell(document.verdict.sentence), ""] if answer else []),
-        f"{_cell(clip.name)}, {figures.seconds(clip.seconds)} · {_cell(plan.title)} · "
-        f"{figures.count(plan.runs, 'run')}, {_cell(plan.order_words)} · "
-        f"{_cell(host.chip)}, {_cell(host.cores_words)}, {host.memory_bytes / 2**30:.0f} GB, "
-        f"{_cell(host.system)} · {_cell(document.program)}",
+        *([cell(document.verdict.sentence), ""] if answer else []),
+        f"{cell(clip.name)}, {figures.seconds(clip.seconds)} · {cell(plan.title)} · "
+        f"{figures.count(plan.runs, 'run')}, {cell(plan.order_words)} · "
+        f"{cell(host.chip)}, {cell(host.cores_words)}, {host.memory_bytes / 2**30:.0f} GB, "
+        f"{cell(host.system)} · {cell(document.program)}",
         "",
         f"| # | candidate | median (95 %) | RTFx | relative | load | first | memory | {rate or 'WER'} | weights |",
         "|--:|:--|--:|--:|--:|--:|--:|--:|--:|:--|",
     ]
-    lines += ["| " + " | ".join(map(_cell, cells)) + " |" for cells in map(_cells, document.ordered)]
+    lines += ["| " + " | ".join(map(cell, cells)) + " |" for cells in map(_cells, document.ordered)]
     published = [
-        f"{_cell(result.label)} {figures.percent(result.wer_published)}"
+        f"{cell(result.label)} {figures.percent(result.wer_published)}"
         for result in document.ordered
         if result.wer_published is not None
     ]
@@ -77,9 +77,9 @@ def to_markdown(document: Document) -> str:
         lines += ["", counts]
     elif rate == "agree":
         lines += ["", "agree: the share of words that most other texts have too; no accuracy, as nobody gave the text."]
-    texts = [f"- {_cell(result.label)}: {_cell(result.text)}" for result in document.ordered if result.text]
-    remarks = [f"- {_cell(text)}" for text in (*clip.warnings, *document.notes)]
-    remarks += [f"- {_cell(result.label)}: {_cell(text)}" for result in document.ordered for text in result.warnings]
+    texts = [f"- {cell(result.label)}: {cell(result.text)}" for result in document.ordered if result.text]
+    remarks = [f"- {cell(text)}" for text in (*clip.warnings, *document.notes)]
+    remarks += [f"- {cell(result.label)}: {cell(text)}" for result in document.ordered for text in result.warnings]
     for title, block in (("Transcripts", texts), ("Remarks", remarks)):
         lines += ["", f"{title}:", "", *block] if block else []
     return "\n".join(lines) + "\n"
@@ -116,7 +116,7 @@ def weights(result: Result) -> str:
     return f"{source} {figures.precision(model.dtype, model.bits, result.options)}".strip()
 
 
-def _plain_cell(value: object) -> object:
+def plain_cell(value: object) -> object:
     """A cell of CSV that no spreadsheet computes (OWASP, "CSV injection"); numbers stay numbers."""
     if not isinstance(value, str):
         return value
@@ -125,6 +125,6 @@ def _plain_cell(value: object) -> object:
     return f"'{figures.neutral(value)}" if begins else figures.neutral(value)
 
 
-def _cell(text: object) -> str:
+def cell(text: object) -> str:
     """Text that cannot break a Markdown table or bring in markup of its own: link, HTML, heading."""
     return MARKUP.sub(r"\\\g<0>", " ".join(figures.neutral(str(text)).split()))
