@@ -93,6 +93,7 @@ def test_every_tool_is_named_here() -> None:
         "sweep_audio.py",
         "count_faults.py",
         "check_wheels.py",
+        "check_statistics.py",
     }
 
 
@@ -107,6 +108,10 @@ def test_benches(tool: str, tmp_path: Path) -> None:
 def test_fuzzers(tool: str, tmp_path: Path) -> None:
     """A short run of each, always of the same mutants: other seeds are for whoever searches."""
     assert " 0 faults" in run(tool, "--short", "--seconds", "30", "--seed", "1", home=tmp_path)
+
+
+def test_races_tell_apart_what_is_different(tmp_path: Path) -> None:
+    assert "| 3 % private, 12 % common | 20 |" in run("check_statistics.py", "--short", home=tmp_path)
 
 
 def test_the_readme_counts_the_faults(tmp_path: Path) -> None:

@@ -7,7 +7,15 @@ from statistics import median
 
 import pytest
 
-from speedtest_tui.core.race.statistics import median_interval, ratio_interval, rtfx
+from speedtest_tui.core.race.statistics import (
+    all_ratios,
+    median_interval,
+    paired_ratio,
+    ratio_interval,
+    rtfx,
+    signed_rank_cut,
+    t_quantile,
+)
 
 
 def test_one_run_has_no_interval() -> None:
@@ -86,3 +94,58 @@ def test_equals_can_rarely_be_told_apart() -> None:
 
 def test_rtfx_is_audio_over_processing() -> None:
     assert rtfx(10.0, 0.5) == 20.0
+
+
+# Comparing within rounds.
+
+
+@pytest.mark.parametrize(
+    ("share", "free", "value"),
+    [(0.975, 1, 12.706), (0.975, 4, 2.776), (0.975, 10, 2.228), (0.995, 4, 4.604), (0.975, 1e6, 1.960)],
+)
+def test_quantiles_of_students_t(share: float, free: float, value: float) -> None:
+    """As printed tables have them."""
+    assert t_quantile(share, free) == pytest.approx(value, abs=0.001)
+
+
+@pytest.mark.parametrize(("count", "cut"), [(6, 1), (8, 4), (10, 9), (12, 14), (20, 53), (50, 435)])
+def test_which_pairwise_mean_bounds_an_interval(count: int, cut: int) -> None:
+    """One above the critical values of Wilcoxon's signed ranks for 5 % on both sides, as printed tables have them."""
+    assert signed_rank_cut(count, 0.05) == cut
+    assert signed_rank_cut(5, 0.05) == 1
+
+
+@pytest.mark.parametrize("rounds", [5, 20])
+def test_what_disturbs_a_whole_round_counts_for_neither(rounds: int) -> None:
+    draw = random.Random(rounds)
+    heat = [draw.uniform(1, 3) for _ in range(rounds)]
+    faster = [0.10 * hot * draw.lognormvariate(0, 0.005) for hot in heat]
+    slower = [0.105 * hot * draw.lognormvariate(0, 0.005) for hot in heat]
+    found, apart = paired_ratio(slower, faster), ratio_interval(slower, faster)
+    assert found is not None and apart is not None
+    assert 1.03 < found.low < 1.05 < found.high < 1.07
+    assert apart.low < 1
+
+
+def test_one_run_that_was_held_up_moves_little() -> None:
+    draw = random.Random(2)
+    faster = [0.1 * draw.lognormvariate(0, 0.01) for _ in range(20)]
+    slower = [0.11 * draw.lognormvariate(0, 0.01) for _ in range(20)]
+    found = paired_ratio([*slower[:-1], 1.0], faster)
+    assert found is not None
+    assert 1.08 < found.low < 1.1 < found.high < 1.12
+
+
+def test_rounds_that_only_one_has_do_not_count() -> None:
+    assert paired_ratio([2.0, 2.0, 9.0], [1.0, 1.0]) == paired_ratio([2.0, 2.0], [1.0, 1.0])
+    assert paired_ratio([1.0], [1.0]) is None
+
+
+def test_more_pairs_have_wider_intervals() -> None:
+    draw = random.Random(3)
+    for rounds in (5, 20):
+        runs = [[draw.lognormvariate(0, 0.05) for _ in range(rounds)] for _ in range(6)]
+        alone, among = paired_ratio(runs[1], runs[0]), all_ratios(runs)[1, 0]
+        assert alone is not None and among is not None
+        assert among.low < alone.low < alone.high < among.high
+    assert set(all_ratios([[1.0], [2.0], [3.0]])) == {(1, 0), (2, 0), (2, 1)}

@@ -54,9 +54,9 @@ def test_ranks_follow_the_medians() -> None:
     assert rows[1].slower is not None
     assert (rows[1].slower.low, rows[1].slower.value, rows[1].slower.high) == (1.0, 1.0, 1.0)
     assert rows[0].slower is not None
-    assert rows[0].slower.value == pytest.approx(3.0)
+    assert rows[0].slower.low < rows[0].slower.value == pytest.approx(3.0, rel=0.1)
     assert (found.fastest, found.significant) == ("fast", True)
-    assert found.sentence.startswith("fast is 3.00× (")
+    assert found.sentence.startswith(f"fast is {rows[0].slower.value:.2f}× (")
     assert "faster than slow; same weights (model float16)" in found.sentence
 
 
@@ -170,8 +170,8 @@ def test_names_of_weights() -> None:
 
 
 def rated(name: str, pace: float, wer: float | None, runs: int = 5) -> Row:
-    """A judged row that takes `pace` seconds, with next to no spread."""
-    times = tuple(pace * (1 + 0.001 * step) for step in range(runs))
+    """A judged row that takes `pace` seconds, with next to no spread, and none that others share."""
+    times = tuple(pace * (1 + 0.001 * ((step * (ord(name[0]) % 4 + 1)) % 5)) for step in range(runs))
     judged = judge(row(name, times), clip(reference=None), None)
     return replace(judged, wer=wer, rtfx=10 / pace)
 

@@ -94,8 +94,8 @@ def run(parent: Parent, backend: Backend, samples: Samples, options: TranscribeO
         transcribe(samples[: PULSE_S * SAMPLE_RATE].copy())
     parent.send(Entered("warming" if kind == "warm-up" else "running"))
     seconds, transcription = timed(transcribe, samples)
-    if transcription.reported_s is not None:
-        seconds = min(seconds, transcription.reported_s)  # no work takes longer than all of it
+    if (reported_s := getattr(transcription, "reported_s", None)) is not None:
+        seconds = min(seconds, reported_s)  # no work takes longer than all of it
     memory = peak_rss(), backend.device_memory(), peak_footprint()
     facts = observed(backend) if (kind, index) == ("warm-up", 0) else ()
     parent.send(Transcribed(kind, index, seconds, transcription, *memory, facts))

@@ -302,5 +302,5 @@ def relative(row: Placed) -> str:
         return ""
     if row.rank == 1:
         factor = row.slower.value if row.slower else 1.0
-        return ("tied" if factor == 1 else f"{format.factor(factor)} (tied)") if row.shared else "fastest"
+        return ("tied" if factor < 1.005 else f"{format.factor(factor)} (tied)") if row.shared else "fastest"
     return format.slower(row.slower.value) if row.slower else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its 95 % bootstrap interval, in whatever unit the samples had."""
+    """An estimate with its 95 % interval, in whatever unit the samples had."""
 
     value: float
     low: float
@@ -31,9 +32,9 @@ def resampled_medians(samples: Sequence[float], seed: int) -> list[float]:
     return [median(lot[start : start + size]) for lot in lots for start in range(0, len(lot), size)]
 
 
-def _percentile_interval(value: float, resampled: list[float]) -> Interval:
+def _percentile_interval(value: float, resampled: list[float], pairs: int = 1) -> Interval:
     resampled.sort()
-    cut = int(len(resampled) * (1 - CONFIDENCE) / 2)
+    cut = int(len(resampled) * (1 - CONFIDENCE) / pairs / 2)
     return Interval(value, resampled[cut], resampled[-1 - cut])
 
 
@@ -49,8 +50,9 @@ def median_interval(samples: Sequence[float]) -> Interval | None:
     return _percentile_interval(median(samples), resampled_medians(samples, 0))
 
 
-def ratio_interval(slower: Sequence[float], faster: Sequence[float]) -> Interval | None:
-    """median(slower) / median(faster) with its bootstrap interval, both resampled independently.
+def ratio_interval(slower: Sequence[float], faster: Sequence[float], pairs: int = 1) -> Interval | None:
+    """median(slower) / median(faster) with its bootstrap interval, both resampled independently: for runs that have no
+    rounds in common.
 
     None where either has fewer than two samples: one run says nothing of its own spread.
     """
@@ -58,12 +60,8 @@ def ratio_interval(slower: Sequence[float], faster: Sequence[float]) -> Interval
         return None
     from statistics import median
 
-    return ratio_of(median(slower) / median(faster), resampled_medians(slower, 1), resampled_medians(faster, 2))
-
-
-def ratio_of(value: float, slower: Sequence[float], faster: Sequence[float]) -> Interval:
-    """The interval of a ratio of medians from what `resampled_medians` gave for both, drawn with different seeds."""
-    return _percentile_interval(value, [a / b for a, b in zip(slower, faster, strict=True)])
+    drawn = zip(resampled_medians(slower, 1), resampled_medians(faster, 2), strict=True)
+    return _percentile_interval(median(slower) / median(faster), [a / b for a, b in drawn], pairs)
 
 
 LARGEST_Z = 3.5
@@ -80,6 +78,150 @@ def outliers(samples: Sequence[float]) -> tuple[int, ...]:
     if not typical:
         return ()
     return tuple(i for i, sample in enumerate(samples) if 0.6745 * abs(sample - middle) / typical > LARGEST_Z)
+
+
+SIGNED_RANKS_FROM = 12
+"""Rounds from which pairs are compared by signed ranks: 12 are the fewest that can tell 12 candidates (66 pairs) apart.
+
+With fewer, ranks can say nothing whatever was measured: of 5 rounds all in favour of one have a probability of 1 in 16.
+"""
+
+
+def paired_ratio(slower: Sequence[float], faster: Sequence[float], pairs: int = 1) -> Interval | None:
+    """How many times longer `slower` took than `faster`, each run divided by the other's of the same round.
+
+    What both share in a round (heat, other programs) so falls out. Over the logarithms of these ratios: from
+    SIGNED_RANKS_FROM rounds on the median of all pairwise means with the exact interval of Wilcoxon's signed ranks
+    (Hodges and Lehmann 1963; Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 3.2 and 3.3), which a run
+    that something else held up hardly moves; below that Student's t. None with fewer than two rounds.
+
+    pairs: how many such intervals are to hold 95 % of the time all together (Bonferroni)
+    """
+    rounds = min(len(slower), len(faster))
+    if rounds < 2:
+        return None
+    from math import log
+
+    logs = [log(a / b) for a, b in zip(slower[:rounds], faster[:rounds], strict=True)]
+    if rounds >= SIGNED_RANKS_FROM:
+        return _exp(*_signed_ranks(logs, (1 - CONFIDENCE) / pairs))
+    return _exp(*_student(*_moments(logs), pairs))
+
+
+def all_ratios(runs: Sequence[Sequence[float]], *, paired: bool = True) -> dict[tuple[int, int], Interval | None]:
+    """The ratio of each of `runs` to each before it, by their indices; the intervals hold 95 % of the time together.
+
+    paired: whether runs of one place are of one round
+    """
+    pairs = max(1, len(runs) * (len(runs) - 1) // 2)
+    ratio = paired_ratio if paired else ratio_interval
+    return {
+        (slower, faster): ratio(runs[slower], runs[faster], pairs)
+        for slower in range(len(runs))
+        for faster in range(slower)
+    }
+
+
+def _exp(value: float, low: float, high: float) -> Interval:
+    from math import exp
+
+    return Interval(exp(value), exp(low), exp(high))
+
+
+def _moments(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean, its squared standard error, and degrees of freedom."""
+    from statistics import fmean, variance
+
+    return fmean(values), variance(values) / len(values), len(values) - 1
+
+
+def _student(value: float, error: float, free: float, pairs: int) -> tuple[float, float, float]:
+    half = t_quantile(1 - (1 - CONFIDENCE) / pairs / 2, free) * error**0.5
+    return value, value - half, value + half
+
+
+def _signed_ranks(values: Sequence[float], alpha: float) -> tuple[float, float, float]:
+    """Estimate and interval of the centre: the median of all pairwise means, and two of these in order of size."""
+    import numpy as np
+
+    count = len(values)
+    first, second = np.triu_indices(count)
+    array = np.asarray(values)
+    means = np.sort((array[first] + array[second]) / 2)
+    cut = signed_rank_cut(count, alpha)
+    return float(np.median(means)), float(means[cut - 1]), float(means[-cut])
+
+
+EXACT_TO = 60
+"""Rounds up to which the distribution of signed ranks is worked out; beyond, its normal approximation is as good."""
+
+
+@functools.lru_cache(maxsize=1_000)
+def signed_rank_cut(count: int, alpha: float) -> int:
+    """Which of the pairwise means of `count` values, from below and from above, bounds an interval of 1 - alpha.
+
+    1 where even the outermost ones hold less than that.
+    """
+    if count > EXACT_TO:
+        from statistics import NormalDist
+
+        spread = (count * (count + 1) * (2 * count + 1) / 24) ** 0.5
+        return max(1, int(count * (count + 1) / 4 + NormalDist().inv_cdf(alpha / 2) * spread))
+    ways = [1]
+    for rank in range(1, count + 1):
+        ways = [
+            (ways[at] if at < len(ways) else 0) + (ways[at - rank] if at >= rank else 0)
+            for at in range(len(ways) + rank)
+        ]
+    limit, below, cut = alpha / 2 * 2**count, 0, 0
+    while below + ways[cut] <= limit:
+        below += ways[cut]
+        cut += 1
+    return max(1, cut)
+
+
+@functools.lru_cache(maxsize=1_000)
+def t_quantile(share: float, free: float) -> float:
+    """The value below which `share` (above one half) of Student's t distribution with `free` degrees of freedom lies.
+
+    Bisection of the distribution function, an incomplete beta function (Numerical Recipes 6.4, its continued fraction).
+    """
+    low, high = 0.0, 1.0
+    while _above(high, free) > 1 - share:
+        low, high = high, 2 * high
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _above(middle, free) > 1 - share else (low, middle)
+    return high
+
+
+def _above(t: float, free: float) -> float:
+    """The share of Student's t distribution above t, which is 0 or more."""
+    return _beta(free / 2, 0.5, free / (free + t * t)) / 2
+
+
+def _beta(a: float, b: float, x: float) -> float:
+    """The regularised incomplete beta function."""
+    from math import exp, lgamma, log
+
+    if not 0 < x < 1:
+        return 0.0 if x <= 0 else 1.0
+    if x > (a + 1) / (a + b + 2):
+        return 1 - _beta(b, a, 1 - x)
+    scale = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(1 - x)) / a
+    tiny = 1e-300
+    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1) or tiny)
+    value = d
+    for m in range(1, 300):
+        for step in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d, c = 1 / (1 + step * d or tiny), 1 + step / c or tiny
+            value *= c * d
+        if abs(c * d - 1) < 1e-14:
+            break
+    return scale * value
 
 
 def rtfx(clip_seconds: float, median_seconds: float) -> float:

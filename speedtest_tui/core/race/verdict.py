@@ -151,10 +151,18 @@ def rank(rows: Sequence[Row], *, paired: bool = True) -> tuple[Row, ...]:
             for at, other in enumerate(order)
             if at != place and (max(at, place), min(at, place)) not in apart
         )
-        slower = ratios[place, 0] if place else Interval(1.0, 1.0, 1.0)
+        slower = _as_medians(ratios[place, 0], row, order[0]) if place else Interval(1.0, 1.0, 1.0)
         shared = ranks.count(ranks[place]) > 1
         ranked[row.candidate] = replace(row, rank=ranks[place], shared=shared, tied=tied, slower=slower)
     return tuple(ranked.get(row.candidate, row) for row in rows)
+
+
+def _as_medians(found: Interval | None, slower: Row, faster: Row) -> Interval | None:
+    """The ratio that people get who divide the medians they see, where that is within its interval (nearly always)."""
+    if found is None:
+        return None
+    ratio = (slower.median_s or 0.0) / (faster.median_s or 1.0)
+    return replace(found, value=min(max(ratio, found.low), found.high))
 
 
 def decide(
