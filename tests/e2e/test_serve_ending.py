@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -122,16 +123,41 @@ async def test_a_giant_terminal_is_made_smaller(tmp_path: Path, models_dir: Path
         assert served.errors() == ""
 
 
-@pytest.mark.parametrize("how", ["unread", "stopped"])
-async def test_a_dashboard_that_cannot_leave_is_ended(tmp_path: Path, models_dir: Path, mark: str, how: str) -> None:
+def is_blocked(process: psutil.Process) -> bool:
+    """Whether it waits in write() for somebody to read its standard output; by what Linux says of its main thread."""
+    return Path(f"/proc/{process.pid}/syscall").read_text().startswith("1 0x1 ")
+
+
+async def test_a_dashboard_that_cannot_leave_is_ended(tmp_path: Path, models_dir: Path, mark: str) -> None:
     with serving(tmp_path, models_dir, mark, *LONG) as served:
-        async with connected(served, reading=how == "stopped") as terminal:
+        async with connected(served):
             assert await until(lambda: len(served.dashboards()) > 1), served.errors()
-            if how == "stopped":
-                app_of(served).suspend()
-            for number in range(2000 if how == "unread" else 0):  # far more than pipe and socket hold
-                await terminal.socket.send_json(["resize", {"width": 500 - number % 2, "height": 200}])
+            app_of(served).suspend()
         assert await until(lambda: not served.dashboards(), 3 * GONE_S), served.dashboards()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process waits for is in Linux's /proc")
+@pytest.mark.parametrize("how", ["page gone", "server SIGTERM"])
+async def test_a_dashboard_whose_pipe_is_full_ends_in_order(
+    tmp_path: Path, models_dir: Path, mark: str, how: str
+) -> None:
+    """Its page takes nothing, so that it stands still in the middle of a frame; the race's end is kept all the same."""
+    with serving(tmp_path, models_dir, mark, *LONG) as served:
+        async with connected(served, reading=False) as terminal:
+            assert await until(lambda: len(served.dashboards()) > 1), served.errors()
+            app = app_of(served)
+            for number in range(2000):  # far more than pipe and socket hold
+                await terminal.socket.send_json(["resize", {"width": 500 - number % 2, "height": 200}])
+                if number % 50 == 49 and (is_blocked(app) and await until(lambda: is_blocked(app), 1.0)):
+                    break
+            assert await until(lambda: is_blocked(app)), "it never stood still"
+            if how == "page gone":
+                terminal.socket._response.connection.transport.abort()  # type: ignore[union-attr]
+            else:
+                served.process.send_signal(signal.SIGTERM)
+            assert await until(lambda: not served.dashboards(), 3 * GONE_S), served.dashboards()
+        (session,) = served.sessions()
+        assert json.loads(session.read_text())["state"] == "cancelled"
 
 
 async def test_there_is_a_limit_to_dashboards(tmp_path: Path, models_dir: Path, mark: str) -> None:

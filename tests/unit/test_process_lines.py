@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import queue
 import random
+import sys
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from racing import python_path
 
 from backends.base import Advice, Availability
 from speedtest_tui.core.process import lines as protocol
@@ -19,7 +24,7 @@ from speedtest_tui.core.process.lines import (
     encode,
     encode_message,
 )
-from speedtest_tui.core.process.parent import excerpt, read_message
+from speedtest_tui.core.process.parent import Child, Ended, excerpt, read_message
 
 
 @dataclass(frozen=True)
@@ -136,3 +141,54 @@ def test_an_excerpt_is_short_and_printable() -> None:
     assert excerpt(b"plain") == "'plain'"
     assert excerpt(b"\x1b[31mred\x00\xff " * 50).isprintable()
     assert len(excerpt(b"x" * 1000)) == 63
+
+
+CHATTY = """
+import sys
+from dataclasses import dataclass
+from speedtest_tui.core.process.child import serve
+from speedtest_tui.core.process.lines import Message
+
+@dataclass(frozen=True)
+class Found(Message):
+    path: str
+    share: float
+
+def work(parent):
+    for number in range(parent.order["messages"]):
+        sys.stderr.write("x" * 1000 + "\\n")
+        print("a library's own words" * 50)
+        parent.send(Found("/" + "p" * 4000, float(number)))
+
+serve(work)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process waits for is in Linux's /proc")
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_child_whose_pipe_is_full_loses_nothing_and_can_be_ended(
+    ended: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody takes its messages for as long as it needs to stand still in a write; then somebody does, or ends it."""
+    (tmp_path / "chatty.py").write_text(CHATTY)
+    monkeypatch.setenv("PYTHONPATH", python_path(tmp_path))
+    reading, told = threading.Event(), queue.SimpleQueue[Message | Ended]()
+
+    def report(message: Message | Ended) -> None:
+        reading.wait(60)
+        told.put(message)
+
+    child = Child("chatty", {"messages": 500}, (Found,), report)
+    while not Path(f"/proc/{child.pid}/syscall").read_text().startswith("1 "):
+        time.sleep(0.01)
+    if ended:
+        threading.Timer(0.2, reading.set).start()
+        child.end(60)
+    reading.set()
+    heard = [told.get(timeout=60)]
+    while not isinstance(heard[-1], Ended):
+        heard.append(told.get(timeout=60))
+    assert heard[-1] == Ended("closed" if ended else "done")
+    numbers = [one.share for one in heard[:-1] if isinstance(one, Found)]
+    assert numbers == [float(number) for number in range(len(numbers))]
+    assert ended or len(numbers) == 500
