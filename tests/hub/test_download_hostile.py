@@ -48,8 +48,8 @@ def host(answers: Callable[[str], Answer]) -> Iterator[Host]:
             made.asked.append((self.path, self.headers.get("Authorization", "")))
             status, headers, body = made.answers(self.path)
             with contextlib.suppress(OSError):
-                self.send_response(status)
-                for name, value in headers.items():
+                self.send_response(status, headers.get(":reason"))
+                for name, value in ((name, value) for name, value in headers.items() if name != ":reason"):
                     self.send_header(name, value)
                 length = {"Content-Length": str(len(body))} if isinstance(body, bytes) else {"Connection": "close"}
                 self.send_header(*next(iter(length.items())))
