@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,19 @@ def test_version(option: str) -> None:
     command = [str(Path(sys.executable).with_name("speedtest-tui")), option]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"speedtest-tui {__version__}\n", "")
+
+
+def test_a_race_of_candidates_that_are_named(command: Callable[..., Done]) -> None:
+    names = ["canary-mlx:nano", "canary-mlx:nano?beam=2", "mlx-whisper:nobody/has-this"]
+    words = [word for name in names for word in ("--model", name)]
+    done = command("run", "--demo", "--runs", "2", "--no-save", "--json", "-", *words)
+    found = json.loads(done.stdout)
+    assert done.returncode == 1, "what was named and is missing counts"
+    assert found["plan"]["candidates"] == [one["candidate"] for one in found["results"]] == names
+    labels = ["canary-mlx nano", "canary-mlx nano beam=2", "mlx-whisper has-this"]
+    assert [one["label"] for one in found["results"]] == labels
+    assert [one["size"] for one in found["results"]] == ["nano", "nano", None]
+    assert [one["status"] for one in found["results"]] == ["ok", "ok", "missing-model"]
+    assert [one["options"].get("decoding") for one in found["results"][:2]] == ["greedy", "beam of 2"]
+    assert all(one["model"]["family"] == "canary" and one["energy_j"] is None for one in found["results"][:2])
+    assert set(found["verdict"]["recommended"]) <= set(names) and labels[0] in found["verdict"]["sentence"]

@@ -149,7 +149,7 @@ def test_what_raced_is_noted_unless_it_is_one_model_in_one_precision() -> None:
         row("c", SLOW, spec=base),
     )
     assert models_note(decide(a, replace(b, loaded=a.loaded))[0]) == ()
-    assert models_note(decide(a, b)[0]) == ("tiny is the same model as float16 and float32",)
+    assert models_note(decide(a, b)[0]) == ("the same model in other precision: tiny as float16 and float32",)
     assert models_note(decide(a, c)[0]) == ("different models raced: tiny, base",)
     built_in = ModelSpec("embedded", "nano/mlx")
     assert models_note(decide(row("a", FAST, spec=built_in), row("b", SLOW, spec=built_in, bits=32.0))[0]) == ()

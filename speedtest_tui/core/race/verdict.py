@@ -336,10 +336,10 @@ def models_note(rows: Sequence[Row]) -> tuple[str, ...]:
     models: dict[str, dict[str, None]] = {}
     for row in ranked:
         models.setdefault(identity(row), {}).setdefault(precision_of(row))
-    several = [f"{name} is the same model as {' and '.join(kinds)}" for name, kinds in models.items() if len(kinds) > 1]
-    if len(models) > 1:
-        several.insert(0, f"different models raced: {', '.join(models)}")
-    return tuple(several)
+    several = [f"{name} as {' and '.join(kinds)}" for name, kinds in models.items() if len(kinds) > 1]
+    found = [f"different models raced: {', '.join(models)}"] if len(models) > 1 else []
+    found += [f"the same model in other precision: {'; '.join(several)}"] if several else []
+    return tuple(found)
 
 
 def weights_of(row: Row) -> str:
