@@ -95,7 +95,7 @@ class Plan:
     @property
     def models(self) -> str:
         """The same where "size" is said already."""
-        return models_in_words(self.sizes, len(self.candidates))
+        return models_in_words(self.sizes)
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -108,16 +108,18 @@ SHORT = 24
 """Characters of several sizes that are named rather than counted."""
 
 
-def models_in_words(sizes: Sequence[str], count: int) -> str:
-    """ "small", "small, turbo", "12 candidates"."""
+def models_in_words(sizes: Sequence[str]) -> str:
+    """ "small", "small, turbo", "7 models"."""
     words = ", ".join(sizes)
-    return words if len(sizes) < 2 or len(words) <= SHORT else f"{count} candidates"
+    return words if len(sizes) < 2 or len(words) <= SHORT else f"{len(sizes)} models"
 
 
 def title_of(sizes: Sequence[str], count: int) -> str:
     """ "size small", "sizes small, turbo", "12 candidates"."""
-    words = models_in_words(sizes, count)
-    return f"{'size' if len(sizes) < 2 else 'sizes'} {words}" if words == ", ".join(sizes) else words
+    words = models_in_words(sizes)
+    if words != ", ".join(sizes):
+        return f"{count} candidates"
+    return f"{'size' if len(sizes) < 2 else 'sizes'} {words}"
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class PlanFacts:
     @property
     def models(self) -> str:
         """The same for a column that is called so."""
-        return models_in_words(self.sizes, len(self.candidates))
+        return models_in_words(self.sizes)
 
     @property
     def order_words(self) -> str:

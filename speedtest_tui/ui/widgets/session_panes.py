@@ -190,14 +190,14 @@ def _table(document: Document, width: int) -> Iterator[Part]:
         ("load", 8, lambda r: figures.seconds(r.load_s)),
         ("first", 8, lambda r: figures.seconds(r.first_s)),
     ]
-    name = min(17, max((cell_len(result.label) for result in document.results), default=8))
+    name = min(28, max((cell_len(result.label) for result in document.results), default=8))
     room = width - 4 - name - sum(size + 2 for _, size, _ in columns)
     for extra in optional:
         if room >= extra[1] + 2:
             room -= extra[1] + 2
             columns.append(extra)
     head = "  ".join(column(title, size, right=True) for title, size, _ in columns)
-    yield f"    {column('backend', name)}  {head}\n", "underline"
+    yield f"    {column('candidate', name)}  {head}\n", "underline"
     for result in document.ordered:
         if result.status != "ok":
             continue
@@ -231,9 +231,9 @@ def comparison(found: Comparison, before: Session, width: int) -> Content:
         (f"{found.headline}\n\n", "bold"),
         f"compared with {when(before.document)}, {one_line(before.document.clip.name)}\n\n",
     ]
-    name = min(17, max((cell_len(change.label) for change in found.backends), default=8))
+    name = min(28, max((cell_len(change.label) for change in found.backends), default=8))
     if width >= 40:
-        parts.append((f"  {column('backend', name)}  {'before':>8}  {'now':>8}  change\n", "underline"))
+        parts.append((f"  {column('candidate', name)}  {'before':>8}  {'now':>8}  change\n", "underline"))
     for change in found.backends:
         glyph, word, mood = LOOKS[change.change]
         style = STYLES[mood]

@@ -101,8 +101,8 @@ class StatusLine(Widget):
         width = self.size.width - 2
         state, style = self._state()
         size = fit_path(one_line(self._plan.models), SIZE_MAX)
-        named = self._plan.title.removesuffix(self._plan.models)  # "size ", "sizes " or nothing
-        plan = f"{named}{size}   runs {self._plan.runs}   language {self._plan.language or 'auto'}   "
+        title = f"size {size}" if len(self._plan.sizes) < 2 else self._plan.title
+        plan = f"{title}   runs {self._plan.runs}   language {self._plan.language or 'auto'}   "
         if cell_len(TITLE + plan + state) + 8 > width:
             plan = f"{size} · {self._plan.runs} runs   "
         room = width - cell_len(TITLE + plan + state) - 6
