@@ -11,8 +11,8 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from speedtest_tui.core.race.row import Row, look, quality, quality_title, reason
-from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU, outcome
+from speedtest_tui.core.race.row import Row, look, quality, quality_mood, quality_title, reason
+from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU, STYLES, outcome
 
 REFERENCE, MAJORITY = "the reference", "the majority"
 LEGENDS = {REFERENCE: "‹heard|right›  ‹-missing›  ‹+extra›", MAJORITY: "‹unlike most›  ‹…› most have more"}
@@ -62,24 +62,24 @@ class TranscriptLine(Horizontal):
     }
     """
 
-    def __init__(self, name: str, text: Content, wer: str) -> None:
+    def __init__(self, name: str, text: Content, wer: Content) -> None:
         super().__init__()
-        self._shown = {"name": Content(name), "text": text, "wer": Content(wer)}
+        self._shown = {"name": Content(name), "text": text, "wer": wer}
 
     def compose(self) -> ComposeResult:
         for kind, content in self._shown.items():
             yield Static(content, classes=kind)
 
-    def show(self, name: str, text: Content, wer: str) -> None:
+    def show(self, name: str, text: Content, wer: Content) -> None:
         """Replace what changed; the rest keeps its place, so that a selection survives."""
-        before, self._shown = self._shown, {"name": Content(name), "text": text, "wer": Content(wer)}
+        before, self._shown = self._shown, {"name": Content(name), "text": text, "wer": wer}
         for kind, content in self._shown.items():
             # A line that has just been made has no parts yet: it is composed with what it shows by then.
             if content != before[kind] and (part := self.query(f".{kind}")):
                 part.first(Static).update(content)
 
 
-def line_of(row: Row, marks: Marks) -> tuple[str, Content, str]:
+def line_of(row: Row, marks: Marks) -> tuple[str, Content, Content]:
     """Name, text with remarks below, and word error rate of a row."""
     text = row.transcription.text or "(no text)" if row.transcription else ""
     lines = [marked(marks[row.candidate]) if text and marks.get(row.candidate) else Content(text)] if text else []
@@ -88,7 +88,8 @@ def line_of(row: Row, marks: Marks) -> tuple[str, Content, str]:
         lines.append(Content(f"{look(row).glyph} {outcome(row)}{which}"))
     lines += [Content(f"! {warning}") for warning in row.warnings]
     title = quality_title([row])
-    return row.label, Content("\n").join(lines), f"{title} {quality(row)}" if title else ""
+    rate = Content.assemble(f"{title} ", (quality(row), STYLES[quality_mood(row)])) if title else Content("")
+    return row.label, Content("\n").join(lines), rate
 
 
 class TranscriptPane(VerticalScroll):
