@@ -6,6 +6,7 @@ model. OpenAI's hashes are the last folder of each URL, as in openai/whisper `__
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,23 @@ openai/whisper); parakeet-mlx has one model for all."""
 
 SIZES = tuple(ABOUT_SIZES)
 """What a user chooses from, smallest first. Backends may know further names of their own."""
+
+PARAMETERS = {"tiny": 39, "base": 74, "small": 244, "medium": 769, "turbo": 809, "large": 1550}
+"""Millions of parameters of OpenAI's models, from the same card; a name may hold one of these words."""
+
+PUBLISHED_BYTES = {
+    "tiny.en.pt": 75_571_315, "tiny.pt": 75_572_083, "base.en.pt": 145_261_783, "base.pt": 145_262_807,
+    "small.en.pt": 483_615_683, "small.pt": 483_617_219, "medium.en.pt": 1_528_006_491, "medium.pt": 1_528_008_539,
+    "large-v1.pt": 3_086_999_982, "large-v2.pt": 3_086_999_982, "large-v3.pt": 3_087_371_615,
+    "large-v3-turbo.pt": 1_617_941_637,
+    "openai/whisper-tiny.en": 151_060_136, "openai/whisper-tiny": 151_061_672, "openai/whisper-base.en": 290_401_888,
+    "openai/whisper-base": 290_403_936, "openai/whisper-small.en": 966_992_008, "openai/whisper-small": 966_995_080,
+    "openai/whisper-medium.en": 3_055_540_208, "openai/whisper-medium": 3_055_544_304,
+    "openai/whisper-large-v2": 6_173_370_152, "openai/whisper-large-v3": 3_087_130_976,
+    "openai/whisper-large-v3-turbo": 1_617_824_864,
+}  # fmt: skip
+"""Bytes of the weights where they are published: of the .pt files with the hashes below, and of model.safetensors in
+OpenAI's repositories as of 2025. Those of other publishers are known once a download has listed them."""
 
 CASTS = {"parakeet-mlx": "bfloat16"}
 """What a backend makes of plain numbers when it loads them, whatever they are stored as; packed layers stay packed."""
@@ -292,6 +310,23 @@ def sizes_of(spec: ModelSpec) -> tuple[str, str]:
             if spec in (known, known.fallback):
                 return backend, size
     return "", ""
+
+
+def published_bytes(spec: ModelSpec) -> int | None:
+    """Bytes of a model's weights as its publisher offers them, where that is known without asking."""
+    return PUBLISHED_BYTES.get(spec.files[0].names[0] if spec.kind == "openai" and spec.files else spec.source)
+
+
+def parameters_of(name: str) -> int | None:
+    """How many parameters a model has as its name says: "parakeet-tdt-0.6b-v2", "whisper-small-mlx-4bit", "small.pt".
+
+    None where it does not: distilled models keep the name of what they were made of.
+    """
+    name = name.lower()
+    if found := re.search(r"(?:^|[-_/])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", name):
+        return round(float(found[1]) * (1e9 if found[2] == "b" else 1e6))
+    words = () if "distil" in name or "nano" in name else re.split(r"[^a-z0-9]+", name)
+    return next((millions * 1_000_000 for word, millions in PARAMETERS.items() if word in words), None)
 
 
 def folder_config(folder: Path) -> dict[str, Any]:

@@ -109,6 +109,9 @@ def add_race(parser: argparse._ActionsContainer) -> None:
         "--model", action="append", metavar="BACKEND:MODEL",
         help="one candidate, e.g. canary-mlx:nano?beam=4; may be given several times, alone or beside the above",
     )  # fmt: skip
+    parser.add_argument(
+        "--shortlist", metavar="NAME", help="the candidates that were kept under this name in the dashboard (b, then w)"
+    )
     parser.add_argument("--runs", type=int, metavar="N", help=f"timed runs of each (default: 5, demo: {DEMO_RUNS})")
     parser.add_argument(
         "--max-wer", type=float, metavar="PERCENT",

@@ -73,7 +73,9 @@ def request(options: argparse.Namespace) -> Request:
         audio=options.audio,
         demo=options.demo,
         autostart=bool(options.demo or options.audio),
-        open_backends=not (options.backends or options.model or settings.backends or settings.candidates),
+        open_backends=not (
+            options.backends or options.model or options.shortlist or settings.backends or settings.candidates
+        ),
         ascii_only=options.ascii or reading.settings.ascii,
         reading=reading,
         options=options_from(options.option, settings.options, known_for(options)),

@@ -29,7 +29,7 @@ from speedtest_tui.core.models.sizes import (
     resolve,
 )
 from speedtest_tui.core.race.plan import DEFAULT_STALL_S, DEFAULT_WARMUP, PULSE, Plan
-from speedtest_tui.core.settings import Reading, Settings, percent
+from speedtest_tui.core.settings import Reading, Settings, load, percent
 
 
 def asked_for(
@@ -46,13 +46,26 @@ def asked_for(
     return found if names is not None else tuple(one for one in found if not one.lacks_model)
 
 
+def shortlisted(options: argparse.Namespace) -> tuple[str, ...]:
+    """The names of candidates that --shortlist stands for. Raises UserError for a list that there is not."""
+    if options.shortlist is None:
+        return ()
+    lists = {name: names for name, names in load().settings.shortlists.items() if names}
+    if not lists:
+        raise UserError("there is no shortlist yet", "keep a choice in the dashboard: b, then w")
+    if options.shortlist not in lists:
+        raise unknown("shortlist", options.shortlist, lists)
+    return lists[options.shortlist]
+
+
 def named_models(options: argparse.Namespace) -> tuple[Candidate, ...]:
-    """What --model names, with the --option that it does not set itself; the settings have no say in it.
+    """What --shortlist and --model name, with the --option that they do not set themselves, each once.
 
     Raises UserError for what is no candidate.
     """
-    entries = registry.entries() if options.model else ()
-    found = [parse(text, entries) for text in options.model or ()]
+    texts = (*shortlisted(options), *(options.model or ()))
+    entries = registry.entries() if texts else ()
+    found = list({one.name: one for one in (parse(text, entries) for text in texts)}.values())
     typed = options_from(options.option, {}, entries) if found else ()
     return tuple(
         replace(

@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from backends.catalogue import SIZES
+from speedtest_tui.core.format import one_line
 from speedtest_tui.core.locations import config_file
 
 DEFAULT_RUNS = 5
 MAX_RUNS = 1_000
 RECENT_KEPT = 20
+NAME_MAX, LISTED_MAX = 60, 50
 MAX_SILENCE_S = 600.0
 
 HEADER = """\
 # Settings of speedtest-tui. The dashboard changes them as you use it; comments and what it does not know are kept.
 # [keys] rebinds: the id of a binding (see ? in the dashboard) = one or more keys, such as  race = "enter,f5"
 # [options.parakeet-mlx] sets what a backend has to set, such as  beam = 4  or  chunk_seconds = 60
+# [shortlists] keeps choices by name, such as  dictation = ["mlx-whisper:small", "canary-mlx:canary-1b-v2?beam=4"]
 """
 
 
@@ -48,6 +51,8 @@ class Settings:
     keys: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Options of backends by the backend's name, as --option sets them."""
+    shortlists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Choices that were kept by name. An empty one is to be forgotten: on saving, others in the file stay."""
     max_wer: float | None = None
     """Percent of wrong words up to which a text is good enough; without it, what is near the best one's."""
 
@@ -111,6 +116,46 @@ def _keys(value: Any) -> dict[str, str]:
     return dict(value)
 
 
+ABOUT_CANDIDATES = f"should list 1 to {LISTED_MAX} candidates such as mlx-whisper:small"
+
+
+def shortlist_name(text: str) -> str:
+    """A name under which a choice can be kept, as it is kept. Raises ValueError."""
+    name = text.strip()
+    if not 0 < len(name) <= NAME_MAX or name != one_line(name):
+        raise ValueError(f"should have a name of 1 to {NAME_MAX} characters that can be shown")
+    return name
+
+
+def _shortlist(name: str, value: Any) -> tuple[str, ...]:
+    if shortlist_name(name) != name:
+        raise ValueError("should have no blanks around its name")
+    if not (names := _candidates(value)):
+        raise ValueError(ABOUT_CANDIDATES)
+    return names
+
+
+def _candidates(value: Any) -> tuple[str, ...]:
+    names = _strings(value)
+    if len(names) > LISTED_MAX or not all(one == one_line(one) for one in names):
+        raise ValueError(ABOUT_CANDIDATES)
+    return tuple(dict.fromkeys(names))
+
+
+def _shortlists(value: Any) -> tuple[dict[str, tuple[str, ...]], str]:
+    """Those of a table that can be used, and what is wrong with the others. Raises ValueError for what is no table."""
+    if not isinstance(value, dict):
+        raise ValueError("should be a table of lists")
+    found, problems = {}, []
+    for name, listed in value.items():
+        try:
+            found[name] = _shortlist(name, listed)
+        except ValueError as error:
+            problems.append(f'shortlist "{one_line(name)[:NAME_MAX]}" {error}')
+    more = f", and {len(problems) - 1} more like it" if len(problems) > 1 else ""
+    return found, f"{problems[0]}{more}" if problems else ""
+
+
 def _options(value: Any) -> dict[str, dict[str, str]]:
     if not isinstance(value, dict) or not all(isinstance(options, dict) for options in value.values()):
         raise ValueError("should be tables named after backends, such as [options.parakeet-mlx]")
@@ -127,14 +172,15 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "runs": _runs,
     "language": _string,
     "backends": _strings,
-    "candidates": _strings,
     "device": _string,
     "listen": _switch,
     "silence_stop": _seconds,
     "max_wer": percent,
     "recent": _strings,
+    "candidates": _candidates,
     "keys": _keys,
     "options": _options,
+    "shortlists": _shortlists,
 }
 
 
@@ -163,6 +209,8 @@ def load() -> Reading:
             known[name] = READERS[name](value)
         except ValueError as error:
             problems.append(f"{path}: {name} {error}: its default is used")
+    known["shortlists"], wrong = known.get("shortlists", ({}, ""))
+    problems += [f"{path}: {wrong}: left alone"] if wrong else []
     return Reading(Settings(**known), tuple(problems))
 
 
@@ -190,8 +238,8 @@ def save(settings: Settings) -> None:
     defaults = Settings()
     for entry in fields(Settings):
         name, value = entry.name, getattr(settings, entry.name)
-        if name in ("keys", "options"):
-            continue  # their owner's own
+        if name in ("keys", "options", "shortlists"):
+            continue  # their owner's own, and what is changed below
         plain, is_default = list(value) if isinstance(value, tuple) else value, value == getattr(defaults, name)
         if name not in written:
             if not is_default:
@@ -215,6 +263,7 @@ def save(settings: Settings) -> None:
             beside = ""  # which tomlkit keeps
         for comment in filter(None, (beside, *within)):
             document.add(tomlkit.comment(comment.lstrip("# ")))
+    _save_shortlists(document, settings.shortlists)
     path.parent.mkdir(parents=True, exist_ok=True)
     # It may be a link into a folder of dotfiles.
     disk.write_where_asked(path, tomlkit.dumps(document).encode())
@@ -263,3 +312,25 @@ def _list(old: str, values: Sequence[str]) -> str:
     for value in list(before):
         lines += [*before.pop(value), beside.pop(value, "").strip()]
     return "".join(f"\n  {line}" for line in [*lines, *above] if line).join(("[", "\n]"))
+
+
+def _save_shortlists(document: Any, shortlists: Mapping[str, Sequence[str]]) -> None:
+    """Write those that changed; what is no table is its owner's. Raises ValueError."""
+    import tomlkit
+
+    table = document.get("shortlists")
+    if not shortlists or (table is None and not any(shortlists.values())):
+        return
+    if table is None:
+        table = document["shortlists"] = tomlkit.table()
+    if not isinstance(table, dict):
+        raise ValueError("[shortlists] should be a table of lists")
+    for name, listed in shortlists.items():
+        old = table.get(name)
+        if not listed:
+            table.pop(name, None)
+        elif old is None or not isinstance(old, list):
+            table[name] = list(listed)
+        elif old != list(listed):
+            text = old.as_string() if isinstance(old, tomlkit.items.Item) else ""
+            table[name] = tomlkit.value(_list(text, listed)) if _comments(text) else list(listed)

@@ -18,6 +18,7 @@ from speedtest_tui.core.audio.recorder import RecorderState
 from speedtest_tui.core.audio.view import ClipView
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.jobs.job import Job, JobView
+from speedtest_tui.core.jobs.offers import Offers
 from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.jobs.race import Kept, marks_of
 from speedtest_tui.core.models.sizes import Candidate, candidates
@@ -29,11 +30,13 @@ from speedtest_tui.core.sessions.document import Document, build
 from speedtest_tui.ui.workers.messages import (
     BackendsKnown,
     CachesInspected,
+    CandidatesRead,
     ClipReady,
     Copied,
     JobChanged,
     MachineKnown,
     ModelsKnown,
+    OffersKnown,
     RaceChanged,
     RaceEnded,
 )
@@ -292,6 +295,20 @@ class StillWorker:
 
     def stop_reading(self) -> None:
         self.read.append(("stop", None))
+
+    def offer(
+        self, entries: Sequence[BackendEntry], chosen: Sequence[Candidate], clip_s: float | None, post: Any
+    ) -> None:
+        self.asked.append("offer")
+        post(OffersKnown(Offers(done=True)))
+
+    def stop_offering(self) -> None:
+        self.asked.append("stop offering")
+
+    def read_candidates(
+        self, names: Sequence[str], entries: Sequence[BackendEntry], post: Any, shortlist: str = ""
+    ) -> None:
+        post(CandidatesRead((), (), shortlist))
 
     def look_around(self) -> None:
         self.asked.append("look_around")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ from backends.base import BackendEntry, ModelSpec
 from backends.registry import BUILT_IN
 from speedtest_tui.cli.main import build_parser
 from speedtest_tui.cli.options import asked_for, plan_from
+from speedtest_tui.core import settings
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.inspect import inspect_models
 from speedtest_tui.core.models.sizes import Unavailable, candidates, choose
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.prepare import Ready, prepare
+from speedtest_tui.core.settings import Settings
 
 A, B, C = (BackendEntry(name, f"m:{name}") for name in "abc")
 
@@ -105,3 +108,20 @@ def test_candidates_of_one_backend_may_differ() -> None:
     sizes = [one for size in ("tiny", "small") for one in candidates((A,), size, (("a", "beam", "3"), ("b", "x", "y")))]
     plan = Plan(tuple(sizes))
     assert (plan.backends, plan.size, plan.options) == ((A,), "tiny, small", ("a.beam=3",))
+
+
+def test_a_shortlist_races(places: Path) -> None:
+    def chosen(*arguments: str) -> list[str]:
+        return [one.name for one in plan_from(build_parser().parse_args(["run", "--demo", *arguments])).candidates]
+
+    with pytest.raises(UserError, match="there is no shortlist yet"):
+        chosen("--shortlist", "mine")
+    settings.save(Settings(shortlists={"mine": ("canary-mlx:nano?beam=4", "mlx-whisper:nano")}))
+    assert chosen("--shortlist", "mine") == ["canary-mlx:nano?beam=4", "mlx-whisper:nano"]
+    assert chosen("--shortlist", "mine", "--model", "mlx-whisper:nano") == [
+        "canary-mlx:nano?beam=4",
+        "mlx-whisper:nano",
+    ]
+    assert chosen("--shortlist", "mine", "--backends", "pocketsphinx")[0] == "pocketsphinx:nano"
+    with pytest.raises(UserError, match="no shortlist is called 'mien': did you mean mine"):
+        chosen("--shortlist", "mien")

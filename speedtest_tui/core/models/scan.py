@@ -20,7 +20,16 @@ from speedtest_tui.core.models import folder as folders
 from speedtest_tui.core.models import reading, repository
 from speedtest_tui.core.models.folder import CHECKPOINT, INCOMPLETE
 from speedtest_tui.core.models.inventory import CacheUse, Layout, Stored
-from speedtest_tui.core.models.layout import EMBEDDED, LOCKS, SHARED_STORE, repository_id
+from speedtest_tui.core.models.layout import (
+    EMBEDDED,
+    LOCKS,
+    SHARED_STORE,
+    SNAPSHOTS,
+    is_commit,
+    ref_file,
+    repository_id,
+    snapshot_folder,
+)
 from speedtest_tui.core.models.own import CONVERTED
 from speedtest_tui.core.models.places import BELOW_LOCAL, Identity, Roots, default_roots, identity, roots_of
 from speedtest_tui.core.models.reading import Cancelled, Reading, Root
@@ -167,7 +176,7 @@ def _models_of_an_owner(entry: os.DirEntry[str], root: Root) -> Iterator[Stored]
     if listing.faults:
         yield listing.row(one_line(entry.name), "plain")
         return
-    models = [one.name for one in below if one.is_dir(follow_symlinks=False) and folders.is_model_folder(one.path)]
+    models = [one.name for one in below if is_model(one)]
     if not models:
         yield from _foreign(entry, root)
         return
@@ -257,3 +266,58 @@ def _problem(root: Path) -> Advice | None:
         return None
     what = f"{root} is read-only" if folder == root else f"{root} cannot be made: {folder} is read-only"
     return Advice(what, "change its permissions, or choose another folder")
+
+
+# Models that nobody named yet.
+
+
+def found_models(roots: Roots | None = None, cancelled: threading.Event | None = None) -> Iterator[tuple[str, Path]]:
+    """What may be a model in the caches: "org/name" or its absolute path, and the folder that its files are in.
+
+    Lists names only, and reads refs: who wants to know what a model is, looks into that folder. Each name once.
+    """
+    seen: set[str] = set()
+    for root in roots_of(default_roots() if roots is None else roots, cancelled or threading.Event()):
+        try:
+            for entry in Reading(root, root.path).children(root.path):
+                for name, folder in _candidates(entry, root):
+                    if name not in seen:
+                        seen.add(name)
+                        yield name, folder
+        except Cancelled:
+            return
+
+
+def _candidates(entry: os.DirEntry[str], root: Root) -> Iterator[tuple[str, Path]]:
+    path, name = Path(entry.path), entry.name
+    known = repository_id(name)
+    if known is not None and known[0] == "model":
+        if folder := _newest_snapshot(path):
+            yield known[1], folder
+    elif "local" in root.caches and name not in (*OVERLOOKED, EMBEDDED, BELOW_LOCAL, SHARED_STORE, CONVERTED[:-1]):
+        if folders.is_model_folder(entry.path):
+            yield str(path.absolute()), path
+        elif disk.is_plain_folder(path):
+            below = Reading(root, path).children(entry.path)
+            yield from ((str(Path(one.path).absolute()), Path(one.path)) for one in below if is_model(one))
+
+
+def is_model(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder of a cache directly holds what models are made of."""
+    return entry.is_dir(follow_symlinks=False) and folders.is_model_folder(entry.path)
+
+
+def _newest_snapshot(repository: Path) -> Path | None:
+    """The snapshot that main names, else the newest; None where there is none."""
+    try:
+        commit = disk.read_plain(ref_file(repository, "main"), 100)[0].decode().strip()
+    except (OSError, ValueError):
+        commit = ""
+    named = snapshot_folder(repository, commit) if is_commit(commit) else None
+    if named is not None and named.is_dir():
+        return named
+    try:
+        there = [one for one in (repository / SNAPSHOTS).iterdir() if one.is_dir()]
+    except OSError:
+        return None
+    return max(there, key=reading.modified, default=None)

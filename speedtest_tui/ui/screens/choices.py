@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from backends.base import BackendEntry
 from backends.catalogue import ABOUT_SIZES, SIZES
-from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import parameters
 from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.status import ModelReport
@@ -40,32 +38,6 @@ def languages() -> tuple[Choice, ...]:
         Choice(AUTO, AUTO, "each backend detects it"),
         *(Choice(code, code, name) for code, name in LANGUAGES.items()),
     )
-
-
-def backends(entries: Sequence[BackendEntry], reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
-    """All backends with what is known of their models."""
-    known = {report.backend: report for report in reports}
-    return tuple(
-        Choice(entry.name, entry.name, _standing(known[entry.name]) if entry.name in known else _unknown(entry))
-        for entry in entries
-    )
-
-
-def _unknown(entry: BackendEntry) -> str:
-    return "off by default" if entry.optional else ""
-
-
-def _standing(report: ModelReport) -> str:
-    if report.unavailable:
-        return str(report.unavailable.advice)
-    name = wording.model_name(report)
-    if report.spec is None or report.spec.missing_reason:
-        return f"{name} · {report.spec.missing_reason}" if report.spec else name
-    if report.spec.kind == "bundled":
-        return f"{name} · part of its library"
-    state = wording.nearest(report)
-    size = f", {figures.megabytes(state.bytes / 1e6)}" if state.state == "complete" else ""
-    return f"{name} · {wording.long(state)[0]}{size}"
 
 
 def to_verify(reports: Sequence[ModelReport]) -> tuple[Choice, ...]:

@@ -65,7 +65,7 @@ class DashboardScreen(Screen[None]):
         _key("y", "copy", "copy", "copy", "Copy the results as Markdown"),
         _key("S", "sessions", "sessions", "sessions", "Earlier sessions, and how they compare", display="S"),
         _key("e", "details", "details", "details", "Everything about the selected candidate"),
-        _key("b", "backends", "backends", "backends", "Choose which backends race"),
+        _key("b", "candidates", "choose", "candidates", "Choose what races: backends and models"),
         _key("d", "download", "download", "download", "Download models of this size"),
         _key("v", "verify", "verify", "verify", "Verify: load each model and transcribe a test tone"),
         _key("g", "plot", "plot", "plot", "Plot speed over errors"),
@@ -331,8 +331,8 @@ class DashboardScreen(Screen[None]):
     def action_language(self) -> None:
         self.race.choose_language()
 
-    def action_backends(self) -> None:
-        self.race.choose_backends()
+    def action_candidates(self) -> None:
+        self.race.choose_candidates()
 
     def action_convert(self) -> None:
         self.race.convert()

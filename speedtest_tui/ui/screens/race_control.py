@@ -287,22 +287,17 @@ class RaceControl:
         now = (self.plan.language or choices.AUTO,)
         self._screen.app.push_screen(ChoiceScreen("Language of the clip", choices.languages(), now), chosen)
 
-    def choose_backends(self) -> None:
-        """Ask who takes part."""
-        from speedtest_tui.ui.screens import choices
-        from speedtest_tui.ui.screens.choice import ChoiceScreen
+    def choose_candidates(self) -> None:
+        """Ask which backends race with which models."""
+        from speedtest_tui.ui.screens.picker import PickerScreen
 
-        def chosen(keys: tuple[str, ...] | None) -> None:
-            if keys:
-                entries = tuple(entry for entry in self.entries if entry.name in keys)
-                usual = {entry.name for entry in default_backends(self.entries)}
-                self.all_backends = usual - self._without_model() == set(keys)
-                self._store.remember(backends=() if self.all_backends else keys, candidates=())
-                self.change_models(entries=entries)
+        def chosen(candidates: tuple[Candidate, ...] | None) -> None:
+            if candidates:
+                self.change_candidates(candidates)
 
-        now = tuple(entry.name for entry in self.plan.backends)
-        offered = choices.backends(self.entries, self.reports)
-        self._screen.app.push_screen(ChoiceScreen("Backends to race", offered, now, multiple=True), chosen)
+        view = self._clips.clip
+        seconds = view.clip.seconds if view is not None else None
+        self._screen.app.push_screen(PickerScreen(self._worker, self._store, self.entries, self.plan, seconds), chosen)
 
     def convert(self) -> None:
         """Make an MLX model of a NeMo checkpoint, and plan to race it where that is wanted."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from speedtest_tui.core.convert.convert import Target
     from speedtest_tui.core.convert.preview import Preview
     from speedtest_tui.core.jobs.job import JobView
+    from speedtest_tui.core.jobs.offers import Offer, Offers
     from speedtest_tui.core.jobs.overview import CacheOverview
     from speedtest_tui.core.jobs.race import Kept
     from speedtest_tui.core.models.own import ConvertedModel
@@ -183,3 +184,26 @@ class TargetRead(Message):
 
     target: Target
     text: str | None = None
+
+
+@dataclass
+class OffersKnown(Message):
+    """What could race; more may follow. A newer one replaces an older one that still waits to be handled."""
+
+    offers: Offers
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, OffersKnown)
+
+
+@dataclass
+class CandidatesRead(Message):
+    """Candidates by their names, for the picker.
+
+    offers: as they stand; problems: of names that mean nothing, a sentence each
+    shortlist: the list that they are of; "" for names that were typed
+    """
+
+    offers: tuple[Offer, ...]
+    problems: tuple[str, ...] = ()
+    shortlist: str = ""

@@ -21,6 +21,7 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.ui.workers.messages import (
     BackendsKnown,
     CachesInspected,
+    CandidatesRead,
     CheckpointRead,
     ClipReady,
     ClipRefused,
@@ -28,6 +29,7 @@ from speedtest_tui.ui.workers.messages import (
     JobChanged,
     MachineKnown,
     ModelsKnown,
+    OffersKnown,
     RaceChanged,
     RaceEnded,
     TargetRead,
@@ -73,6 +75,7 @@ class Worker:
         self._job: Job[Any] | None = None
         self._inspecting = threading.Event()
         self._reading = threading.Event()
+        self._offering = threading.Event()
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._computing = 0
@@ -90,6 +93,7 @@ class Worker:
         self._closed.set()
         self._listeners = []
         self._inspecting.set()
+        self.stop_offering()
         self.stop_reading()
         self.microphone.close()
         self.cancel_job()
@@ -238,6 +242,40 @@ class Worker:
         from speedtest_tui.core.models.own import converted_models
 
         self._post(ModelsKnown(size, tuple(inspect_models(asked, self._closed)), converted_models()))
+
+    def offer(
+        self, entries: Sequence[BackendEntry], chosen: Sequence[Candidate], clip_s: float | None, post: Post
+    ) -> None:
+        """Find out what could race; what an earlier call still looks for is not needed any more. `post` gets it."""
+        self.stop_offering()
+        self._offering = cancelled = threading.Event()
+
+        def offer() -> None:
+            from speedtest_tui.core.jobs.offers import offers
+
+            with self._responsive():
+                for found in offers(entries, chosen, self.options, clip_s, cancelled):
+                    if not cancelled.is_set():
+                        post(OffersKnown(found))
+
+        self._in_background("offers", offer)
+
+    def stop_offering(self) -> None:
+        """Nobody needs to know any more what could race."""
+        self._offering.set()
+
+    def read_candidates(
+        self, names: Sequence[str], entries: Sequence[BackendEntry], post: Post, shortlist: str = ""
+    ) -> None:
+        """What names of candidates mean, and how these stand. `post` gets a CandidatesRead."""
+
+        def read() -> None:
+            from speedtest_tui.core.jobs.offers import read
+
+            found, problems = read(names, entries, self.options, self._closed)
+            post(CandidatesRead(found, problems, shortlist))
+
+        self._in_background("candidates", read)
 
     def look_around(self) -> None:
         """Find out about the machine and about further backends."""
