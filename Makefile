@@ -1,5 +1,6 @@
 # make run    open the dashboard on the built-in clip (without a terminal: run the same race and print the table)
 # make test   everything that must hold: lint, format, types, layers, tests
+# make real   the same libraries on real weights and real speech (downloads 200 MB once; needs a network then)
 # make bench  measure everything on an idle machine and write the README's figures (BENCH=--short: does it work?)
 # make shape  how large the house is, and which packages import each other
 # make clean  remove the environment and what tools have cached
@@ -9,13 +10,14 @@
 
 PYTEST_WORKERS ?= 2
 BENCH ?= --write
+REAL ?= $(HOME)/.cache/speedtest-tui-real
 
 BIN := .venv/bin
 RUN := .venv/.installed-run
 TEST := .venv/.installed-test
 INPUTS := pyproject.toml constraints.txt Makefile tools/install.sh tools/python.sh
 
-.PHONY: run test bench shape clean FORCE
+.PHONY: run test real bench shape clean FORCE
 # Two installs at once would break each other.
 .NOTPARALLEL:
 
@@ -30,6 +32,11 @@ test: $(TEST)
 	MYPYPATH=tools/fuzz $(BIN)/mypy tools/fuzz/*.py
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
+
+# Real weights take minutes: they are no part of `make test`, which skips these tests.
+real: $(TEST)
+	$(BIN)/python tools/real_weights.py "$(REAL)"
+	SPEEDTEST_REAL="$(REAL)" $(BIN)/pytest tests/real
 
 # All of them, whatever fails; one after another, or they would measure each other.
 bench: $(TEST)

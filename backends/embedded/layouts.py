@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from . import nano, whisper
+from . import nano, ports, whisper
 
 FORMAT = 1
 """Raise it when any layout's files change for the same compact model: folders unpacked before are then made again."""
@@ -87,6 +87,8 @@ WRITERS: dict[str, Writer] = {
     "nano/hf": _whisper(whisper.HF_FILES, whisper.write_hf),
     "nano/mlx": _whisper(whisper.MLX_FILES, whisper.write_mlx),
     "nano/openai": _whisper(whisper.OPENAI_FILES, whisper.write_openai),
+    "nano/ct2": _whisper(ports.CT2_FILES, ports.write_ct2),
+    "nano/ggml": _whisper(ports.GGML_FILES, ports.write_ggml),
     "parakeet-nano/mlx": _converted(PARAKEET),
     "canary-nano/mlx": _converted(CANARY),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,14 +80,13 @@ def renamed(name: str) -> str:
     return name
 
 
-def hf_parameters() -> dict[str, NDArray[np.float16]]:
-    """Return the model with transformers' names, float16. `proj_out` is tied to the embedding and has no entry."""
-    return {renamed(name): value for name, value in nano.expand().items()}
+def hf_parameters(weights: nano.Weights) -> dict[str, NDArray[np.float16]]:
+    """Return a model with transformers' names, float16. `proj_out` is tied to the embedding and has no entry."""
+    return {renamed(name): value for name, value in weights.items()}
 
 
-def config() -> dict[str, Any]:
-    """Return `config.json`."""
-    sizes = nano.dims()
+def config(sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Return `config.json` of an English-only model with these ModelDimensions."""
     return {
         "architectures": ["WhisperForConditionalGeneration"],
         "model_type": "whisper",
@@ -123,6 +123,7 @@ def generation_config() -> dict[str, Any]:
     NO_TIMESTAMPS where no times are asked for, which transformers adds itself.
     """
     sizes = nano.dims()
+    # Whisper's default where no heads were chosen by hand: all of the upper half of the decoder's layers.
     layers = range(sizes["n_text_layer"] // 2, sizes["n_text_layer"])
     return {
         "alignment_heads": [[layer, head] for layer in layers for head in range(sizes["n_text_head"])],
@@ -187,7 +188,7 @@ def write_hf(folder: Path) -> tuple[str, ...]:
     from safetensors.numpy import save
 
     documents = {
-        "config.json": config(),
+        "config.json": config(nano.dims()),
         "generation_config.json": generation_config(),
         "preprocessor_config.json": preprocessor_config(),
         "special_tokens_map.json": special_tokens_map(),
@@ -196,30 +197,27 @@ def write_hf(folder: Path) -> tuple[str, ...]:
     for name, document in documents.items():
         (folder / name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     (folder / "tokenizer.json").write_text(tokenizer.tokenizer_json(), encoding="utf-8")
-    (folder / "model.safetensors").write_bytes(save(hf_parameters(), metadata={"format": "pt"}))
+    (folder / "model.safetensors").write_bytes(save(hf_parameters(nano.expand()), metadata={"format": "pt"}))
     return HF_FILES
 
 
-def mlx_parameters() -> dict[str, NDArray[np.generic]]:
-    """Return the model with the names of mlx_whisper/whisper.py: float16, alignment_heads int32 of shape (4, 2).
+def mlx_parameters(weights: nano.Weights, heads: list[list[int]]) -> dict[str, NDArray[np.generic]]:
+    """Return a model with the names of mlx_whisper/whisper.py: float16, alignment_heads int32 of shape (n, 2).
 
     The positions of the encoder are computed by that library. Its convolutions hold (out, width, in), OpenAI's
     (out, in, width).
+    heads: layer and head of each
     """
     import numpy as np
 
     found: dict[str, NDArray[np.generic]] = {}
-    for name, value in nano.expand().items():
+    for name, value in weights.items():
         if name == nano.POSITIONS:
             continue
         if name.endswith(("conv1.weight", "conv2.weight")):
             found[name] = np.ascontiguousarray(value.transpose(0, 2, 1))
         else:
             found[name.replace(".mlp.0.", ".mlp1.").replace(".mlp.2.", ".mlp2.")] = value
-    # Whisper's default where no heads were chosen by hand: all of the upper half of the decoder's layers.
-    sizes = nano.dims()
-    layers = range(sizes["n_text_layer"] // 2, sizes["n_text_layer"])
-    heads = [(layer, head) for layer in layers for head in range(sizes["n_text_head"])]
     found["alignment_heads"] = np.array(heads, np.int32)
     return found
 
@@ -231,8 +229,9 @@ def write_mlx(folder: Path) -> tuple[str, ...]:
     # mlx-whisper passes every key on as a model dimension, model_type alone excepted.
     config = {"model_type": "whisper", **nano.dims()}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    parameters = mlx_parameters(nano.expand(), generation_config()["alignment_heads"])
     # One key of metadata: safetensors writes several in a different order each time.
-    (folder / "weights.safetensors").write_bytes(save(mlx_parameters(), metadata={"format": "mlx"}))
+    (folder / "weights.safetensors").write_bytes(save(parameters, metadata={"format": "mlx"}))
     return MLX_FILES
 
 

@@ -41,6 +41,7 @@ HELP = {
     "nano/train_canary.py": "trains for hours, with NeMo",
     "nano/train_parakeet.py": "trains for hours, with NeMo",
     "nemo/make_fixtures.py": "needs NeMo",
+    "real_weights.py": "downloads 200 MB; test_embedded holds what it writes them with",
 }
 
 SPEAKS = {"nano/make_clips.py", "nano/make_demo.py", "nano/make_speech.py"}

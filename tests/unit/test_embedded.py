@@ -30,7 +30,7 @@ STRINGS = (
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of the layouts that need no library."""
-    folders = {layout: tmp_path_factory.mktemp(layout) for layout in ("hf", "mlx")}
+    folders = {layout: tmp_path_factory.mktemp(layout) for layout in ("hf", "mlx", "ct2", "ggml")}
     for layout, folder in folders.items():
         layouts.write(f"nano/{layout}", folder)
     return folders
@@ -69,10 +69,10 @@ def test_positions_are_whispers() -> None:
 
 def test_source_hash_is_of_the_file() -> None:
     expected = hashlib.sha256(nano.SOURCE.read_bytes()).hexdigest()
-    assert {layouts.source_sha256(f"nano/{layout}") for layout in ("hf", "mlx", "openai")} == {expected}
+    assert {layouts.source_sha256(f"nano/{layout}") for layout in ("hf", "mlx", "openai", "ct2", "ggml")} == {expected}
 
 
-@pytest.mark.parametrize("layout", ["hf", "mlx"])
+@pytest.mark.parametrize("layout", ["hf", "mlx", "ct2", "ggml"])
 def test_layouts_are_the_same_bytes_each_time(layout: str, written: dict[str, Path], tmp_path: Path) -> None:
     # In a process of its own: another hash seed, another order of whatever has none.
     arguments = f"'nano/{layout}', Path('.')"
@@ -95,8 +95,8 @@ def test_writing_imports_no_model_library(tmp_path: Path) -> None:
 
 
 def test_unknown_layout(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="known: nano/hf, nano/mlx, nano/openai, parakeet-nano/mlx, canary-nano/mlx"):
-        layouts.write("ggml", tmp_path)
+    with pytest.raises(ValueError, match="known: nano/hf, nano/mlx, nano/openai, nano/ct2, nano/ggml, parakeet"):
+        layouts.write("gguf", tmp_path)
 
 
 def test_mlx_whisper_loads_every_key(written: dict[str, Path]) -> None:
@@ -166,9 +166,11 @@ def test_merges_are_gpt2s() -> None:
 
 
 def test_names_are_all_renamed() -> None:
-    assert len(set(whisper.hf_parameters())) == len(nano.expand())
-    assert not [name for name in whisper.hf_parameters() if "blocks" in name or "mlp" in name or "_ln" in name]
-    assert not [name for name in whisper.mlx_parameters() if ".mlp." in name]
+    assert len(set(whisper.hf_parameters(nano.expand()))) == len(nano.expand())
+    assert not [
+        name for name in whisper.hf_parameters(nano.expand()) if "blocks" in name or "mlp" in name or "_ln" in name
+    ]
+    assert not [name for name in whisper.mlx_parameters(nano.expand(), [[1, 0]]) if ".mlp." in name]
 
 
 def test_demo_clip_is_healthy() -> None:
