@@ -13,7 +13,7 @@ from speedtest_tui.cli.console import EXIT_OK, complain
 from speedtest_tui.cli.options import known_for, options_from, plan_from, usable
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.own import may_mean
-from speedtest_tui.core.models.sizes import named
+from speedtest_tui.core.models.sizes import check_options, named
 from speedtest_tui.core.settings import Settings, load
 from speedtest_tui.ui.workers import web
 from speedtest_tui.ui.workers.settings import Request
@@ -62,7 +62,8 @@ def request(options: argparse.Namespace) -> Request:
         settings = replace(settings, backends=())
     try:
         for text in settings.candidates:
-            named(text, entries())
+            one = named(text, entries())
+            check_options(one.entry, one.options)
     except UserError as error:
         reading = replace(reading, problems=(*reading.problems, f"settings, candidates: {error}"))
         settings = replace(settings, candidates=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 
 from backends.base import Location, ModelSpec
 from backends.registry import BUILT_IN
+from speedtest_tui.cli.dashboard import request
 from speedtest_tui.cli.main import build_parser
 from speedtest_tui.cli.options import plan_from
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.locations import config_file
 from speedtest_tui.core.models.inspect import locate
 from speedtest_tui.core.models.sizes import Candidate, cross, labels, parse
 from speedtest_tui.core.race.plan import MAX_CANDIDATES, Plan
@@ -214,3 +217,37 @@ def test_english_only_and_smaller_ones_have_names_of_their_own() -> None:
         "mlx-whisper:small",
         "mlx-whisper:small-fp16",
     ]
+
+
+def test_whatever_is_typed_is_read_or_refused_in_one_line(hub: Path) -> None:
+    draw = random.Random(20)
+    pieces = [
+        "mlx-whisper", "canary-mlx", "nano", "tiny.en", "org/name", "/", "~", "~nobody/x", "../", ".", "converted/",
+        ":", "::", "?", "?beam=4", "&", "=", "%", "%26", " ", "\0", "\n", "\x1b[31m", "é", "\ud800", "C:\\x", "a" * 300,
+    ]  # fmt: skip
+    for _ in range(400):
+        text = "".join(draw.choice(pieces) for _ in range(draw.randrange(1, 7)))
+        try:
+            one = parse(text, BUILT_IN)
+        except UserError as refused:
+            assert "\n" not in str(refused), ascii(text)
+        else:
+            assert parse(one.name, BUILT_IN).name == one.name, ascii(text)
+
+
+def test_what_is_remembered_and_is_none_is_named_and_left_out(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEEDTEST_CONFIG_DIR", str(places / "config"))
+    config_file().parent.mkdir(parents=True, exist_ok=True)
+    for value, says in (
+        ("canary-mlx:nano?beam=0", "beam"),
+        ("nobody:tiny", "no backend is called 'nobody'"),
+        ("x", "is no"),
+    ):
+        config_file().write_text(f'candidates = ["mlx-whisper:tiny", "{value}"]\n')
+        found = request(build_parser().parse_args([]))
+        assert any(says in problem for problem in found.reading.problems)
+        assert {one.size for one in found.plan.candidates} == {"nano"}
+    config_file().write_text('candidates = ["mlx-whisper:tiny", "canary-mlx:nano?beam=2"]\n')
+    found = request(build_parser().parse_args([]))
+    assert [one.name for one in found.plan.candidates] == ["mlx-whisper:tiny", "canary-mlx:nano?beam=2"]
+    assert not found.open_backends and not found.reading.problems

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from documents import build, clip, edited, failed_row, good_row
 
+from backends.catalogue import openai_checkpoint
 from speedtest_tui.core import codec
 from speedtest_tui.core.format import precision
 from speedtest_tui.core.sessions import export
@@ -168,3 +169,11 @@ def test_json_is_strict() -> None:
     document = build(good_row("a", (0.1, 0.2)))
     assert not any(math.isnan(run) for run in document.results[0].runs_s)
     json.loads(codec.document(document), parse_constant=pytest.fail)
+
+
+def test_of_a_url_the_file_is_named() -> None:
+    row = good_row("whisper-mps", (0.1, 0.1))
+    spec = openai_checkpoint("base")
+    assert row.loaded
+    found = build(replace(row, spec=spec, loaded=replace(row.loaded, source=spec.source)))
+    assert export.weights(found.results[0]).startswith("base.pt ") and "azure" not in export.to_markdown(found)

@@ -143,7 +143,7 @@ def named(text: str, entries: Sequence[BackendEntry]) -> Candidate:
     if backend not in known:
         raise unknown("backend", backend, known)
     model, mark, options = rest.rpartition("?")
-    if not mark or exists(Path(rest).expanduser()):
+    if not mark or exists(Path(rest)):
         model, mark, options = rest, "", ""
     return Candidate(known[backend], model.strip(), _options(text, options) if mark else ())
 

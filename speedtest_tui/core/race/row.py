@@ -296,6 +296,11 @@ def quality_mood(row: Rated) -> format.Mood:
     return format.error_mood(row.errors)
 
 
+def source_name(source: str) -> str:
+    """Where a model comes from as people read it: of a URL its file alone."""
+    return source.rpartition("/")[2] if "://" in source else source
+
+
 def relative(row: Placed) -> str:
     """ "fastest", "1.4× (tied)" or "2.8× slower"."""
     if not row.rank:

@@ -8,7 +8,7 @@ import re
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.codec import plain
-from speedtest_tui.core.race.row import answer_line, place_mark, quality, quality_title, relative
+from speedtest_tui.core.race.row import answer_line, place_mark, quality, quality_title, relative, source_name
 from speedtest_tui.core.sessions.document import Document, Result
 
 CSV_COLUMNS = (
@@ -112,8 +112,7 @@ def weights(result: Result) -> str:
     """What ran: source, of a URL its file alone; dtype, bits per weight where quantised."""
     if (model := result.model) is None:
         return ""
-    source = model.source.rpartition("/")[2] if "://" in model.source else model.source
-    return f"{source} {figures.precision(model.dtype, model.bits, result.options)}".strip()
+    return f"{source_name(model.source)} {figures.precision(model.dtype, model.bits, result.options)}".strip()
 
 
 def plain_cell(value: object) -> object:

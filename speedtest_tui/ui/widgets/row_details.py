@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.race.row import Row, look, quality, quality_title, reason, relative
+from speedtest_tui.core.race.row import Row, look, quality, quality_title, reason, relative, source_name
 from speedtest_tui.core.race.statistics import LARGEST_Z, outliers
 from speedtest_tui.ui.widgets.bar_layout import (
     FILL_QUIET,
@@ -134,7 +134,7 @@ def _model(row: Row) -> Iterator[Fact]:
     source = loaded.source if loaded else row.spec.source if row.spec else ""
     revision = loaded.revision if loaded else row.location.revision if row.location else ""
     if source:
-        yield "model", " · ".join(filter(None, (source, revision))), ""
+        yield "model", " · ".join(filter(None, (source_name(source), revision))), ""
     if loaded:
         facts = [loaded.device, figures.precision(loaded.dtype, None, dict(loaded.options))]
         facts += [f"{loaded.bits:.1f} bits"] if loaded.bits else []
