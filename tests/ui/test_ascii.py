@@ -26,3 +26,8 @@ async def test_every_line_of_the_screen_is_ascii(still_app: Callable[..., Speedt
         lines = ["".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips()]
         assert any("mlx-whisper" in line for line in lines)
         assert not [line for line in lines if not line.isascii()]
+        # What a race draws has its likeness.
+        for state in (states.running(), states.loading(), states.finished(), states.many("racing")):
+            app.dashboard.worker.show(state)  # type: ignore[attr-defined]
+            await pilot.pause()
+            assert not [strip for strip in app.screen._compositor.render_strips() if "??" in strip.text]
