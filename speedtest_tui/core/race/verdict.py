@@ -316,11 +316,17 @@ def _weights_remark(first: Row, second: Row) -> str:
     return same
 
 
+def _comes_with(row: Row) -> str:
+    """The name of a model that comes with this program or a backend's library; "" for others."""
+    kind, source = row.spec.kind if row.spec else "", row.loaded.source if row.loaded else ""
+    return source.partition("/")[0] if kind == "embedded" or (kind == "bundled" and source.count("/") == 1) else ""
+
+
 def identity(row: Row) -> str:
     """What its model is called whatever its layout and precision; "" where nothing was loaded."""
     from speedtest_tui.core.accuracy.agreement import weights_name
 
-    return weights_name(row.loaded.source) if row.loaded else ""
+    return _comes_with(row) or (weights_name(row.loaded.source) if row.loaded else "")
 
 
 def precision_of(row: Row) -> str:
@@ -346,8 +352,5 @@ def weights_of(row: Row) -> str:
     """The weights that ran, short enough for a sentence: name, dtype, bits where quantised."""
     if row.loaded is None:
         return "unknown weights"
-    kind = row.spec.kind if row.spec else ""
-    built_in = kind == "embedded" or (kind == "bundled" and row.loaded.source.count("/") == 1)
-    first, _, last = row.loaded.source.rstrip("/").rpartition("/")
-    source = first if built_in else last
+    source = _comes_with(row) or row.loaded.source.rstrip("/").rpartition("/")[2]
     return f"{source} {precision_of(row)}".strip()
