@@ -55,6 +55,16 @@ def test_a_model_is_downloaded_and_then_is_complete(
     assert not hub.requests
 
 
+def test_any_repository_and_several_at_once(
+    hub: HubServer, online: dict[str, str], places: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("some/whisper-mlx", PLAIN):
+        add_model(hub, safetensors(), name)
+    assert run("--size", f"some/whisper-mlx, {PLAIN}", "--backends", "mlx-whisper") == 0
+    said = capsys.readouterr().out
+    assert "✓ some/whisper-mlx: " in said and f"✓ {PLAIN}: " in said
+
+
 def test_the_local_cache_and_json(
     hub: HubServer, online: dict[str, str], places: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
