@@ -12,7 +12,7 @@ from backends.catalogue import SIZES
 from speedtest_tui.cli import arguments, console
 from speedtest_tui.cli.arguments import Parser
 from speedtest_tui.cli.console import Column
-from speedtest_tui.cli.options import asked_for
+from speedtest_tui.cli.options import all_asked_for, asked_for
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.format import amount
 from speedtest_tui.core.jobs.checksum import Checksum, Sums
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     Raises UserError for a size or backend that is none.
     """
     arguments.check_seconds("--timeout", options.timeout)
-    asked = asked_for(options, SIZES if options.all else (options.size or SIZES[0],))
+    asked = all_asked_for(options) if options.all else asked_for(options, (options.size or SIZES[0],))
     reports = tuple(inspect_models(asked))
     sums = None
     if options.checksum:

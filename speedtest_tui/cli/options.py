@@ -23,6 +23,7 @@ from speedtest_tui.core.models.sizes import (
     check_options,
     choose,
     cross,
+    every,
     named,
     once,
     parse,
@@ -43,6 +44,13 @@ def asked_for(
     names = backend_names(options.backends)
     texts = [name for text in sizes for name in size_names(text)]
     found = resolve(texts, choose(names, registry.entries()), set_to)
+    return found if names is not None else tuple(one for one in found if not one.lacks_model)
+
+
+def all_asked_for(options: argparse.Namespace) -> tuple[Candidate, ...]:
+    """The same of all sizes, and of what else of the catalogue lies in a cache."""
+    names = backend_names(options.backends)
+    found = tuple(one.resolved() for one in every(choose(names, registry.entries())))
     return found if names is not None else tuple(one for one in found if not one.lacks_model)
 
 

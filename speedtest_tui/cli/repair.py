@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backends.catalogue import SIZES
 from speedtest_tui.cli import arguments, console
 from speedtest_tui.cli.arguments import Parser
 from speedtest_tui.cli.console import LiveRow
-from speedtest_tui.cli.options import asked_for
+from speedtest_tui.cli.options import all_asked_for, asked_for
 from speedtest_tui.core import disk, locations
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
@@ -85,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     _refuse_contradictions(options)
     if options.trash or options.empty_trash or options.undo is not None:
         return _trash(options)
-    asked = asked_for(options, (options.size,) if options.size else SIZES)
+    asked = asked_for(options, (options.size,)) if options.size else all_asked_for(options)
     if options.checksum:
         console.result_of(Checksum(tuple(inspect_models(asked))))
     found = look(options, asked)

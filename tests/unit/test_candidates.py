@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backends.base import Location, ModelSpec
+from backends.catalogue import SIZES
 from backends.registry import BUILT_IN
 from speedtest_tui.cli.dashboard import request
 from speedtest_tui.cli.main import build_parser
@@ -17,7 +18,7 @@ from speedtest_tui.cli.options import plan_from
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.locations import config_file
 from speedtest_tui.core.models.inspect import locate
-from speedtest_tui.core.models.sizes import Candidate, cross, labels, parse
+from speedtest_tui.core.models.sizes import Candidate, cross, every, labels, parse
 from speedtest_tui.core.race.plan import MAX_CANDIDATES, Plan
 from speedtest_tui.core.settings import Settings
 
@@ -251,3 +252,11 @@ def test_what_is_remembered_and_is_none_is_named_and_left_out(places: Path, monk
     found = request(build_parser().parse_args([]))
     assert [one.name for one in found.plan.candidates] == ["mlx-whisper:tiny", "canary-mlx:nano?beam=2"]
     assert not found.open_backends and not found.reading.problems
+
+
+def test_all_sizes_bring_along_what_else_lies_here(hub: Path) -> None:
+    assert {one.size for one in every(BUILT_IN)} == set(SIZES)
+    for name in ("models--mlx-community--whisper-base.en-mlx", "models--openai--whisper-base.en", "models--any--thing"):
+        (hub / name / "snapshots").mkdir(parents=True)
+    more = [one.name for one in every(BUILT_IN) if one.size not in SIZES]
+    assert more == ["mlx-whisper:base.en", "transformers:base.en"]

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from backends.base import BackendEntry
-from backends.catalogue import SIZES
 from speedtest_tui.core.models.duplicates import duplicates
 from speedtest_tui.core.models.inspect import inspect_models
 from speedtest_tui.core.models.inventory import CacheUse, Duplicate, Stored
 from speedtest_tui.core.models.scan import scan, use
-from speedtest_tui.core.models.sizes import Option, candidates
+from speedtest_tui.core.models.sizes import Option, every
 from speedtest_tui.core.models.status import ModelReport
 from speedtest_tui.core.repair.plan import plan
 from speedtest_tui.core.repair.step import Plan
@@ -43,7 +42,8 @@ class CacheOverview:
 def inspect_caches(
     entries: Sequence[BackendEntry], cancelled: threading.Event, options: Sequence[Option] = ()
 ) -> Iterator[CacheOverview]:
-    """Inspect all caches, and the models of all sizes; yields every BATCH_S and at the end. Loads and hashes nothing.
+    """Inspect all caches, and the models of all sizes and what else of the catalogue lies there; yields every BATCH_S
+    and at the end. Loads and hashes nothing.
 
     options: what single backends are set to
     """
@@ -56,9 +56,8 @@ def inspect_caches(
             shown = time.monotonic()
     overview = CacheOverview(tuple(stored), use(stored))
     yield overview
-    asked = [one for entry in entries for size in SIZES for one in candidates((entry,), size, options)]
     reports: list[ModelReport] = []
-    for report in inspect_models(asked, cancelled):
+    for report in inspect_models(every(entries, options), cancelled):
         reports.append(report)
         if time.monotonic() - shown > BATCH_S:
             yield replace(overview, reports=tuple(reports))

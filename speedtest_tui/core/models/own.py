@@ -80,6 +80,14 @@ def is_there(name: str) -> bool:
     return folder is not None and exists(folder)
 
 
+def lies_here(spec: ModelSpec) -> bool:
+    """Whether anything of a model is in its place in a cache; cheap, and nothing is read."""
+    from speedtest_tui.core.models.places import places
+    from speedtest_tui.core.models.status import CACHES
+
+    return any(exists(place.path) for cache in CACHES for place in places(spec, cache) if place.certain)
+
+
 def may_mean(name: str) -> bool:
     """Whether a remembered name is still one of a model, as far as can be told without asking backends."""
     known = name in SIZES or any(name in models for models in BY_BACKEND.values())

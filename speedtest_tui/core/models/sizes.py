@@ -32,6 +32,7 @@ from speedtest_tui.core.models.own import (
     folder_of,
     is_there,
     kind_of,
+    lies_here,
     name_of_folder,
     path_of,
 )
@@ -246,6 +247,17 @@ def cross(
 ) -> tuple[Candidate, ...]:
     """The same of several sizes, all of a backend's one after another; those that mean the same model race once."""
     return once(one for entry in entries for size in sizes for one in candidates((entry,), size, options))
+
+
+def every(entries: Iterable[BackendEntry], options: Sequence[Option] = ()) -> tuple[Candidate, ...]:
+    """All sizes of all backends, and what else of their catalogues lies in a cache under a name of its own."""
+    found: list[Candidate] = []
+    for entry in entries:
+        models = BY_BACKEND.get(entry.name, {})
+        of_sizes = sources({size: models[size] for size in SIZES if size in models})
+        more = [name for name, spec in models.items() if spec.source not in of_sizes and lies_here(spec)]
+        found += [one for name in (*SIZES, *more) for one in candidates((entry,), name, options)]
+    return tuple(found)
 
 
 def once(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
