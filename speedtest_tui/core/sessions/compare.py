@@ -7,19 +7,18 @@ a reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.accuracy.words import keys
-from speedtest_tui.core.conditions import Conditions, during
-from speedtest_tui.core.host import Host
+from speedtest_tui.core.conditions import during
 from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.models.sizes import labels
 from speedtest_tui.core.race.row import RateName
 from speedtest_tui.core.race.statistics import Interval, ratio_interval
-from speedtest_tui.core.sessions.document import Document, PlanFacts, Result
+from speedtest_tui.core.sessions.document import Document, Result
 from speedtest_tui.core.sessions.index import Summary, summaries, summary
 from speedtest_tui.core.sessions.store import DamagedSession, Session, read
 
@@ -319,39 +318,39 @@ def same_clip(before: Document, after: Document) -> bool:
 
 def of_sessions(before: Document, after: Document) -> tuple[Difference, ...]:
     """What holds for all backends alike: clip, plan, machine, program; the weightiest first."""
-    plans, hosts = (before.plan, after.plan), (before.host, after.host)
-    machines = during(before.conditions), during(after.conditions)
+    pair = (before, after)
+    plans, hosts = [one.plan for one in pair], [one.host for one in pair]
+    machines = [during(one.conditions) for one in pair]
+    busy = [host.load >= host.cores / 2 for host in hosts]
     found = [
         _clip(before, after),
-        _value("chip", hosts, "chip"),
-        _value("cores", hosts, "cores"),
-        _value("kinds of cores", hosts, "cores_words") if all(host.core_kinds for host in hosts) else None,
-        _memory(*hosts),
-        _value("order", plans, "order_words"),
-        _value("warm-up", plans, "warmup"),
-        _language(*plans),
-        _value("program", (before, after), "program"),
-        _value("system", hosts, "system"),
-        _value("Python", hosts, "python"),
-        *(_value(topic, machines, name) for topic, name in CONDITIONS),
-        _low_power(*machines),
-        _load(*hosts),
+        _values("chip", hosts, "chip"),
+        _values("cores", hosts, "cores"),
+        _values("kinds of cores", hosts, "cores_words") if all(host.core_kinds for host in hosts) else None,
+        _difference("memory", *(f"{host.memory_bytes / 2**30:.0f} GB" for host in hosts)),
+        _values("order", plans, "order_words"),
+        _values("warm-up", plans, "warmup"),
+        _difference("language", *(plan.language or "detected" for plan in plans)),
+        _values("program", pair, "program"),
+        _values("system", hosts, "system"),
+        _values("Python", hosts, "python"),
+        *(_values(topic, machines, name) for topic, name in CONDITIONS),
+        _difference("energy saving", *(SWITCH[one.low_power] for one in machines)),
+        # Only where one race began on a machine that was half busy, or more, and the other did not.
+        _difference("load average at the start", *(f"{host.load:.1f} on {host.cores} cores" for host in hosts))
+        if busy[0] != busy[1]
+        else None,
     ]
     return tuple(difference for difference in found if difference)
 
 
+SWITCH = {True: "on", False: "off", None: ""}
 CONDITIONS = (
     ("power source", "power"),
     ("thermal pressure", "pressure"),
     ("clock limit in percent", "speed_limit"),
     ("clock governor", "governor"),
 )
-
-
-def _low_power(before: Conditions, after: Conditions) -> Difference | None:
-    if before.low_power == after.low_power or None in (before.low_power, after.low_power):
-        return None
-    return Difference("energy saving", *("on" if one.low_power else "off" for one in (before, after)))
 
 
 MODEL_TOPICS = frozenset({"source", "revision", "variant", "dtype", "bits per weight", "parameters"})
@@ -363,48 +362,40 @@ def of_results(before: Result, after: Result) -> tuple[Difference, ...]:
 
     before, after: results of one backend
     """
-    models = (before.model, after.model)
+    pair, models = (before, after), (before.model, after.model)
+    counts = [model.parameters if model and model.parameters else 0 for model in models]
+    other_count = abs(counts[0] - counts[1]) > ALIKE * max(counts) and all(counts)
     found = [
-        _value("candidate", (before, after), "candidate"),
-        _value("library", (before, after), "version"),
-        _value("source", models, "source"),
-        _value("revision", models, "revision"),
-        _value("variant", models, "variant"),
-        _value("dtype", models, "dtype"),
-        _value("bits per weight", models, "bits"),
-        _parameters(before, after),
-        _value("device", (before, after), "device"),
-        _value("GPU memory limit in MB", (before, after), "device_limit_mb"),
+        _values("candidate", pair, "candidate"),
+        _values("library", pair, "version"),
+        _values("source", models, "source"),
+        _difference("revision", *((model.revision or "")[:SHORT_REVISION] if model else "" for model in models)),
+        _values("variant", models, "variant"),
+        _values("dtype", models, "dtype"),
+        _values("bits per weight", models, "bits"),
+        _difference("parameters", *counts) if other_count else None,
+        _values("device", pair, "device"),
+        _values("GPU memory limit in MB", pair, "device_limit_mb"),
     ]
     if before.device and after.device:
         options = dict.fromkeys((*before.options, *after.options))
-        found += [_option(name, before.options, after.options) for name in options]
+        found += [_difference(f"option {key}", *(one.options.get(key, "not set") for one in pair)) for key in options]
     return tuple(difference for difference in found if difference)
-
-
-def _value(topic: str, pair: tuple[object, object], name: str) -> Difference | None:
-    before, after = (getattr(facts, name, None) for facts in pair)
-    if before == after or before in (None, "") or after in (None, ""):
-        return None
-    one, other = str(before), str(after)
-    return Difference(topic, *((one[:SHORT_REVISION], other[:SHORT_REVISION]) if name == "revision" else (one, other)))
 
 
 ALIKE = 0.02
 """Share by which counts of parameters may differ for one model: some count the encoder's positions, some do not."""
 
 
-def _parameters(before: Result, after: Result) -> Difference | None:
-    one, other = (result.model.parameters if result.model else None for result in (before, after))
-    if not one or not other or abs(one - other) <= ALIKE * max(one, other):
+def _difference(topic: str, before: object, after: object) -> Difference | None:
+    """None where they are alike, or either is not known."""
+    if before == after or before in (None, "") or after in (None, ""):
         return None
-    return Difference("parameters", str(one), str(other))
+    return Difference(topic, str(before), str(after))
 
 
-def _option(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> Difference | None:
-    if before.get(name) == after.get(name):
-        return None
-    return Difference(f"option {name}", before.get(name, "not set"), after.get(name, "not set"))
+def _values(topic: str, pair: Iterable[object], name: str) -> Difference | None:
+    return _difference(topic, *(getattr(facts, name, None) for facts in pair))
 
 
 def _clip(before: Document, after: Document) -> Difference | None:
@@ -416,22 +407,3 @@ def _clip(before: Document, after: Document) -> Difference | None:
         # A file recorded anew under its old name, for one.
         labels = [f"{clip.name} (SHA-256 {str(clip.sha256)[:8]}…)" for clip in clips]
     return Difference("clip", *labels)
-
-
-def _language(before: PlanFacts, after: PlanFacts) -> Difference | None:
-    one, other = (plan.language or "detected" for plan in (before, after))
-    return Difference("language", one, other) if one != other else None
-
-
-def _memory(before: Host, after: Host) -> Difference | None:
-    one, other = (f"{host.memory_bytes / 2**30:.0f} GB" for host in (before, after))
-    return Difference("memory", one, other) if one != other else None
-
-
-def _load(before: Host, after: Host) -> Difference | None:
-    """Only where one race began on a machine that was half busy, or more, and the other did not."""
-    busy = [host.load >= host.cores / 2 for host in (before, after)]
-    if busy[0] == busy[1]:
-        return None
-    one, other = (f"{host.load:.1f} on {host.cores} cores" for host in (before, after))
-    return Difference("load average at the start", one, other)
