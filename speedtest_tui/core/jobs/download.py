@@ -110,7 +110,7 @@ def _wanted(report: ModelReport, to: To | None, patience: Patience) -> Wanted:
     if request is None:
         if report.spec.kind == "folder" and not report.usable:
             return Wanted(report, backends, None, str(explained(report.spec, report.states)), ok=False)
-        whose = "is a folder of yours" if report.spec.kind == "folder" else "comes with the program"
+        whose = "is a model of your own" if report.spec.kind == "folder" else "comes with the program"
         return Wanted(report, backends, None, f"{whose}: there is nothing to download")
     for cache in (request.cache,) if to else CACHES:
         state = report.state(cache)
