@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.base import Location, ModelSpec
+from backends.base import BackendEntry, Location, ModelSpec
 from backends.catalogue import SIZES
 from backends.registry import BUILT_IN
 from speedtest_tui.cli.dashboard import request
@@ -56,6 +56,14 @@ def test_what_is_no_candidate_is_refused_in_one_line(text: str, says: str) -> No
     with pytest.raises(UserError, match=r"^[^\n]+$") as refused:
         parse(text, BUILT_IN)
     assert says in str(refused.value)
+
+
+def test_a_backend_of_another_package_may_have_a_colon_in_its_name() -> None:
+    odd = BackendEntry("a:b", BUILT_IN[0].reference)
+    one = parse("a:b:nano", [*BUILT_IN, odd])
+    assert (one.entry, one.size, one.name) == (odd, "nano", "a:b:nano")
+    other = Candidate(odd, "tiny")
+    assert labels([one, other]) == labels([one.name, other.name], ["a:b"]) == ("a:b nano", "a:b tiny")
 
 
 def test_a_value_may_hold_what_separates_options() -> None:

@@ -137,10 +137,11 @@ def named(text: str, entries: Sequence[BackendEntry]) -> Candidate:
 
     Raises UserError for what is not written so, and for an unknown backend.
     """
-    backend, _, rest = (part.strip() for part in text.partition(":"))
+    known = {entry.name: entry for entry in entries}
+    whole = next((name for name in known if text.startswith(f"{name}:")), text.partition(":")[0])
+    backend, rest = whole.strip(), text[len(whole) + 1 :].strip()
     if not (backend and rest):
         raise UserError(f"{text!r} is no BACKEND:MODEL", "write it as in mlx-whisper:small or canary-mlx:nano?beam=4")
-    known = {entry.name: entry for entry in entries}
     if backend not in known:
         raise unknown("backend", backend, known)
     model, mark, options = rest.rpartition("?")
@@ -182,20 +183,24 @@ def check_options(entry: BackendEntry, chosen: Sequence[tuple[str, str]]) -> Non
         raise UserError(f"{error.message} ({entry.name})", error.hint) from error
 
 
-def parts_of(name: str) -> tuple[str, str, str]:
-    """Backend, model and options of a candidate's name."""
-    backend, _, rest = name.partition(":")
+def parts_of(name: str, backends: Iterable[str]) -> tuple[str, str, str]:
+    """Backend, model and options of a candidate's name. One of `backends` may have a colon in its own name."""
+    backend = next((one for one in backends if name.startswith(f"{one}:")), name.partition(":")[0])
+    rest = name.removeprefix(f"{backend}:")
     model, _, options = rest.rpartition("?") if "=" in rest.rpartition("?")[2] else (rest, "", "")
     return backend, model, options
 
 
-def labels(candidates: Sequence[Candidate | str]) -> tuple[str, ...]:
+def labels(candidates: Sequence[Candidate | str], backends: Sequence[str] = ()) -> tuple[str, ...]:
     """What people read in a race of these: the backend, with its model where there are several, as short as is clear.
 
     Options are only said where nothing else tells two apart.
-    candidates: themselves or their names
+    candidates: themselves or their names; backends: known names of these
     """
-    parts = [parts_of(one.name if isinstance(one, Candidate) else one) for one in candidates]
+    parts = [
+        parts_of(one.name, (one.backend,)) if isinstance(one, Candidate) else parts_of(one, backends)
+        for one in candidates
+    ]
     models = {backend: {model for other, model, _ in parts if other == backend} for backend, _, _ in parts}
     short = {backend: {_last(model) for model in some} for backend, some in models.items()}
     alone = len(set().union(*models.values())) < 2

@@ -15,7 +15,7 @@ from speedtest_tui.core import format as figures
 from speedtest_tui.core.accuracy.words import keys
 from speedtest_tui.core.conditions import during
 from speedtest_tui.core.locations import sessions_folder
-from speedtest_tui.core.models.sizes import labels
+from speedtest_tui.core.models.sizes import labels, parts_of
 from speedtest_tui.core.race.row import RateName
 from speedtest_tui.core.race.statistics import Interval, ratio_interval
 from speedtest_tui.core.sessions.document import Document, Result
@@ -105,9 +105,10 @@ def compare(before: Document, after: Document) -> Comparison:
     pairs = _pairs(before, after)
     found = ((old, new, _change(before, after, old, new)) for old, new in pairs)
     changes = [replace(change, was=_was(old, new)) for old, new, change in found if change]
-    shown = labels([change.candidate for change in changes])
+    backends = [result.backend for document in (before, after) for result in document.results]
+    shown = labels([change.candidate for change in changes], backends)
     changes = [
-        replace(change, backend=change.candidate.partition(":")[0], label=label)
+        replace(change, backend=parts_of(change.candidate, backends)[0], label=label)
         for change, label in zip(changes, shown, strict=True)
     ]
     rows = tuple(sorted(changes, key=lambda row: row.change == "gone"))

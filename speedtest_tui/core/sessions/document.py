@@ -67,7 +67,7 @@ class PlanFacts:
     @property
     def sizes(self) -> tuple[str, ...]:
         """What the models are called, each once."""
-        return tuple(dict.fromkeys(parts_of(name)[1] for name in self.candidates)) or (self.size,)
+        return tuple(dict.fromkeys(parts_of(name, self.backends)[1] for name in self.candidates)) or (self.size,)
 
     @property
     def title(self) -> str:
