@@ -55,7 +55,7 @@ def phase_jumps(recording: Recording) -> int:
     """Blocks at whose beginning the tone's phase does not continue where the block before ended."""
     import numpy as np
 
-    frames = spool.read_frames(recording.path, recording.facts)
+    frames = np.concatenate(list(spool.blocks(recording.path, recording.facts)))
     rate = recording.facts.rate
     step = round(BLOCK_S * rate)
     turns = TONE_HZ / rate

@@ -21,7 +21,7 @@ from speedtest_tui.core.accuracy.words import PieceKind
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.decode import demo_clip, load_named
 from speedtest_tui.core.errors import UserError
-from speedtest_tui.core.jobs.race import Keeper, marks_of
+from speedtest_tui.core.jobs.race import Keeper, Kept, marks_of
 from speedtest_tui.core.race.plan import Plan, progress
 from speedtest_tui.core.race.row import (
     ACTIVE_PHASES,
@@ -72,7 +72,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """One race for each clip. 0 where every backend was ok and all was written, 1 where not, 130 when cancelled."""
+    """One race for each clip. 0 where every backend was ok and all was kept and written, 1 where not, 130 at Ctrl-C."""
     if options.demo and options.audio:
         raise UserError("both --demo and a file", "give one of the two")
     if not options.demo and not options.audio:
@@ -93,10 +93,11 @@ def run(options: argparse.Namespace) -> int:
         clips: Sequence[Clip] = [replace(demo, reference=reference or demo.reference)]
     else:
         clips = _readable(options.audio, reference, options.track)
-    documents = []
+    documents, unkept = [], False
     for number, clip in enumerate(clips, 1):
         which = f"clip {number} of {len(clips)}: " if len(clips) > 1 else ""
-        finished = _race(plan, clip, which, save=not options.no_save)
+        kept = _race(plan, clip, which, save=not options.no_save)
+        finished, unkept = kept.document, unkept or kept.advice is not None
         documents.append(finished)
         if "-" not in outputs.values():
             print_results(finished)
@@ -106,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     if documents[-1].state == "cancelled":
         return console.EXIT_CANCELLED
     results = [result for finished in documents for result in finished.results if _asked(options, result, named)]
-    whole = written and len(clips) == max(1, len(options.audio)) and bool(results)
+    whole = written and not unkept and len(clips) == max(1, len(options.audio)) and bool(results)
     return console.EXIT_OK if whole and all(result.status == "ok" for result in results) else console.EXIT_FAILED
 
 
@@ -132,7 +133,7 @@ def _asked(options: argparse.Namespace, result: Result, named: Container[str]) -
     return asked or result.status not in ("unavailable", "missing-model")
 
 
-def _race(plan: Plan, clip: Clip, which: str = "", *, save: bool) -> Document:
+def _race(plan: Plan, clip: Clip, which: str = "", *, save: bool) -> Kept:
     """Run one race to its end, or to Ctrl-C, and save it. `which` of several clips it is stands before its name."""
     keep = Keeper(plan, clip, save=save)
     race = Race(plan, clip)
@@ -155,7 +156,7 @@ def _race(plan: Plan, clip: Clip, which: str = "", *, save: bool) -> Document:
     kept = keep(race.snapshot)
     if kept.advice:
         console.complain(f"{kept.advice.what}: use --json to keep the result")
-    return kept.document
+    return kept
 
 
 def _facts(clip: Clip | ClipFacts, title: str, runs: int, order: str) -> str:

@@ -97,7 +97,7 @@ def test_a_reference_gives_an_error_rate(command: Command, files: Path) -> None:
 def test_results_that_cannot_be_saved_are_still_printed(command: Command, tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file where the folder should be")
     done = command("run", "--demo", *QUICK, "--json", "-", SPEEDTEST_DATA_DIR=str(tmp_path / "blocked"))
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert json.loads(done.stdout)["results"][0]["status"] == "ok"
     assert done.stderr.startswith("speedtest-tui: the session could not be saved (")
     assert done.stderr.count("\n") == 1

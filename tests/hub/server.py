@@ -6,7 +6,10 @@ token there is found out. huggingface_hub 2.4 works against it when HF_ENDPOINT 
 
 from __future__ import annotations
 
+import os
+import random
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -21,6 +24,9 @@ from record import Record, Request
 from routes import CHECKPOINTS, Origin, Shelf
 
 HOST = "127.0.0.1"
+if sys.platform == "linux":  # where all of 127.0.0.0/8 is this machine
+    HOST = f"127.{random.SystemRandom().randrange(1, 255)}.{os.getpid() >> 8 & 255}.{os.getpid() % 254 + 1}"
+"""Of this process alone: what another one's test left behind, and still asks, finds no server of ours on its port."""
 
 
 class HubServer:

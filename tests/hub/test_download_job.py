@@ -11,7 +11,7 @@ import pytest
 from caches import safetensors
 from downloading import FILES, add_model, assert_complete, folder, large_bytes, partial, size_of, weights
 from misbehaviour import Stall
-from server import HubServer
+from server import HOST, HubServer
 
 from backends.base import BackendEntry, ModelSpec
 from speedtest_tui.core.download.request import Patience
@@ -64,7 +64,7 @@ def test_it_resumes_where_the_partial_lies(hub: HubServer, online: dict[str, str
     row = job.view.rows[0]
     assert (row.key, row.title, row.backends, words(row)) == ("org/model", "org/model", ("toy",), "1.5 MB, verified")
     notes = {row.note for view in seen for row in view.rows if row.state == "running"}
-    assert any(note.startswith("contacting 127.0.0.1") for note in notes)
+    assert any(note.startswith(f"contacting {HOST}") for note in notes)
 
 
 def test_a_cache_that_was_named_wins(hub: HubServer, online: dict[str, str], places: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.audio.decode import from_samples
 from speedtest_tui.core.audio.recording import diagnose, terminal_name
 from speedtest_tui.core.audio.spool import Facts, SpoolWriter
+from speedtest_tui.core.errors import UserError
 
 FACTS = Facts(48_000.0, 2, "Toy microphone", how="stopped")
 
@@ -92,6 +95,22 @@ def test_a_torn_last_frame_is_left_out(tmp_path: Path) -> None:
         file.write(b"12345")
     assert recording.open_recording(path).seconds == 1.0
     assert recording.open_recording(path).clip().seconds == 1.0
+
+
+def test_a_recording_that_becomes_shorter_while_it_is_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, stereo(tone(9.0, 48_000), tone(9.0, 48_000))).path
+    real = spool.blocks
+
+    def shrinking(*arguments: Any) -> Iterator[Any]:
+        for block in real(*arguments):
+            yield block
+            os.truncate(path, 1_500_000)
+
+    monkeypatch.setattr(spool, "blocks", shrinking)
+    with pytest.raises(UserError, match="became shorter while it was read"):
+        recording.open_recording(path).clip()
 
 
 def test_recordings_are_for_their_owner_only(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ class Room:
     def numbers(self) -> Any:
         """The numbers of the frames on disk."""
         assert self.path
-        return np.round(spool.read_frames(self.path, self.facts)[:, 0] * 2**24).astype(int)
+        frames = np.concatenate([block[:, 0] for block in spool.blocks(self.path, self.facts)])
+        return np.round(frames * 2**24).astype(int)
 
     @property
     def facts(self) -> spool.Facts:

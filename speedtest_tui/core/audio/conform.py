@@ -89,6 +89,11 @@ class Conformer:
         self._mean_energy = 0.0
 
     @property
+    def count(self) -> int:
+        """How many samples there are so far."""
+        return self._used
+
+    @property
     def seconds(self) -> float:
         """How much there is so far."""
         return self._used / SAMPLE_RATE
@@ -116,21 +121,11 @@ class Conformer:
         self.tell(self.seconds)
 
     def finish(self) -> Samples:
-        """Flush the resampler and return all samples; nothing can be added afterwards."""
+        """Flush the resampler and return all samples, none where a file got them; nothing can be added afterwards."""
         for samples in self._flush():
             self._append(samples)
-        if self._target is not None:
-            return self._mapped(self._target)
-        self._samples.resize(self._used, refcheck=False)
+        self._samples.resize(self._used if self._target is None else 0, refcheck=False)
         return self._samples
-
-    def _mapped(self, target: FileIO) -> Samples:
-        """The samples in a file, as a view of it."""
-        import numpy as np
-
-        if not self._used:  # a map is never empty
-            return self._samples
-        return np.asarray(np.memmap(target, dtype="<f4", mode="r", shape=(self._used,)))
 
     def warnings(self) -> list[str]:
         times = f"the largest {self._peak:.4g} times full scale"

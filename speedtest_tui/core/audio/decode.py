@@ -11,7 +11,7 @@ import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import as_file, files
 from io import FileIO
 from pathlib import Path
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from backends.base import Samples
+    from speedtest_tui.core.audio.conform import Block
 
 
 STALL_S = 30.0
@@ -169,7 +170,7 @@ def _decoded_apart(file: FileIO, shown: str, track: int | None, cancelled: threa
         samples = np.empty(written.count, "<f4")
         if target.readinto(samples.data.cast("B")) != samples.nbytes:
             raise UserError(f"the samples of {shown} could not be kept", "free some space for temporary files")
-    return decoder.Decoded(samples.astype(np.float32, copy=False), written.warnings)
+    return decoder.Decoded(samples.astype(np.float32, copy=False), written.warnings, written.count)
 
 
 def from_samples(samples: NDArray[Any], rate: float, name: str, *, reference: str | None = None) -> Clip:
@@ -182,12 +183,18 @@ def from_samples(samples: NDArray[Any], rate: float, name: str, *, reference: st
         raise ValueError(f"samples must have shape (n,) or (n, channels), not {samples.shape}")
     if not RATES[0] <= rate <= RATES[1]:
         raise ValueError(f"rate must be from {RATES[0]} to {RATES[1]} Hz, not {rate}")
-    shown = one_line(name)
-    sink = Conformer(shown)
     frames = samples if samples.ndim == 2 else samples[:, None]
     step = max(1, decoder.BLOCK_VALUES // frames.shape[1])
-    for start in range(0, len(frames), step):
-        sink.add(as_float(frames[start : start + step]), rate)
+    blocks = (as_float(frames[start : start + step]) for start in range(0, len(frames), step))
+    return from_blocks(blocks, rate, name, reference=reference)
+
+
+def from_blocks(blocks: Iterable[Block], rate: float, name: str, *, reference: str | None = None) -> Clip:
+    """Make a clip of blocks of frames, of which no more than one is kept. Raises UserError as `load_clip` does."""
+    shown = one_line(name)
+    sink = Conformer(shown)
+    for block in blocks:
+        sink.add(block, rate)
     conformed = sink.finish()
     return _clip(conformed, shown, None, reference, sink.warnings())
 

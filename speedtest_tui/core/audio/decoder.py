@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from io import FileIO
 from typing import TYPE_CHECKING
 
-from backends.base import SAMPLE_RATE
 from speedtest_tui.core.audio.conform import MAX_SECONDS, RATES, Conformer, too_long
 from speedtest_tui.core.audio.ffmpeg import QuietFile, Reading, decode_with_ffmpeg
 from speedtest_tui.core.errors import UserError
@@ -84,10 +83,11 @@ class Written(Message):
 
 @dataclass(frozen=True)
 class Decoded:
-    """The samples of a file, float32 at 16 kHz, and what is to be said of them."""
+    """The samples of a file, float32 at 16 kHz, what is to be said of them, and how many there are, here or there."""
 
     samples: Samples
     warnings: tuple[str, ...]
+    count: int
 
 
 def decode(
@@ -100,7 +100,7 @@ def decode(
     """Decode an open file. It may be anything, and the libraries that read it may crash on it.
 
     track: the number of an audio track, from 1; tell: gets the seconds decoded so far, now and then
-    target: a file for the samples, little-endian, of which memory then holds none but a view
+    target: a file for the samples, little-endian, of which memory then holds none
     Raises UserError.
     """
     sink = Conformer(shown, None, tell, target)
@@ -113,12 +113,12 @@ def decode(
         _read(file, sink, shown, track)
     samples = sink.finish()
     warnings += sink.warnings()
-    failure, seconds = reading.failure or _missing_end(file), len(samples) / SAMPLE_RATE
+    failure, seconds = reading.failure or _missing_end(file), sink.seconds
     # A hundredth and a quarter of a second leave room for encoder delay and rounded durations.
     if failure or reading.declared - seconds > 0.25 + reading.declared / 100:
         of = f" of {reading.declared:.1f} s" if reading.declared > seconds else ""
         warnings.append(f"the file is damaged or cut short: only {seconds:.1f} s{of} could be decoded{failure}")
-    return Decoded(samples, tuple(warnings))
+    return Decoded(samples, tuple(warnings), sink.count)
 
 
 def _read(file: FileIO, sink: Conformer, shown: str, track: int | None) -> Reading:
@@ -312,7 +312,7 @@ def work(parent: Parent) -> None:
     with QuietFile(order.source, "rb") as file:
         with FileIO(order.target, "rb+", closefd=False) as target:
             decoded = decode(file, order.shown, order.track, tell, target)
-        parent.send(Written(len(decoded.samples), decoded.warnings))
+        parent.send(Written(decoded.count, decoded.warnings))
         # Without closing anything: what has damaged the heap crashes only then.
         os._exit(0)
 

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 DEAD_CHANNEL = 1e-3
 """Share of the loudest channel's RMS (-60 dB) below which a channel has no microphone on it and is left out."""
 
-_SCAN = 1 << 16
 
 TELEPHONE_RATE = 16_000
 """Native rate, in Hz, at and below which a microphone is a headset in a call: Bluetooth's hands-free profile."""
@@ -82,14 +81,14 @@ class Recording:
 
         name: for people; the time of the recording where left out. Raises UserError where it is too short or gone.
         """
-        from speedtest_tui.core.audio.decode import from_samples
+        from speedtest_tui.core.audio.decode import from_blocks
 
         name = name or f"recording {time.strftime('%Y-%m-%d %H:%M', time.localtime(self.facts.started))}"
         try:
-            frames = spool.read_frames(self.path, self.facts)
+            live = _live_channels(spool.blocks(self.path, self.facts), self.facts.channels)
+            clip = from_blocks((block[:, live] for block in spool.blocks(self.path, self.facts)), self.facts.rate, name)
         except OSError as error:
             raise UserError(f"the recording {self.path} cannot be read ({error.strerror})", "record again") from None
-        clip = from_samples(_live_channels(frames), self.facts.rate, name)
         return dataclasses.replace(clip, warnings=(*faults(self.facts), *clip.warnings))
 
     def discard(self) -> None:
@@ -218,19 +217,14 @@ def _bluetooth(facts: Facts) -> Finding | None:
     return Finding("bluetooth", Advice(what, "the microphone of the computer or a cable gives better sound"))
 
 
-def _live_channels(frames: Block) -> Block:
-    """Frames without the channels that have next to nothing on them, which would only make the mean quieter."""
+def _live_channels(blocks: Iterable[Block], channels: int) -> slice | list[int]:
+    """The channels but those that have next to nothing on them, which would only make the mean quieter."""
     import numpy as np
 
-    if frames.shape[1] < 2 or not len(frames):
-        return frames
-    power = np.zeros(frames.shape[1])
-    for start in range(0, len(frames), _SCAN):
-        block = frames[start : start + _SCAN]
+    power = np.zeros(channels)
+    for block in blocks if channels > 1 else ():
         power += np.einsum("ij,ij->j", block, block)
-    live = power >= power.max() * DEAD_CHANNEL**2
-    if live.all():
-        return frames
-    first, last = np.flatnonzero(live)[[0, -1]]
-    # Neighbours are a view of the file; only odd sets of live channels are copied.
-    return frames[:, first : last + 1] if live[first : last + 1].all() else frames[:, live]
+    heard = np.flatnonzero(power >= power.max() * DEAD_CHANNEL**2)
+    live = [int(channel) for channel in heard] or list(range(channels))  # none where there are NaN
+    # Neighbours are a view of a block; only odd sets of live channels are copied.
+    return slice(live[0], live[-1] + 1) if live[-1] - live[0] == len(live) - 1 else live

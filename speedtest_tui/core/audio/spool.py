@@ -11,11 +11,13 @@ however it ends. A recording that nobody holds was left behind.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +36,8 @@ How = Literal["stopped", "silence", "limit", "lost"]
 FRAMES, SIDECAR = ".f32", ".json"
 BYTES_PER_VALUE = 4
 MAX_CHANNELS = 64
+BLOCK_VALUES = 1 << 18
+"""Read at a time: a megabyte."""
 
 
 @dataclass(frozen=True)
@@ -153,15 +157,22 @@ def count_frames(path: Path, facts: Facts) -> int:
     return path.stat().st_size // facts.frame_bytes
 
 
-def read_frames(path: Path, facts: Facts) -> Block:
-    """All whole frames, shape (n, channels), as a view of the file: an hour is not read into memory. Raises OSError."""
+def blocks(path: Path, facts: Facts) -> Iterator[Block]:
+    """All whole frames, shape (n, channels), little by little: an hour is not read into memory.
+
+    Raises OSError, also where the file becomes shorter on the way; in a map of it, that would end the process.
+    """
     import numpy as np
 
-    count = count_frames(path, facts)
-    if not count:
-        return np.empty((0, facts.channels), dtype=np.float32)
-    # A plain array over the map: soxr knows no other kind.
-    return np.asarray(np.memmap(path, dtype="<f4", mode="r", shape=(count, facts.channels)))
+    with disk.opened_plain(path) as file:
+        left = os.fstat(file.fileno()).st_size // facts.frame_bytes
+        while left:
+            count = min(left, max(1, BLOCK_VALUES // facts.channels))
+            data = file.read(count * facts.frame_bytes)
+            if len(data) < count * facts.frame_bytes:
+                raise OSError(errno.EIO, "it became shorter while it was read", str(path))
+            yield np.frombuffer(data, "<f4").reshape(count, facts.channels)
+            left -= count
 
 
 def abandoned(folder: Path) -> tuple[Path, ...]:
