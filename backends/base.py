@@ -92,6 +92,8 @@ class ModelSpec:
     """What the publisher declares of the weights ("4-bit", "turbo"); what really ran is observed by `load`."""
     english_only: bool = False
     fallback: ModelSpec | None = None
+    shared: bool = False
+    """Whether its repository holds other models beside it, each in files of its own."""
     missing_reason: str = ""
     """Set where the size has a place in the map but no weights exist yet."""
 

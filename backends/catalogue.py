@@ -73,6 +73,13 @@ TRANSFORMERS_FILES = (
 )
 _WEIGHTS = RequiredFile(("model.safetensors",))
 PARAKEET_FILES = (_config("parakeet-mlx"), _WEIGHTS)
+CT2_FILES = (
+    RequiredFile(("config.json",)),
+    RequiredFile(("model.bin",)),
+    RequiredFile(("tokenizer.json",)),
+    RequiredFile(("vocabulary.txt", "vocabulary.json")),
+    RequiredFile(("preprocessor_config.json",), optional=True),
+)
 CANARY_FILES = (_config("canary-mlx"), _WEIGHTS, RequiredFile(("tokenizer.model",)))
 
 
@@ -215,6 +222,64 @@ WHISPER_MPS = {
 }
 
 
+OPENAI_WHISPER = WHISPER_MPS
+"""The same files in the same place."""
+
+
+def _faster(repository: str, name: str, variant: str = "") -> ModelSpec:
+    return hub(repository, CT2_FILES, variant=variant, english_only=name.endswith(".en") or name.startswith("distil"))
+
+
+_FASTER_TURBO = _faster("mobiuslabsgmbh/faster-whisper-large-v3-turbo", "turbo", "turbo")
+
+FASTER_WHISPER = {
+    "nano": ModelSpec("embedded", "nano/ct2", CT2_FILES, english_only=True),
+    **{
+        size: _faster(f"Systran/faster-whisper-{size}", size)
+        for size in (
+            *("tiny", "base", "small", "medium", "large-v1", "large-v2", "large-v3"),
+            *("tiny.en", "base.en", "small.en", "medium.en"),
+        )
+    },
+    **dict.fromkeys(("large", "turbo"), _FASTER_TURBO),
+    **{
+        f"distil-{size}": _faster(f"Systran/faster-distil-whisper-{size}", f"distil-{size}")
+        for size in ("small.en", "medium.en", "large-v2", "large-v3")
+    },
+    "distil-large-v3.5": _faster("distil-whisper/distil-large-v3.5-ct2", "distil-large-v3.5"),
+}
+"""As `_MODELS` of faster_whisper/utils.py; only "large" is what the other implementations call so here."""
+
+WHISPER_CPP_REPOSITORY = "ggerganov/whisper.cpp"
+_QUANTISED = {
+    **dict.fromkeys(("tiny", "tiny.en", "base", "base.en", "small", "small.en"), ("q5_1", "q8_0")),
+    **dict.fromkeys(("medium", "medium.en", "large-v2", "large-v3-turbo"), ("q5_0", "q8_0")),
+    "large-v3": ("q5_0",),
+    "large-v1": (),
+}
+
+
+def ggml_file(stem: str) -> ModelSpec:
+    """One file of whisper.cpp's repository, which holds all of them."""
+    name, _, variant = stem.partition("-q")
+    variant = ", ".join(filter(None, ("turbo" if name.endswith("turbo") else "", f"q{variant}" if variant else "")))
+    files = (RequiredFile((f"ggml-{stem}.bin",)),)
+    english = name.endswith(".en")
+    return hub(WHISPER_CPP_REPOSITORY, files, variant=variant, english_only=english, shared=True)
+
+
+WHISPER_CPP = {
+    "nano": ModelSpec("embedded", "nano/ggml", (RequiredFile(("ggml-nano.en.bin",)),), english_only=True),
+    **{name: ggml_file(_OPENAI_FILE.get(name, name)) for name in (*_QUANTISED, "turbo")},
+    "large": ggml_file("large-v3-turbo"),
+    **{
+        f"{'turbo' if name == 'large-v3-turbo' else name}-{kind}": ggml_file(f"{name}-{kind}")
+        for name, kinds in _QUANTISED.items()
+        for kind in kinds
+    },
+}
+
+
 def _parakeet(repository: str, *, english_only: bool = True) -> ModelSpec:
     return hub(repository, PARAKEET_FILES, english_only=english_only)
 
@@ -281,6 +346,9 @@ BY_BACKEND = {
     "canary-mlx": CANARY_MLX,
     "whisper-mps": WHISPER_MPS,
     "transformers": TRANSFORMERS,
+    "faster-whisper": FASTER_WHISPER,
+    "whisper-cpp": WHISPER_CPP,
+    "openai-whisper": OPENAI_WHISPER,
     "pocketsphinx": POCKETSPHINX,
     "whisperkit": WHISPERKIT,
     "fluidaudio": FLUIDAUDIO,
@@ -300,7 +368,7 @@ def family_of(backend: str, source: str) -> str | None:
 def sources(models: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
     """The models of a map, what they fall back to included, by where they come from."""
     found = [one for spec in models.values() for one in (spec, spec.fallback) if one]
-    return {one.source: one for one in reversed(found)}
+    return {one.source: one for one in reversed(found) if not one.shared}
 
 
 def sizes_of(spec: ModelSpec) -> tuple[str, str]:

@@ -59,7 +59,8 @@ def composition(model: Any) -> tuple[str, float | None, int]:
         quantised = "scales" in module
         for name, value in module.items():
             packed = quantised and name == "weight"
-            if name.startswith("_") or not isinstance(value, mx.array):
+            # Of what is computed and no parameter, positions alone are weights in OpenAI's own file.
+            if (name.startswith("_") and name != "_positional_embedding") or not isinstance(value, mx.array):
                 continue
             if not (packed or mx.issubdtype(value.dtype, mx.floating)):
                 continue  # indices, such as Whisper's alignment heads, are no weights

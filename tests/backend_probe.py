@@ -33,6 +33,9 @@ LOADERS = {
     "parakeet-mlx": (("parakeet_mlx", "from_pretrained"), ("parakeet_mlx.utils", "from_pretrained")),
     "canary-mlx": (("backends.canary.load", "open_folder"),),
     "transformers": (("transformers.modeling_utils", "PreTrainedModel.from_pretrained"),),
+    "faster-whisper": (("faster_whisper.transcribe", "WhisperModel.__init__"),),
+    "whisper-cpp": (("pywhispercpp.model", "Model.__init__"),),
+    "openai-whisper": (("whisper", "load_model"),),
     "pocketsphinx": (("pocketsphinx", "Decoder"),),
 }
 
@@ -59,7 +62,11 @@ class Counter:
                 owner = getattr(owner, part)
             original = getattr(owner, last)
             # A class method must go on knowing which class it was called on.
-            setattr(owner, last, classmethod(self.wrap(original.__func__)) if path else self.wrap(original))
+            setattr(
+                owner,
+                last,
+                classmethod(self.wrap(original.__func__)) if hasattr(original, "__func__") else self.wrap(original),
+            )
 
         def refuse(*_: object) -> None:
             self.connections += 1

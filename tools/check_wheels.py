@@ -19,7 +19,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-PARTS = ("base", "mlx", "transformers", "pocketsphinx", "web")
+PARTS = ("base", "mlx", "transformers", "faster-whisper", "whisper-cpp", "pocketsphinx", "web")
 
 
 @dataclass(frozen=True)

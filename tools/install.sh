@@ -22,7 +22,7 @@ if [ "$(cat "$owner" 2>/dev/null)" != "$here" ] || ! has=$(.venv/bin/python -c "
 fi
 
 parts="" # of `all`, those that are installed
-case "$extras" in *,all,*) parts="mlx transformers pocketsphinx" ;; esac
+case "$extras" in *,all,*) parts="mlx transformers faster-whisper whisper-cpp pocketsphinx" ;; esac
 extras=$(echo "$extras" | sed 's/,all,/,/; s/^,//; s/,$//')
 
 # without PART WHY

@@ -67,7 +67,28 @@ def batch_size(memory_bytes: int) -> int:
     return max(1, min(MAX_BATCH, memory_bytes // BYTES_PER_BATCH_ITEM))
 
 
-class TransformersWhisper(Library):
+class OnTorch(Library):
+    """What every backend on PyTorch has alike."""
+
+    def __init__(self) -> None:
+        self._device = "cpu"
+
+    def synchronize(self) -> None:
+        if self._device != "cpu":
+            _wait(import_module("torch"), self._device)
+
+    def device_memory(self) -> DeviceMemory:
+        """CUDA counts its peak; MPS only what the driver holds now, which its caching allocator keeps near the peak."""
+        if self._device == "cpu":
+            return super().device_memory()
+        torch = import_module("torch")
+        if self._device == "mps":
+            active, held = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
+            return DeviceMemory(active, held, held - active, torch.mps.recommended_max_memory())
+        return DeviceMemory(torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated())
+
+
+class TransformersWhisper(OnTorch):
     """Whisper through `transformers.pipeline`: SDPA, fp16 on GPUs, fp32 on CPUs, 20 s chunks in batches, greedy."""
 
     name = "transformers"
@@ -77,8 +98,8 @@ class TransformersWhisper(Library):
     layout = catalogue.TRANSFORMERS_FILES
 
     def __init__(self) -> None:
+        super().__init__()
         self._batch = 1
-        self._device = "cpu"
         self._looked = False
         self._language = ""
 
@@ -201,20 +222,6 @@ class TransformersWhisper(Library):
         if not steps or bool(torch.stack(steps).all()):
             return text, ""
         return text, checks.blame([name for name, weight in model.named_parameters() if not weight.isfinite().all()])
-
-    def synchronize(self) -> None:
-        if self._device != "cpu":
-            _wait(import_module("torch"), self._device)
-
-    def device_memory(self) -> DeviceMemory:
-        """CUDA counts its peak; MPS only what the driver holds now, which its caching allocator keeps near the peak."""
-        if self._device == "cpu":
-            return super().device_memory()
-        torch = import_module("torch")
-        if self._device == "mps":
-            active, held = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
-            return DeviceMemory(active, held, held - active, torch.mps.recommended_max_memory())
-        return DeviceMemory(torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated())
 
 
 def _weights(spec: ModelSpec, folder: Path) -> str:

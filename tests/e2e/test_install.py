@@ -157,7 +157,8 @@ def test_named(tmp_path: Path) -> None:
     assert "PYTHON=nothing here: it does not start" in machine.chosen(PYTHON="nothing here")
 
 
-ALL = "mlx,transformers,pocketsphinx"
+NEWER = "faster-whisper,whisper-cpp"
+ALL = f"mlx,transformers,{NEWER},pocketsphinx"
 ONLY = "pocketsphinx is left out: .* Python 3.11 and 3.13 only, this is 3.1"
 
 
@@ -166,14 +167,29 @@ ONLY = "pocketsphinx is left out: .* Python 3.11 and 3.13 only, this is 3.1"
     [
         (APPLE, 13, ALL, []),
         (APPLE | {"sw_vers": "26.1"}, 11, ALL, []),
-        (APPLE | {"sw_vers": "14.0"}, 14, "mlx,transformers", [ONLY + "4; .*PYTHON=python3.13 make run"]),
-        (APPLE | {"sw_vers": "13.7.1"}, 13, "transformers,pocketsphinx unpinned", ["mlx .* macOS 14 .* macOS 13.7.1"]),
-        (APPLE | {"sw_vers": "13"}, 12, "transformers unpinned", ["mlx is left out: it needs macOS 14", ONLY + "2"]),
-        (INTEL, 11, "pocketsphinx unpinned", ["mlx .* Apple silicon", "transformers .* PyTorch .* Intel"]),
+        (APPLE | {"sw_vers": "14.0"}, 14, f"mlx,transformers,{NEWER}", [ONLY + "4; .*PYTHON=python3.13 make run"]),
+        (
+            APPLE | {"sw_vers": "13.7.1"},
+            13,
+            f"transformers,{NEWER},pocketsphinx unpinned",
+            ["mlx .* macOS 14 .* macOS 13.7.1"],
+        ),
+        (
+            APPLE | {"sw_vers": "13"},
+            12,
+            f"transformers,{NEWER} unpinned",
+            ["mlx is left out: it needs macOS 14", ONLY + "2"],
+        ),
+        (INTEL, 11, f"{NEWER},pocketsphinx unpinned", ["mlx .* Apple silicon", "transformers .* PyTorch .* Intel"]),
         (LINUX, 11, ALL, []),
         (LINUX | {"getconf": "glibc 2.35"}, 13, ALL, []),
-        (LINUX | {"getconf": "glibc 2.34"}, 13, "transformers,pocketsphinx", ["mlx .* glibc 2.35 .* this is 2.34"]),
-        (LINUX | {"getconf": "glibc 2.28"}, 12, "transformers", ["mlx .* this is 2.28", ONLY + "2"]),
+        (
+            LINUX | {"getconf": "glibc 2.34"},
+            13,
+            f"transformers,{NEWER},pocketsphinx",
+            ["mlx .* glibc 2.35 .* this is 2.34"],
+        ),
+        (LINUX | {"getconf": "glibc 2.28"}, 12, f"transformers,{NEWER}", ["mlx .* this is 2.28", ONLY + "2"]),
         (LINUX | {"getconf": "glibc 2.39.9000"}, 11, ALL, []),
         (LINUX | {"getconf": ""}, 11, ALL, []),
         (LINUX | {"getconf": "undefined"}, 11, ALL, []),
@@ -195,7 +211,7 @@ def test_a_part_without_a_wheel_never_stops_the_rest(tmp_path: Path) -> None:
     """On systems that nobody thought of. Without a stamp, so that it is tried again."""
     machine = Machine(tmp_path, LINUX).python("python3", (3, 13))
     said, calls = machine.installed(NO_WHEEL="mlx")
-    assert [call[-1] for call in calls] == [f".[{ALL}]", ".", ".[mlx]", ".[transformers]", ".[pocketsphinx]"]
+    assert [call[-1] for call in calls] == [f".[{ALL}]", ".", *(f".[{part}]" for part in ALL.split(","))]
     assert "mlx is left out: it could not be installed" in said and said.count("left out") == 1
     assert not (tmp_path / "stamp").exists()
     assert machine.installed()[1][-1][-1] == f".[{ALL}]" and (tmp_path / "stamp").exists()

@@ -128,5 +128,8 @@ def test_nano_is_embedded_in_every_backend_that_loads_weights() -> None:
         "canary-mlx": ("embedded", "canary-nano/mlx", ""),
         "whisper-mps": ("embedded", "nano/openai", ""),
         "transformers": ("embedded", "nano/hf", ""),
+        "faster-whisper": ("embedded", "nano/ct2", ""),
+        "whisper-cpp": ("embedded", "nano/ggml", ""),
+        "openai-whisper": ("embedded", "nano/openai", ""),
     }
     assert {spec.source for spec in embedded.values()} == set(layouts.LAYOUTS)

@@ -60,7 +60,7 @@ def test_by_default_the_built_in_models(run: Run) -> None:
     code, printed, said = run()
     assert (code, said) == (0, "")
     assert "✓ built in" in printed
-    assert "6 of 6 models can be used." in printed
+    assert "8 of 8 models can be used." in printed
 
 
 def test_what_was_asked_for_by_name_counts(run: Run) -> None:
@@ -229,7 +229,7 @@ def test_a_backend_whose_code_fails_is_a_line_and_the_rest_is_done(run: Run, mon
     code, printed, _ = run()
     assert code == 1
     assert "broken: its own code failed (BackendError: its module 'no_such_module' cannot be used" in printed
-    assert "6 of 7 models can be used." in printed
+    assert "8 of 9 models can be used." in printed
 
 
 def test_names_that_a_terminal_would_obey_are_spelled_out(run: Run, hub: Path) -> None:

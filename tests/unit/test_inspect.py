@@ -91,6 +91,9 @@ def test_what_is_found_is_what_a_race_loads(hub: Path, places: Path, backend: st
     weights = {"config.json": MLX_CONFIG, "weights.safetensors": safetensors()}
     put(places / "models", weights, repository="mlx-community/whisper-large-v3-turbo")
     (places / "models" / "large-v3.pt").write_bytes(CHECKPOINT)
+    plain = {"config.json": b"{}", "model.bin": b"x", "tokenizer.json": b'{"model": {"a": 1}, "added_tokens": [1]}'}
+    put(hub, plain | {"vocabulary.json": b"[]"}, repository="mobiuslabsgmbh/faster-whisper-large-v3-turbo")
+    put(hub, {"ggml-large-v3-turbo.bin": b"x"}, repository="ggerganov/whisper.cpp")
     report = one(backend, "large")
     assert report.spec is not None
     if report.spec.missing_reason:  # a program's own model, of a program that is not here

@@ -19,7 +19,7 @@ PROGRAMS = ("whisperkit", "fluidaudio", "apple-speech")
 
 
 def test_they_take_part_where_they_are_named() -> None:
-    named_only = {*OPTIONAL, *PROGRAMS}
+    named_only = {*OPTIONAL, *PROGRAMS, "openai-whisper"}
     assert {entry.name for entry in choose(None, BUILT_IN)}.isdisjoint(named_only)
     assert default_backends(entries()) == tuple(entry for entry in entries() if entry.name not in named_only)
     assert tuple(entry.name for entry in choose(OPTIONAL, BUILT_IN)) == OPTIONAL

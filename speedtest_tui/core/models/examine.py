@@ -134,9 +134,10 @@ def _snapshot(spec: ModelSpec, row: Stored, root: Root, commit: str, ways: tuple
     if folder in faults and (snapshot is None or faults[folder].todo):
         hidden = replace(_refused(STATE_OF.get(faults[folder].kind, "damaged"), faults[folder]), revision=commit)
         return replace(hidden, repository=row.path.absolute())
-    shelf = Shelf(root, folder, files, faults, row.manifests.get(commit), partials, blobs=row.blobs)
-    # Such a repository has been begun: it has a ref, a snapshot or a partial download, be it of nothing required.
-    state = _judged(spec, shelf, there=snapshot is not None, begun=True)
+    shelf = Shelf(root, folder, files, faults, row.manifests.get(commit), partials, blobs=row.blobs, shared=spec.shared)
+    # Such a repository has been begun: it has a ref, a snapshot or a partial download, be it of nothing required;
+    # one that many models share may have been for another.
+    state = _judged(spec, shelf, there=snapshot is not None, begun=not spec.shared)
     listing = row.path / "trees" / f"{commit}.json"
     ways += tuple(fault for fault in row.faults if fault.path == listing)
     remarks = [state.detail, *(_remark(fault, commit) for fault in ways if state.state == "complete")]

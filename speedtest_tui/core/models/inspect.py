@@ -234,8 +234,8 @@ def sentence(state: CacheState) -> str:
 
 
 def name_of(spec: ModelSpec) -> str:
-    """A model as sentences name it: the repository, or the .pt file."""
-    return spec.files[0].names[0] if spec.kind == "openai" and spec.files else spec.source
+    """A model as sentences name it: the repository, or the one file that it is."""
+    return spec.files[0].names[0] if (spec.kind == "openai" or spec.shared) and spec.files else spec.source
 
 
 def options_for(spec: ModelSpec) -> str:
