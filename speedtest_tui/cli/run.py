@@ -67,6 +67,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--reference", metavar="TEXT|@FILE", help="the correct text, for the word error rate")
     parser.add_argument("--track", type=int, metavar="N", help="audio track (default: the first with sound)")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds that a backend may go without progress")
+    parser.add_argument("--download", action="store_true", help="first download the models that are not here")
     arguments.add_forms(parser)
     parser.add_argument("--no-save", action="store_true", help="do not save the session")
 
@@ -79,6 +80,8 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("nothing to transcribe", "name an audio file, or use --demo")
     arguments.check_seconds("--timeout", options.timeout)
     plan, named = plan_from(options), {one.name for one in named_models(options)}
+    if options.download and not download_missing(plan):
+        return console.EXIT_CANCELLED
     corpora = [name for name in options.audio if name != "-" and is_corpus(Path(name).expanduser())]
     if corpora:
         if len(options.audio) > 1:
@@ -109,6 +112,28 @@ def run(options: argparse.Namespace) -> int:
     results = [result for finished in documents for result in finished.results if _asked(options, result, named)]
     whole = written and not unkept and len(clips) == max(1, len(options.audio)) and bool(results)
     return console.EXIT_OK if whole and all(result.status == "ok" for result in results) else console.EXIT_FAILED
+
+
+def download_missing(plan: Plan) -> bool:
+    """Download what the plan's candidates lack; what cannot be downloaded is said, and its row says so, too.
+
+    False where it was cancelled.
+    """
+    from speedtest_tui.core.jobs.download import Download
+    from speedtest_tui.core.jobs.offers import absent
+    from speedtest_tui.core.models.inspect import inspect_models
+
+    asked = sorted(plan.candidates, key=lambda one: one.backend)
+    missing = [report for report in inspect_models(asked) if absent(report)]
+    if not missing:
+        return True
+    job = Download(missing)
+    if not console.watch_job(job, steps=True) or (job.result is not None and job.result.cancelled):
+        console.complain("cancelled: the same command resumes the download")
+        return False
+    if job.view.state == "failed":
+        console.complain(job.view.summary)
+    return True
 
 
 def _readable(names: Sequence[str], reference: str | None, track: int | None) -> list[Clip]:

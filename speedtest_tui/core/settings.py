@@ -55,6 +55,8 @@ class Settings:
     """Choices that were kept by name. An empty one is to be forgotten: on saving, others in the file stay."""
     max_wer: float | None = None
     """Percent of wrong words up to which a text is good enough; without it, what is near the best one's."""
+    download: bool = False
+    """Whether a download that a race waits for has not come to its end yet."""
 
     def with_recent(self, path: Path) -> Settings:
         """The same with a file at the top of the recent ones, once."""
@@ -178,6 +180,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "max_wer": percent,
     "recent": _strings,
     "candidates": _candidates,
+    "download": _switch,
     "keys": _keys,
     "options": _options,
     "shortlists": _shortlists,

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from server import HubServer
 
 from speedtest_tui.cli import console
 from speedtest_tui.cli.main import build_parser
+from speedtest_tui.cli.options import plan_from
+from speedtest_tui.cli.run import download_missing
 
 PLAIN, QUANTISED = "mlx-community/whisper-tiny-mlx", "mlx-community/whisper-tiny-mlx-q4"
 HF = "openai/whisper-tiny"
@@ -153,3 +156,21 @@ def test_a_signal_keeps_what_has_arrived(
     assert errors.decode().splitlines()[-1] == "speedtest-tui: cancelled: the same command resumes it"
     assert b"Traceback" not in errors
     assert survivors(mark) == []
+
+
+def test_a_race_downloads_what_it_lacks(
+    hub: HubServer, online: dict[str, str], places: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_transformers(hub)
+    options = build_parser().parse_args(
+        ["run", "--demo", "--download", "--model", "transformers:tiny", "--model", "pocketsphinx:nano", "--model",
+         "mlx-whisper:tiny"]
+    )  # fmt: skip
+    plan = plan_from(options)
+    assert download_missing(plan)
+    said = capsys.readouterr().err
+    assert "1 downloaded, 1 failed" in said  # the hub has no model for mlx-whisper
+    assert (folder(places / "home/.cache/huggingface/hub", HF)).is_dir()
+    hub.forget()
+    assert download_missing(replace(plan, candidates=plan.candidates[:2]))
+    assert not hub.requests

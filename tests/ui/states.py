@@ -329,6 +329,7 @@ class StillWorker:
 
     def start(self, plan: Plan, clip: Clip) -> None:
         self.asked.append(f"start {plan.size} x{plan.runs} on {clip.name}")
+        self.started = plan
         self.racing = True
 
     def judge(self, kept: Kept, snapshot: RaceSnapshot, clip: Clip) -> None:
@@ -352,4 +353,4 @@ class StillWorker:
 
 
 def request(**facts: Any) -> Request:
-    return Request(PLAN, **{"demo": True, "open_backends": True, **facts})
+    return Request(**{"plan": PLAN, "demo": True, "open_backends": True, **facts})

@@ -479,6 +479,7 @@ async def test_nano_on_a_clip_of_ones_own_is_asked_about_once(still_app: MakeApp
 
 
 async def test_real_models_are_not_asked_about(still_app: MakeApp) -> None:
+    """One of them is not here: that is another question."""
     app = still_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
@@ -486,6 +487,7 @@ async def test_real_models_are_not_asked_about(still_app: MakeApp) -> None:
         app.dashboard.post_message(ClipReady(states.clip_view()))
         await pilot.pause()
         await pilot.press("enter")
+        await pilot.press("d")
         await pilot.pause()
         assert worker_of(app).asked[-1].startswith("start small")
 

@@ -310,11 +310,16 @@ class ToDownload:
         return f"{'at least ' if self.unknown else ''}{amount(self.bytes)}" if self.bytes else ""
 
 
+def absent(report: ModelReport) -> bool:
+    """Whether a backend could run a model that only has to be downloaded."""
+    return report.spec is not None and not report.unavailable and not report.usable and downloadable(report)
+
+
 def to_download(reports: Iterable[ModelReport]) -> ToDownload:
     """What would have to be downloaded for all of these; a model that several share counts once."""
     missing: dict[tuple[str, str], int | None] = {}
     for report in reports:
-        if report.spec is not None and not report.unavailable and not report.usable and downloadable(report):
+        if report.spec is not None and absent(report):
             missing[report.spec.source, report.spec.revision] = missing_bytes(report)
     known = [size for size in missing.values() if size is not None]
     return ToDownload(len(missing), sum(known), len(missing) - len(known))

@@ -163,6 +163,7 @@ class DashboardScreen(Screen[None]):
         self.query_one(ModelsPane).show_job(view)
         self.query_one(StatusLine).show_job(view)
         if view.over:
+            self.race.job_ended(view)
             self.race.look_up(again=True)
             if self.app.screen is self:
                 self.notify(

@@ -18,6 +18,7 @@ from speedtest_tui.ui.workers.web import in_browser
 
 if TYPE_CHECKING:
     from backends.base import BackendEntry, Samples
+    from speedtest_tui.core.jobs.job import JobView
     from speedtest_tui.core.jobs.race import Kept
     from speedtest_tui.core.models.own import ConvertedModel
     from speedtest_tui.core.models.sizes import Candidate
@@ -28,6 +29,24 @@ if TYPE_CHECKING:
     from speedtest_tui.ui.workers.messages import ModelsKnown
     from speedtest_tui.ui.workers.settings import Request, SettingsStore
     from speedtest_tui.ui.workers.worker import Worker
+
+
+def _absent(report: ModelReport) -> bool:
+    from speedtest_tui.core.jobs.offers import absent
+
+    return absent(report)
+
+
+def _about(missing: Sequence[ModelReport], total: int, *, waited: bool) -> str:
+    """What is not on this machine, as the beginning of a question."""
+    from speedtest_tui.core.jobs.offers import to_download
+
+    found = to_download(missing)
+    size = f" ({found.words})" if found.words else ""
+    many = f"{len(missing)} of {total} models are" if len(missing) > 1 else f"1 of {total} models is"
+    many = many if total > 1 else "The model is"
+    before = "A download was not finished: " if waited else ""
+    return f"{before}{many} not on this machine yet{size}."
 
 
 class RaceControl:
@@ -72,7 +91,8 @@ class RaceControl:
         self._raced = self._planned()
         self._reference: str | None = None
         self._waiting_for = {"clip", "backends"}
-        self._when_ready = False
+        self._when_ready = self._when_known = self._known = False
+        self._racing_next: set[str] | None = None
         self._looked_up: list[Candidate] = []
 
     @property
@@ -102,28 +122,103 @@ class RaceControl:
         """Start; asks once for each clip where demo models would race on one that they cannot know."""
         view = self._clips.clip
         if view is None or view.clip.demo or view.clip.samples is self._accepted or not nano(self.waiting_rows()):
-            self._start()
+            self._start_whole()
             return
         from speedtest_tui.ui.screens.confirm import ask
 
         def anyway() -> None:
             self._accepted = view.clip.samples
             if not self.running:
-                self._start()
+                self._start_whole()
 
         question = "nano models know about 70 words: this compares overhead only."
         ask(
             self._screen, question, "Race anyway", "Back", anyway, other="Choose a size", otherwise=self.choose_size
         )  # fmt: skip
 
-    def _start(self) -> None:
+    def _start_whole(self) -> None:
+        """Start; where models are not on this machine, asks whether to download them first."""
+        if all(one.size == SIZES[0] for one in self.plan.candidates):
+            self._start()  # built in
+            return
+        if not self._known:
+            self._when_known = True  # in a moment: the caches are being read
+            return
+        reports = [(one, self._report_of(one)) for one in self.plan.candidates]
+        missing = [report for _, report in reports if report is not None and _absent(report)]
+        here = [one for one, report in reports if report is None or not _absent(report)]
+        if not missing:
+            self._start()
+            return
+        from speedtest_tui.ui.screens.confirm import ask
+
+        def race_these() -> None:
+            if not self.running:
+                self._start(here)
+
+        ask(
+            self._screen,
+            _about(missing, len(reports), waited=False),
+            "Download and race",
+            "Cancel",
+            lambda: self._download(missing),
+            other=f"Race the {len(here)} here" if here else "",
+            otherwise=race_these,
+        )
+
+    def _report_of(self, candidate: Candidate) -> ModelReport | None:
+        """How a candidate's model stands, where that is known."""
+        own = (one for one in self.reports if one.backend == candidate.backend)
+        return next((one for one in own if candidate.size in (one.size, *one.sizes)), None)
+
+    def _download(self, missing: Sequence[ModelReport]) -> None:
+        """Download models, and race when they are there unless something else was wanted meanwhile."""
+        from speedtest_tui.core.jobs.download import Download
+
+        if self.running or self._models.busy():
+            return
+        self._racing_next = self._planned()[1]
+        self._store.remember(download=True)
+        self._worker.run(Download(missing))
+        self._screen.refresh_bindings()
+
+    def job_ended(self, view: JobView) -> None:
+        """Race where that was to follow a download, once it is known that the models are there."""
+        wanted, self._racing_next = self._racing_next, None
+        if view.kind != "download" or wanted is None:
+            return
+        self._store.remember(download=False)
+        if view.state == "done" and wanted == self._planned()[1] and not self.running and not self._clips.recording:
+            self._when_known, self._known = True, False
+
+    def _offer_rest(self) -> None:
+        """A download that a race waited for was not finished when the program ended: offer to finish it."""
+        if not self._store.settings.download or self._request.autostart or self.running or self._worker.busy:
+            return
+        self._store.remember(download=False)
+        reports = [(one, self._report_of(one)) for one in self.plan.candidates]
+        missing = [report for _, report in reports if report is not None and _absent(report)]
+        if not missing:
+            return
+        from speedtest_tui.ui.screens.confirm import ask
+
+        ask(
+            self._screen,
+            _about(missing, len(reports), waited=True),
+            "Download and race",
+            "Later",
+            lambda: self._download(missing),
+        )
+
+    def _start(self, only: Sequence[Candidate] = ()) -> None:
+        """only: leave out all others, this time"""
         clip = self._clips.clip
         if clip is None:
             self._when_ready = True
             self._worker.load(None)
         else:
             self._worker.microphone.rest()
-            self._worker.start(self.plan, clip.clip)
+            self._worker.start(replace(self.plan, candidates=tuple(only)) if only else self.plan, clip.clip)
             self._screen.refresh_bindings()
 
     def clip_ready(self) -> None:
@@ -188,12 +283,17 @@ class RaceControl:
         self.converted = message.converted
         if message.size != self.plan.size:
             return False
-        self.reports = message.reports
+        self.reports, self._known = message.reports, True
         if self.all_backends and not self.running:
             # Where nobody chose backends, those without a model of the size need no row that says so.
             chosen = tuple(entry for entry in default_backends(self.entries) if entry.name not in self._without_model())
             if chosen and chosen != self.plan.backends:
                 self.change_models(entries=chosen)
+        if self._when_known:
+            self._when_known = False
+            self.start()
+        else:
+            self._offer_rest()
         return True
 
     def _without_model(self) -> set[str]:
@@ -209,7 +309,7 @@ class RaceControl:
             own = [one for one in self.plan.candidates if one.entry == entry]
             wanted += own or cross((entry,), [size for size in self.plan.sizes if size in SIZES] or self.plan.sizes)
         if again or wanted != self._looked_up:
-            self._looked_up = wanted
+            self._looked_up, self._known = wanted, False
             self._worker.look_up(self.plan.size, wanted)
 
     # The plan.

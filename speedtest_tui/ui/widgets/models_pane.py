@@ -25,10 +25,11 @@ NAME, LOADS, SIZE, MODEL_MIN = 13, 8, 8, 10
 
 @dataclass(frozen=True)
 class Work:
-    """What is being done to one model, in words, and its share from 0 to 1, None where unknown."""
+    """What is being done to one model, in words, and its share from 0 to 1, None where unknown; or why it failed."""
 
     text: str
     share: float | None = None
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,8 @@ def _instead(report: ModelReport) -> str:
 
 def _working(work: Work, room: int) -> list[Span]:
     text = work.text
+    if work.failed:
+        return [(column(f"{figures.LOOKS['failed'].glyph} {text}", room), STYLE_NEEDS_YOU)]
     while len(text) + 2 > room and ", " in text:
         text = text.rpartition(", ")[0]  # the most important comes first
     cells = max(0, min(24, room - len(text) - 3)) if work.share is not None else 0
@@ -151,14 +154,17 @@ class ModelsPane(VerticalScroll):
         super().__init__(id="models")
         self._list = ModelList()
         self._reports: tuple[ModelReport, ...] = ()
+        self._failed: dict[str, Work] = {}
 
     def compose(self) -> ComposeResult:
         yield self._list
 
     def show(self, reports: Sequence[ModelReport]) -> None:
-        """Show what was found."""
+        """Show what was found; of what could not be downloaded why, until it is there or tried again."""
         self._reports = tuple(reports)
-        self._list.show(self._reports, {})
+        there = {report.backend for report in self._reports if report.usable}
+        self._failed = {backend: work for backend, work in self._failed.items() if backend not in there}
+        self._list.show(self._reports, self._failed)
 
     def show_job(self, view: JobView) -> None:
         """Show what is being done to a backend's model in place of how it stands."""
@@ -170,4 +176,11 @@ class ModelsPane(VerticalScroll):
             if row.state == "running" and not view.over
             for backend in row.backends
         }
-        self._list.show(self._reports, work)
+        if view.kind == "download":
+            self._failed = {
+                backend: Work(words(row), failed=True)
+                for row in view.rows
+                if row.state == "failed" and view.over
+                for backend in row.backends
+            }
+        self._list.show(self._reports, {**self._failed, **work})
