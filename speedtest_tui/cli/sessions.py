@@ -12,6 +12,7 @@ from speedtest_tui.cli.arguments import Parser, add_forms, add_json, describe
 from speedtest_tui.cli.console import Column
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.errors import UserError
+from speedtest_tui.core.locations import sessions_folder
 from speedtest_tui.core.sessions import index, store
 from speedtest_tui.core.sessions.compare import (
     BackendChange,
@@ -76,13 +77,13 @@ def run(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     """Print all sessions. A damaged one is named on stderr and makes the exit code 1."""
     listed: list[Any] = []
-    damaged = []
+    damaged, root = [], sessions_folder()
     for session in index.summaries():
         if isinstance(session, DamagedSession):
             damaged.append(session)
         elif options.json:
             facts = {key: getattr(session, key) for key in ("started", "state", "clip", "plan", "verdict")}
-            listed.append({"name": session.name, "path": str(session.folder), **facts})
+            listed.append({"name": session.name, "path": f"{root}/{session.name}", **facts})
         else:
             listed.append(_line(session))
     if options.json:
