@@ -42,8 +42,8 @@ SETTLED_NS = 2_000_000_000
 """A file that changed less than this before it was read may change again without another stamp: file systems have
 clocks of up to two seconds."""
 
-WHOLE_NUMBER = re.compile(rb"[\[:,-][0-9]{19}")
-"""What codec refuses in the files themselves."""
+WHOLE_NUMBER, DIGITS = re.compile(rb"[\[:,-][0-9]{19}"), bytes.maketrans(b"123456789", b"000000000")
+"""What codec refuses in the files themselves; a row without so many digits beside each other is told much sooner."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,12 @@ def _body(found: Summary | DamagedSession) -> bytes:
         body = msgspec.json.encode(found.reason if isinstance(found, DamagedSession) else found)
     except UnicodeEncodeError:  # half a character, in the name of a file for example
         return b""
-    return b"" if len(body) > LARGEST or WHOLE_NUMBER.search(body) else body
+    return b"" if len(body) > LARGEST or _too_large(body) else body
+
+
+def _too_large(body: bytes) -> bool:
+    """Whether a row has a number that no session.json may have."""
+    return b"0" * 19 in body.translate(DIGITS) and bool(WHOLE_NUMBER.search(body))
 
 
 def _decoder() -> Any:
@@ -177,7 +182,7 @@ def _decoder() -> Any:
 
     def decode(name: str, body: bytes) -> Summary | DamagedSession | None:
         try:
-            found = None if len(body) > LARGEST or WHOLE_NUMBER.search(body) else decoder.decode(body)
+            found = None if len(body) > LARGEST or _too_large(body) else decoder.decode(body)
         except (msgspec.MsgspecError, RecursionError):
             return None
         if isinstance(found, str):
