@@ -2,8 +2,9 @@
 
     python -m backend_probe BACKEND PATH [LENGTH ...] [-- PATH [LENGTH ...]] ...
 
-PATH is the model's folder or file, "" for a bundled one. Without LENGTHs (samples of noise) the demo clip is
-transcribed three times. The library's own loading functions are counted, and so is every attempt to reach the network.
+PATH is the model's folder or file, "" for a bundled one. Without LENGTHs (samples of noise, or .npy files of samples)
+the demo clip is transcribed three times. The library's own loading functions are counted, and so is every attempt to
+reach the network.
 Each PATH is used by a fresh backend; what happened is printed as a JSON list in that order.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -97,11 +99,14 @@ def use(backend: Backend, counter: Counter, path: str, *lengths: str) -> dict[st
         return {"error": error.message, "hint": error.hint, "kind": error.kind, "connections": counter.connections}
     in_load, counter.loads = counter.loads, 0
     noise = np.random.default_rng(1).normal(0, 0.1, 200_000).astype(np.float32)
-    clips = [noise[: int(length)] for length in lengths] or [demo_clip().samples] * 3
+    clips = [np.load(one) if one.endswith(".npy") else noise[: int(one)] for one in lengths] or [
+        demo_clip().samples
+    ] * 3
+    language = os.environ.get("PROBE_LANGUAGE") or None
     texts = []
     for samples in clips:
         before = samples.copy()
-        texts.append(backend.transcribe(samples, TranscribeOptions()))
+        texts.append(backend.transcribe(samples, TranscribeOptions(language)))
         backend.synchronize()
         assert np.array_equal(samples, before), "the clip was changed"
     facts = {

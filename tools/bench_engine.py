@@ -29,7 +29,8 @@ from bench import report
 from bench.report import Line, milliseconds
 
 from backends.registry import entries
-from speedtest_tui.core.audio.decode import demo_clip
+from speedtest_tui.core.audio.clip import Clip
+from speedtest_tui.core.audio.decode import demo_clip, load_clip
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.sizes import candidates, choose
 from speedtest_tui.core.process.launch import OFFLINE_ENVIRONMENT
@@ -40,7 +41,12 @@ from speedtest_tui.core.race.statistics import ratio_interval
 from speedtest_tui.core.race.supervisor import Race
 
 BARE = Path(__file__).parent / "bench"
-BACKENDS = ("mlx-whisper", "whisper-mps", "transformers", "pocketsphinx")
+BACKENDS = (
+    *("mlx-whisper", "whisper-mps", "transformers", "faster-whisper", "whisper-cpp", "openai-whisper"),
+    "pocketsphinx",
+)
+ONE_FILE = ("whisper-mps", "whisper-cpp", "openai-whisper")
+"""Whose bare script is given the model's one file, not its folder."""
 TOLERANCE = 0.03
 
 QUIET_WINDOW_S = 0.1
@@ -183,22 +189,25 @@ def _children_cpu() -> float:
     return total
 
 
-def compare(backend: str, processes: int, runs: int, clip_file: Path) -> Line:
-    """Race one backend against its bare script. Raises UserError where either gives no result."""
+def compare(backend: str, size: str, clip: Clip, clip_file: Path, times: tuple[int, int]) -> Line:
+    """Race one backend against its bare script; times: processes, and runs of each. Raises UserError where either gives no result."""
+    processes, runs = times
     if backend not in BACKENDS:
         raise UserError(f"no bare script for {backend!r}", f"choose from {', '.join(BACKENDS)}")
-    asked = candidates(choose([backend], entries()))
+    asked = candidates(choose([backend], entries()), size)
     found = prepare(asked[0], None, threading.Event())
     if not isinstance(found, Ready):
         raise UserError(f"{backend} cannot start", found.error.advice.what)
     path = found.location.path
-    model = "-" if path is None else str(path / found.spec.files[0].names[0] if backend == "whisper-mps" else path)
+    if path is not None and backend in ONE_FILE and path.is_dir():
+        path /= found.spec.files[0].names[0]
+    model = str(path or "-")
     taken: list[Pair] = []
     for index in range(processes):
         # Of two equal processes the one that was started first is some per cent slower on the machines seen so far.
         turns = Turns(lambda: BareScript(backend, model, clip_file), bare_first=index % 2 == 0)
         try:
-            race = Race(Plan(asked, runs=runs, pulse=False), demo_clip(), turns)
+            race = Race(Plan(asked, runs=runs, pulse=False, language="en"), clip, turns)
             race.start()
             race.join()
         finally:
@@ -241,14 +250,17 @@ def measure(options: argparse.Namespace) -> list[Line]:
     processes, runs = (1, 2) if options.short else (options.processes, options.runs)
     with tempfile.TemporaryDirectory() as folder:
         clip_file = Path(folder) / "clip.f32"
-        demo_clip().samples.astype("<f4").tofile(clip_file)
+        clip = load_clip(options.clip) if options.clip else demo_clip()
+        clip.samples.astype("<f4").tofile(clip_file)
         backends = ["pocketsphinx"] if options.short else options.backends.split(",")
-        return [compare(backend, processes, runs, clip_file) for backend in backends]
+        return [compare(backend, options.size, clip, clip_file, (processes, runs)) for backend in backends]
 
 
 def main() -> int:
     parser = report.options(__doc__)
     parser.add_argument("--backends", default=",".join(BACKENDS), help="default: %(default)s")
+    parser.add_argument("--size", default="nano", help="a size or a model's path (default: %(default)s)")
+    parser.add_argument("--clip", type=Path, help="English speech (default: the built-in clip)")
     parser.add_argument("--processes", type=int, default=4, help="processes of each (default %(default)s)")
     parser.add_argument("--runs", type=int, default=9, help="runs of each process (default %(default)s)")
     return report.run("engine / bare script, median of one transcription", parser, measure)

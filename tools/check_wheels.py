@@ -39,7 +39,7 @@ PROMISED = (
 )
 LESSER = (
     System("macOS 13, Apple silicon", "aarch64-apple-darwin", "13.0", ("mlx",), pins=False),
-    System("macOS 14, Intel", "x86_64-apple-darwin", "14.0", ("mlx", "transformers"), pins=False),
+    System("macOS 14, Intel", "x86_64-apple-darwin", "14.0", ("mlx", "transformers", "whisper-cpp"), pins=False),
     System("Linux x86-64, glibc 2.28", "x86_64-manylinux_2_28", lacks=("mlx",)),
     System("Linux x86-64, glibc 2.34", "x86_64-manylinux_2_34", lacks=("mlx",)),
     System("Linux Arm, glibc 2.35", "aarch64-manylinux_2_35"),

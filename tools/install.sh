@@ -39,6 +39,7 @@ case "$(uname -s)" in
         if [ "$(sysctl -n hw.optional.arm64 2>/dev/null)" != 1 ]; then
             pins=""
             without mlx "it needs Apple silicon"
+            without whisper-cpp "pywhispercpp has no packages for Macs with an Intel processor"
             without transformers "PyTorch has no packages for Macs with an Intel processor"
         elif [ "${system%%.*}" -lt 14 ]; then
             pins=""

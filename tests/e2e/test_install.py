@@ -180,7 +180,12 @@ ONLY = "pocketsphinx is left out: .* Python 3.11 and 3.13 only, this is 3.1"
             f"transformers,{NEWER} unpinned",
             ["mlx is left out: it needs macOS 14", ONLY + "2"],
         ),
-        (INTEL, 11, f"{NEWER},pocketsphinx unpinned", ["mlx .* Apple silicon", "transformers .* PyTorch .* Intel"]),
+        (
+            INTEL,
+            11,
+            "faster-whisper,pocketsphinx unpinned",
+            ["mlx .* silicon", "whisper-cpp .* Intel", "transformers .* Intel"],
+        ),
         (LINUX, 11, ALL, []),
         (LINUX | {"getconf": "glibc 2.35"}, 13, ALL, []),
         (

@@ -47,7 +47,10 @@ HELP = {
 SPEAKS = {"nano/make_clips.py", "nano/make_demo.py", "nano/make_speech.py"}
 """What needs flite and espeak-ng, which are no packages of Python."""
 
-BARE = {"mlx-whisper": "mlx", "transformers": "hf", "whisper-mps": "openai"}
+BARE = {
+    "mlx-whisper": "mlx", "transformers": "hf", "whisper-mps": "openai", "faster-whisper": "ct2", "whisper-cpp": "ggml",
+    "openai-whisper": "openai",
+}  # fmt: skip
 """Bare scripts, and the layout of the nano model that each reads; bench_engine's shortest form runs pocketsphinx's."""
 
 MODULES = {
@@ -180,12 +183,13 @@ def test_help(tool: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backend", BARE)
 def test_bare_scripts(backend: str, tmp_path: Path, unpacked: Callable[[str], Path]) -> None:
-    if importlib.util.find_spec(backend.replace("-", "_")) is None:
+    module = {"whisper-cpp": "pywhispercpp", "openai-whisper": "whisper"}.get(backend, backend.replace("-", "_"))
+    if importlib.util.find_spec(module) is None:
         pytest.skip(f"{backend} is not installed")
     (tmp_path / "clip.f32").write_bytes(bytes(4 * 16_000))
     model = unpacked(BARE[backend])
-    if backend == "whisper-mps":
-        (model,) = model.glob("*.pt")
+    if BARE[backend] in ("openai", "ggml"):
+        (model,) = (path for path in model.iterdir() if path.suffix in (".pt", ".bin"))
     script = f"bench/bare_{backend.replace('-', '_')}.py"
     # Nobody asks it for a run: it imports its library, loads, and ends with its input.
     run(script, str(model), "clip.f32", home=tmp_path)
