@@ -190,7 +190,7 @@ def _children_cpu() -> float:
 
 
 def compare(backend: str, size: str, clip: Clip, clip_file: Path, times: tuple[int, int]) -> Line:
-    """Race one backend against its bare script; times: processes, and runs of each. Raises UserError where either gives no result."""
+    """Race one backend against its bare script; `times` are processes, and runs of each. Raises UserError."""
     processes, runs = times
     if backend not in BACKENDS:
         raise UserError(f"no bare script for {backend!r}", f"choose from {', '.join(BACKENDS)}")
