@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Program
+from command_line import Done
+
+Program = Callable[..., Done]
 
 ON_THE_HUB = {"base": "mlx-whisper,transformers", "tiny.en": "whisper-mps"}
 """What is in the caches, by size."""
