@@ -63,11 +63,13 @@ async def screen(count: int) -> float:
     from backends.registry import BUILT_IN
     from speedtest_tui.core.models.sizes import candidates
     from speedtest_tui.core.race.plan import Plan
+    from speedtest_tui.core.settings import Reading, Settings
     from speedtest_tui.ui.app import SpeedtestApp
     from speedtest_tui.ui.widgets.session_panes import SessionsTable
     from speedtest_tui.ui.workers.settings import Request
 
-    app = SpeedtestApp(Request(Plan(candidates(BUILT_IN[:1]), runs=1)))
+    quiet = Reading(Settings(listen=False))
+    app = SpeedtestApp(Request(Plan(candidates(BUILT_IN[:1]), runs=1), reading=quiet))
     async with app.run_test(size=(120, 40)) as pilot, asyncio.timeout(120):
         began = time.perf_counter()
         app.dashboard.action_sessions()
@@ -93,7 +95,8 @@ def fastest(what: str, state: str, folder: Path, count: int, stale: bytes) -> fl
 
 def measure(options: Namespace) -> list[Line]:
     count, lines = options.sessions or (SHORT_MANY if options.short else MANY), []
-    with tempfile.TemporaryDirectory() as place:
+    # What a dashboard that has ended still writes may come while the folder is removed.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         os.environ.update(HOME=place, PYTHONPATH=str(Path(__file__).parents[1]))
         folders = {FEW: Path(place) / "few", count: Path(place) / "many"}
         stale = b""
