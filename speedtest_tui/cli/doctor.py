@@ -64,6 +64,8 @@ def _print(installation: Installation) -> None:
     else:
         found = [(d.name, f"{d.rate / 1000:g} kHz", "default" if d.is_default else "") for d in microphones.devices]
         section("Microphones", [(True, cells) for cells in found])
+    if installation.permission:
+        say(f"  the permission to record: {installation.permission}")
     section(
         "Folders",
         [

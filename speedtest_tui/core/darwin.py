@@ -13,7 +13,7 @@ import sys
 from functools import cache
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import one_line
@@ -96,6 +96,41 @@ def ask_for_fast_cores(library: Any = None) -> bool:
         return library is not None and library.pthread_set_qos_class_self_np(QOS_CLASS_USER_INITIATED, 0) == 0
     except AttributeError:
         return False
+
+
+Permission = Literal["not-asked", "restricted", "denied", "allowed"]
+PERMISSIONS: tuple[Permission, ...] = ("not-asked", "restricted", "denied", "allowed")
+"""AVAuthorizationStatus of AVFoundation's AVCaptureDevice.h: 0 to 3."""
+
+AV_FOUNDATION = "/System/Library/Frameworks/AVFoundation.framework/AVFoundation"
+
+
+def microphone_permission(frameworks: tuple[Any, Any] | None = None) -> Permission | None:
+    """Whether the application that this process belongs to may record; None where nobody says. Asks for nothing.
+
+    `[AVCaptureDevice authorizationStatusForMediaType:AVMediaTypeAudio]` by libobjc's own calls (objc/runtime.h,
+    objc/message.h): a class, a selector, and objc_msgSend with their C types, as core of every binding.
+    frameworks: take the place of libobjc and AVFoundation
+    """
+    if frameworks is None and sys.platform != "darwin":
+        return None
+    import ctypes
+
+    try:
+        objc, media = frameworks or (ctypes.CDLL("/usr/lib/libobjc.A.dylib"), ctypes.CDLL(AV_FOUNDATION))
+        objc.objc_getClass.restype = objc.sel_registerName.restype = ctypes.c_void_p
+        objc.objc_getClass.argtypes = objc.sel_registerName.argtypes = [ctypes.c_char_p]
+        # On arm64 a variadic call would pass arguments elsewhere: the message needs its exact types.
+        objc.objc_msgSend.restype = ctypes.c_long
+        objc.objc_msgSend.argtypes = [ctypes.c_void_p] * 3
+        device = objc.objc_getClass(b"AVCaptureDevice")
+        audio = ctypes.c_void_p.in_dll(media, "AVMediaTypeAudio") if frameworks is None else media.AVMediaTypeAudio
+        if not device:
+            return None
+        answer = objc.objc_msgSend(device, objc.sel_registerName(b"authorizationStatusForMediaType:"), audio)
+        return PERMISSIONS[answer] if 0 <= answer < len(PERMISSIONS) else None
+    except (OSError, AttributeError, ValueError):
+        return None
 
 
 # What macOS has moved to iCloud.

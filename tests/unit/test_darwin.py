@@ -59,3 +59,38 @@ def test_elsewhere_nobody_is_asked() -> None:
     assert darwin.system_library() is None
     assert darwin.usage(os.getpid()) is None
     assert not darwin.ask_for_fast_cores()
+
+
+class Framework:
+    """libobjc and AVFoundation in one: each function is called as C would be, and notes what it was given."""
+
+    AVMediaTypeAudio = 77
+
+    def __init__(self, answer: int, device: int | None = 5) -> None:
+        def message(*words: Any) -> int:
+            assert words == (5, 6, 77)
+            return answer
+
+        def selector(name: bytes) -> int:
+            assert name == b"authorizationStatusForMediaType:"
+            return 6
+
+        def named(name: bytes) -> int | None:
+            assert name == b"AVCaptureDevice"
+            return device
+
+        self.objc_msgSend, self.sel_registerName, self.objc_getClass = message, selector, named
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"), [(0, "not-asked"), (1, "restricted"), (2, "denied"), (3, "allowed"), (4, None), (-1, None)]
+)
+def test_the_permission_to_record(answer: int, state: str | None) -> None:
+    framework = Framework(answer)
+    assert darwin.microphone_permission((framework, framework)) == state
+
+
+def test_a_system_without_that_class() -> None:
+    framework = Framework(3, device=None)
+    assert darwin.microphone_permission((framework, framework)) is None
+    assert darwin.microphone_permission((object(), object())) is None

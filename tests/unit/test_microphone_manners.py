@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from speedtest_tui.core.audio import recording
+from speedtest_tui.core.darwin import Permission
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,15 @@ def test_silence_on_macos(tmux: bool) -> None:
     advice = recording._digital_silence(2.0, "any", "darwin", environment).advice
     assert recording.NOT_LISTED in advice.todo
     assert ("outside tmux" in advice.todo) is tmux
+
+
+@pytest.mark.parametrize(
+    ("permission", "refused"),
+    [(None, False), ("not-asked", False), ("allowed", False), ("denied", True), ("restricted", True)],
+)
+def test_nothing_is_recorded_without_permission(permission: Permission | None, refused: bool) -> None:
+    advice = recording.refusal(permission, {"TERM_PROGRAM": "ghostty"})
+    assert bool(advice) is refused
+    if advice:
+        assert advice.what.startswith("Ghostty may not use the microphone")
+        assert "allow Ghostty in System Settings" in advice.todo

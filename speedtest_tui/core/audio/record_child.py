@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from speedtest_tui.core import darwin
 from speedtest_tui.core.audio.devices import choose_device, input_devices
 from speedtest_tui.core.audio.take import Opened, Order, Started, Take
 from speedtest_tui.core.errors import UserError
@@ -122,6 +123,10 @@ def talk(parent: Parent, take: Take, commands: Commands) -> None:
 def record(parent: Parent) -> None:
     """Open, record, end. Raises UserError."""
     order, commands = Order(**parent.order), parent.commands()
+    from speedtest_tui.core.audio.recording import refusal
+
+    if advice := refusal(darwin.microphone_permission(), os.environ):
+        raise UserError(advice.what, advice.todo)
     source = Source(order.device)
     parent.send(source.opened)
     take = Take(

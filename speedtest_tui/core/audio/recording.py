@@ -16,6 +16,7 @@ from speedtest_tui.core import disk
 from speedtest_tui.core.audio import spool
 from speedtest_tui.core.audio.clip import MIN_SECONDS, Clip
 from speedtest_tui.core.audio.level import Finding, findings
+from speedtest_tui.core.darwin import Permission
 from speedtest_tui.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -174,17 +175,29 @@ def _digital_silence(seconds: float, device: str, platform: str, environment: Ma
         # Without permission macOS gives zeros and no error, and asks no second time: the terminal is what lacks it.
         terminal = terminal_name(environment)
         what = f"{what}, as macOS makes it where {terminal} may not use the microphone"
-        place = "System Settings > Privacy & Security > Microphone"
-        todo = f"allow {terminal} in {place}, then quit and restart {terminal}; {NOT_LISTED}"
-        if environment.get("TMUX"):
-            todo += "; or record outside tmux, which may hide the terminal from macOS"
-        advice = Advice(what, todo)
-        return Finding("digital-silence", advice)
+        return Finding("digital-silence", Advice(what, _allow(terminal, environment)))
     if platform == "linux":
         todo = "unmute the source (`pactl set-source-mute @DEFAULT_SOURCE@ 0`, or pavucontrol) or choose another device"
     else:
         todo = "unmute the microphone and allow its use in the system's privacy settings"
     return Finding("digital-silence", Advice(f"{what}, as {device!r} is muted or not the right device", todo))
+
+
+def refusal(permission: Permission | None, environment: Mapping[str, str]) -> Advice | None:
+    """Why a recording would be nothing but zeros, known before anybody has spoken; None where it would not."""
+    if permission not in ("denied", "restricted"):
+        return None
+    terminal = terminal_name(environment)
+    what = f"{terminal} may not use the microphone ({permission} in macOS's privacy settings)"
+    return Advice(what, _allow(terminal, environment))
+
+
+def _allow(terminal: str, environment: Mapping[str, str]) -> str:
+    place = "System Settings > Privacy & Security > Microphone"
+    todo = f"allow {terminal} in {place}, then quit and restart {terminal}; {NOT_LISTED}"
+    if environment.get("TMUX"):
+        todo += "; or record outside tmux, which may hide the terminal from macOS"
+    return todo
 
 
 def terminal_name(environment: Mapping[str, str]) -> str:

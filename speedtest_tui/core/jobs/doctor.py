@@ -14,8 +14,9 @@ from backends.base import Advice, BackendEntry, BackendError
 from backends.catalogue import SIZES
 from backends.registry import create, default_backends, entries
 from speedtest_tui import __version__
-from speedtest_tui.core import disk, host, locations
+from speedtest_tui.core import darwin, disk, host, locations
 from speedtest_tui.core.audio.devices import DeviceReport, input_devices
+from speedtest_tui.core.audio.recording import refusal
 from speedtest_tui.core.models.inspect import inspect_models
 from speedtest_tui.core.models.sizes import broken, candidates
 
@@ -48,19 +49,22 @@ class CacheCheck:
 
 @dataclass(frozen=True)
 class Installation:
-    """Everything that `doctor` examines."""
+    """Everything that `doctor` examines. permission: to use the microphone, where the system says."""
 
     program: str
     host: host.Host
     backends: tuple[BackendCheck, ...]
     microphones: DeviceReport
     caches: tuple[CacheCheck, ...]
+    permission: darwin.Permission | None = None
 
     def problems(self) -> tuple[str, ...]:
         """One line each: the thing and what is wrong with it, then what to do."""
         found = [f"{backend.name}: {backend.advice}" for backend in self.backends if not backend.ok]
         if self.microphones.advice:
             found.append(str(self.microphones.advice))
+        if refused := refusal(self.permission, os.environ):
+            found.append(str(refused))
         found += [f"{c.path} is not writable: change its permissions" for c in self.caches if not c.writable]
         return tuple(found)
 
@@ -82,6 +86,7 @@ def examine() -> Installation:
         backends=tuple(map(_backend, default_backends(entries()))),
         microphones=input_devices(),
         caches=_caches(),
+        permission=darwin.microphone_permission(),
     )
 
 

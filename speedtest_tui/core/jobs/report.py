@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from speedtest_tui import __version__
-from speedtest_tui.core import conditions, disk, host, locations
+from speedtest_tui.core import conditions, darwin, disk, host, locations
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import one_line
 from speedtest_tui.core.jobs.report_child import Facts, Found, Probe
@@ -113,7 +113,9 @@ def _python() -> Facts:
     yield "executable", sys.executable
     yield "framework", str(sysconfig.get_config_var("PYTHONFRAMEWORK") or "no")
     yield "environment", "virtual" if sys.prefix != sys.base_prefix else "none"
-    yield "python3 on PATH", str(shutil.which("python3"))
+    for name in ("python3", "ffmpeg", "speedtest-tui"):
+        there = [shutil.which(name, path=folder) for folder in os.get_exec_path()]
+        yield f"{name} on PATH", ", ".join(filter(None, dict.fromkeys(there))) or "none"
 
 
 def _version(name: str) -> str | None:
@@ -179,7 +181,8 @@ def _last_race() -> Facts:
 
 def _crashes() -> Facts:
     folder = Path.home() / "Library/Logs/DiagnosticReports"
-    found = sorted(folder.glob("[Pp]ython*.ips"))[-1:] if sys.platform == "darwin" and folder.is_dir() else []
+    there = folder.glob("[Pp]ython*.ips") if sys.platform == "darwin" and folder.is_dir() else ()
+    found = sorted(there, key=lambda path: path.stat().st_mtime)[-1:]
     if not found:
         yield "", "none" if sys.platform == "darwin" else "not on this system"
     for report in found:
@@ -224,9 +227,11 @@ def _lifeline() -> Facts:
 
 
 def _microphone() -> Facts:
-    from speedtest_tui.core.audio.devices import input_devices
+    from speedtest_tui.core.audio.devices import scan_devices
 
-    found = input_devices()
+    if sys.platform == "darwin":
+        yield "permission", darwin.microphone_permission() or "unknown"
+    found = scan_devices()
     if found.advice:
         yield "", found.advice.what
     for number, device in enumerate(found.devices, 1):
