@@ -46,6 +46,7 @@ COMMANDS = (
     Entry("record", "record from a microphone into a file", "record"),
     Entry("devices", "list the microphones", "record", "Devices"),
     Entry("doctor", "check the installation", "doctor"),
+    Entry("backends", "list the backends, and what installs those that are missing", "backends"),
     Entry("check-models", "check the downloaded models", "check_models"),
     Entry("download", "download models, or resume what was interrupted", "download"),
     Entry("repair", "repair damaged, partial and misplaced models; shows a plan first", "repair"),

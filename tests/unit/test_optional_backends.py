@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from backends.registry import BUILT_IN, default_backends, entries
+from speedtest_tui.cli.main import run as main
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.models.sizes import candidates, choose
 from speedtest_tui.core.race.plan import Plan
@@ -62,3 +64,14 @@ def test_words_and_figures_reach_the_row(raced: RaceSnapshot) -> None:
     assert list(measured) == ["first_word_s", "lag_median_s", "lag_max_s"]
     assert len(rows["parakeet-mlx-stream"].run_figures) == 2
     assert "first word 1." in details(rows["parakeet-mlx-stream"]).plain
+
+
+def test_the_list_has_all_of_them(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["backends", "--json"]) == 0
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)["backends"]}
+    assert [*found] == [entry.name for entry in entries()]
+    assert {name for name, one in found.items() if one["optional"]} == {*OPTIONAL, *PROGRAMS, "openai-whisper"}
+    assert all(one["ok"] or one["fix"] for one in found.values())
+    assert main(["backends"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in found)

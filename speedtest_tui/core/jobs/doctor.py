@@ -7,7 +7,7 @@ found.problems(); found.to_json()
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from backends.base import Advice, BackendEntry, BackendError
@@ -25,7 +25,7 @@ NOTHING = Advice("")
 
 @dataclass(frozen=True)
 class BackendCheck:
-    """One backend: whether it can run, and the sizes whose model is on this machine."""
+    """One backend: whether it can run, the sizes whose model is here, whether it must be named to take part."""
 
     name: str
     provider: str
@@ -34,6 +34,7 @@ class BackendCheck:
     device: str = ""
     advice: Advice = NOTHING
     sizes: tuple[str, ...] = ()
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Installation:
         return {
             "schema": 1,
             **asdict(self),
-            "backends": [_plain(backend) for backend in self.backends],
+            "backends": [plain(backend) for backend in self.backends],
             "microphones": self.microphones.to_json(),
             "problems": list(self.problems()),
         }
@@ -90,28 +91,35 @@ def examine() -> Installation:
     )
 
 
+def backends() -> tuple[BackendCheck, ...]:
+    """All of them, those included that race only where they are named."""
+    return tuple(map(_backend, entries()))
+
+
 def _backend(entry: BackendEntry) -> BackendCheck:
+    about = BackendCheck(entry.name, entry.provider, False, optional=entry.optional)
     try:
-        availability = create(entry.reference).availability()
+        backend = create(entry.reference)
+        availability = backend.availability()
     except BackendError as error:
-        advice = Advice(f"cannot run ({error.message})", error.hint)
-        return BackendCheck(entry.name, entry.provider, False, advice=advice)
+        return replace(about, advice=Advice(f"cannot run ({error.message})", error.hint))
     except Exception as error:
-        return BackendCheck(entry.name, entry.provider, False, advice=broken(error).advice)
-    asked = (one for size in SIZES for one in candidates((entry,), size))
+        return replace(about, advice=broken(error).advice)
+    names = dict.fromkeys((*SIZES, *getattr(backend, "models", ())))
+    asked = (one for size in names for one in candidates((entry,), size))
     there = {size for report in inspect_models(asked) if report.usable for size in report.sizes}
-    return BackendCheck(
-        entry.name,
-        entry.provider,
-        availability.ok,
-        availability.version,
-        availability.device,
-        NOTHING if availability.ok else Advice("not installed", availability.fix),
-        tuple(size for size in SIZES if size in there),
+    return replace(
+        about,
+        ok=availability.ok,
+        version=availability.version,
+        device=availability.device,
+        advice=NOTHING if availability.ok else Advice("not installed", availability.fix),
+        sizes=tuple(size for size in names if size in there),
     )
 
 
-def _plain(backend: BackendCheck) -> dict[str, Any]:
+def plain(backend: BackendCheck) -> dict[str, Any]:
+    """The same for JSON."""
     return {**asdict(backend), "advice": str(backend.advice), "fix": backend.advice.todo}
 
 
