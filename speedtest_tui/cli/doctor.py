@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from speedtest_tui import __version__
 from speedtest_tui.cli.arguments import Parser, add_json, describe
 from speedtest_tui.cli.console import EXIT_FAILED, EXIT_OK, Column, glyph, heading, print_json, print_table, say, stdout
 from speedtest_tui.core.jobs.doctor import Installation, examine
@@ -30,6 +31,12 @@ def run(options: argparse.Namespace) -> int:
     if options.report:
         from speedtest_tui.core.jobs import report
 
+        if options.json:
+            sections = {
+                title: list(map(list, facts)) for title, facts in report.sections(microphone=options.microphone)
+            }
+            print_json({"schema": 1, "program": f"speedtest-tui {__version__}", "sections": sections})
+            return EXIT_OK
         for line in report.text(microphone=options.microphone).splitlines():
             say(line)
         return EXIT_OK

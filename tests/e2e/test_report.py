@@ -42,3 +42,25 @@ def test_nothing_of_the_owner_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_a_probe_that_fails_costs_its_own_lines() -> None:
     assert report._private(lambda: report._probed("nothing of the kind"))[0][1].startswith("the probe of nothing")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Zoë's AirPods", "~'s AirPods"),
+        ("Zoe\u0308's AirPods", "~'s AirPods"),
+        ("zoë-mac.local, ZOË", "~, ~"),
+        ("/Volumes/zoë/x_zoë", "/Volumes/~/x_~"),
+        ("a.*b", "~"),
+        ("azb, Zoëlle, mlx 0.31", "azb, Zoëlle, mlx 0.31"),
+    ],
+)
+def test_names_of_people_and_machines_are_taken_out(text: str, shown: str) -> None:
+    assert report.without_names(text, ("zoë-mac.local", "a.*b", "zoë")) == shown
+
+
+def test_what_would_take_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "WHOLE_S", 0.0)
+    sections = dict(report.sections())
+    assert "left out" in sections["lifeline"][0][1]
+    assert "left out" in sections["microphone"][0][1]

@@ -13,13 +13,16 @@ import locale
 import os
 import platform
 import queue
+import re
 import resource
 import shutil
 import signal
 import sys
 import sysconfig
+import threading
 import time
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from speedtest_tui import __version__
@@ -30,8 +33,11 @@ from speedtest_tui.core.jobs.report_child import Facts, Found, Probe
 
 CHILD = "speedtest_tui.core.jobs.report_child"
 
-LIMIT_S = 20.0
-"""For each probe."""
+LIMIT_S, WHOLE_S = 20.0, 28.0
+"""For each probe, and for all of the report: what comes later is left out."""
+
+NOBODY = ("root", "user", "admin", "runner", "localhost", "macbook", "home")
+"""Names that say nothing of anybody."""
 
 PACKAGES = (
     "mlx", "mlx-metal", "mlx-whisper", "parakeet-mlx", "whisper-mps", "torch", "transformers", "numpy", "pocketsphinx",
@@ -46,6 +52,14 @@ SYSCTLS = (
 
 def sections(*, microphone: bool = False) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Title and facts of each section, as soon as it is known. microphone: open it for a second."""
+    end = time.monotonic() + WHOLE_S
+
+    def probed(name: str) -> list[tuple[str, str]]:
+        left = min(LIMIT_S, end - time.monotonic())
+        if left < 1:
+            return [("", f"left out: the report's {WHOLE_S:g} s were over")]
+        return _private(functools.partial(PARTS.get(name) or functools.partial(_probed, name), limit_s=left))
+
     for title, gather in (
         ("system", _system), ("python", _python), ("packages", _packages), ("terminal", _terminal),
         ("folders", _folders), ("last race", _last_race), ("crash reports", _crashes),
@@ -53,9 +67,9 @@ def sections(*, microphone: bool = False) -> Iterator[tuple[str, list[tuple[str,
         yield title, _private(gather)
     for title, name in (("mlx", "mlx"), ("torch", "torch")):
         installed = _version(title) is not None
-        yield title, _private(functools.partial(_probed, name)) if installed else [("", "not installed")]
-    yield "lifeline", _private(_lifeline)
-    yield "microphone", _private(_microphone) + (_private(functools.partial(_probed, "level")) if microphone else [])
+        yield title, probed(name) if installed else [("", "not installed")]
+    yield "lifeline", probed("lifeline")
+    yield "microphone", probed("microphone") + (probed("level") if microphone else [])
 
 
 def text(*, microphone: bool = False) -> str:
@@ -69,16 +83,38 @@ def text(*, microphone: bool = False) -> str:
 def _private(gather: Callable[[], Facts]) -> list[tuple[str, str]]:
     """The facts without the home folder's name, one line each. What cannot be found out is said, and ends nothing."""
     found: list[tuple[str, str]] = []
-    home, user = str(Path.home()), Path.home().name
+    home, user, names = str(Path.home()), Path.home().name, owners()
     try:
         for name, value in gather():
             shown = value.replace(home, "~") if len(home) > 1 else value
-            found.append((name, one_line(shown.replace(f"/{user}/", "/~/") if len(user) > 2 else shown)))
+            shown = shown.replace(f"/{user}/", "/~/") if len(user) > 2 else shown
+            found.append((name, one_line(without_names(shown, names))))
     except UserError as error:
         found.append(("", error.advice.what))
     except Exception as error:
         found.append(("", f"cannot be found out ({type(error).__name__})"))
     return found
+
+
+def owners() -> tuple[str, ...]:
+    """What this machine and its user are called, the parts of a full name among them; the longest first."""
+    import pwd
+
+    found = {Path.home().name, platform.node(), *platform.node().split(".")[:1]}
+    with contextlib.suppress(KeyError):
+        one = pwd.getpwuid(os.getuid())
+        found |= {one.pw_name, *one.pw_gecos.split(",")[0].split()}
+    return tuple(
+        sorted((name for name in found if len(name) > 2 and name.lower() not in NOBODY), key=len, reverse=True)
+    )
+
+
+def without_names(text: str, names: Iterable[str]) -> str:
+    """A text with each name as a word of its own taken out, in whatever case and spelling of accents."""
+    for name in names:
+        for form in {name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)}:
+            text = re.sub(rf"(?<![^\W_]){re.escape(form)}(?![^\W_])", "~", text, flags=re.IGNORECASE)
+    return text
 
 
 def _system() -> Facts:
@@ -144,6 +180,15 @@ def _terminal() -> Facts:
     yield "encoding", f"{locale.getpreferredencoding(False)}, output {sys.stdout.encoding}"
 
 
+def file_system(folder: Path) -> str:
+    """The kind of file system that a folder is on, "apfs", "ext4"."""
+    import psutil
+
+    real = Path(os.path.realpath(folder))
+    mounted = [one for one in psutil.disk_partitions(all=True) if real.is_relative_to(one.mountpoint)]
+    return max(mounted, key=lambda one: len(one.mountpoint)).fstype if mounted else "unknown file system"
+
+
 def _folders() -> Facts:
     for name, path in (
         ("HF cache", locations.hf_cache()), ("local cache", locations.local_cache()),
@@ -152,6 +197,7 @@ def _folders() -> Facts:
         nearest = locations.existing_parent(path)
         facts = [str(path), "there" if disk.is_folder(path) else "not there"]
         facts.append(f"{(disk.free(nearest) or 0) / 1e9:.1f} GB free")
+        facts.append(file_system(nearest))
         if any(part.is_symlink() for part in (path, *path.parents)):
             facts.append("behind a link")
         if "Mobile Documents" in path.parts or "com~apple~CloudDocs" in str(path):
@@ -191,14 +237,14 @@ def _crashes() -> Facts:
         yield report.name.split("-")[0], (kinds or ["unknown exception"])[0][:120]
 
 
-def _probed(name: str) -> Facts:
+def _probed(name: str, limit_s: float = LIMIT_S) -> Facts:
     from speedtest_tui.core.process.parent import ask
 
-    answer = ask(CHILD, Probe(name), Found, f"the probe of {name}", stall_s=LIMIT_S)
+    answer = ask(CHILD, Probe(name), Found, f"the probe of {name}", stall_s=limit_s)
     yield from answer.facts if answer else ()
 
 
-def _lifeline() -> Facts:
+def _lifeline(limit_s: float = LIMIT_S) -> Facts:
     """Kill a process whose child holds the interpreter lock, and see how long that child lives on."""
     import psutil
 
@@ -207,7 +253,7 @@ def _lifeline() -> Facts:
     reports: queue.SimpleQueue[object] = queue.SimpleQueue()
     parent = Child(CHILD, Probe("parent"), (Found,), reports.put)
     try:
-        report = reports.get(timeout=LIMIT_S)
+        report = reports.get(timeout=limit_s)
         if isinstance(report, Ended) or not isinstance(report, Found) or parent.pid is None:
             yield "", "the child could not be started"
             return
@@ -221,19 +267,27 @@ def _lifeline() -> Facts:
         verdict = "gone" if lived < 10 else "STILL THERE"
         yield "a child that holds the interpreter lock", f"{verdict} after {lived:.1f} s"
     except queue.Empty:
-        yield "", f"no answer within {LIMIT_S:g} s"
+        yield "", f"no answer within {limit_s:.0f} s"
     finally:
         parent.end()
 
 
-def _microphone() -> Facts:
+def _microphone(limit_s: float = LIMIT_S) -> Facts:
     from speedtest_tui.core.audio.devices import scan_devices
 
     if sys.platform == "darwin":
         yield "permission", darwin.microphone_permission() or "unknown"
-    found = scan_devices()
+    late = threading.Event()
+    timer = threading.Timer(limit_s, late.set)
+    timer.daemon = True
+    timer.start()
+    found = scan_devices(late)
+    timer.cancel()
     if found.advice:
         yield "", found.advice.what
     for number, device in enumerate(found.devices, 1):
         default = ", default" if device.is_default else ""
         yield f"device {number}", f"{device.channels} channels, {device.rate:g} Hz, {device.host_api}{default}"
+
+
+PARTS: dict[str, Callable[..., Facts]] = {"lifeline": _lifeline, "microphone": _microphone}
