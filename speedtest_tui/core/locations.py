@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from speedtest_tui.core.errors import UserError
@@ -101,9 +102,22 @@ def trash_folder() -> Path:
     return data_folder()[0] / "trash"
 
 
+def converted_folders(platform: str = sys.platform, cache: Path | None = None) -> tuple[Path, ...]:
+    """Where models are that this program converted, the place for new ones first.
+
+    On macOS that is with the data: programs that clean up empty ~/Library/Caches, where they were before.
+    cache: takes the place of the local cache
+    """
+    import platformdirs
+
+    cache = cache or local_cache()
+    usual = platform == "darwin" and cache == Path(platformdirs.user_cache_dir(APP)) / "models"
+    return (*([data_folder()[0] / "converted"] if usual else []), cache / "converted")
+
+
 def converted_folder() -> Path:
-    """Models that this program converted."""
-    return local_cache() / "converted"
+    """Where a new one belongs."""
+    return converted_folders()[0]
 
 
 def crash_log() -> Path:

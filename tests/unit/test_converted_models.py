@@ -11,10 +11,13 @@ from caches import CANARY_CONFIG, PARAKEET_CONFIG, safetensors
 
 from backends.base import Advice, BackendEntry, Location, ModelSpec
 from backends.registry import BUILT_IN
+from speedtest_tui.core import locations
 from speedtest_tui.core.download.request import request_for
 from speedtest_tui.core.locations import converted_folder
+from speedtest_tui.core.models import own
 from speedtest_tui.core.models import own as converted
 from speedtest_tui.core.models.inspect import inspect_models, locate
+from speedtest_tui.core.models.scan import scan
 from speedtest_tui.core.models.sizes import candidates, resolve
 from speedtest_tui.ui.screens.choices import sizes
 
@@ -128,3 +131,27 @@ def test_the_list_of_sizes_offers_what_was_converted(home: Path) -> None:
     offered = {choice.key: choice.detail for choice in sizes(found, present=str(home / "mine"))}
     assert offered["converted/tdt"] == "Parakeet TDT, 618 M parameters as bfloat16"
     assert list(offered)[-1] == str(home / "mine")
+
+
+def test_on_macos_new_ones_are_with_the_data_and_both_places_are_read(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import platformdirs
+
+    usual = Path(platformdirs.user_cache_dir("speedtest-tui")) / "models"
+    both = locations.converted_folders("darwin", usual)
+    assert both == (places / "data" / "converted", usual / "converted")
+    assert locations.converted_folders("linux", usual) == both[1:]
+    assert locations.converted_folders("darwin", places / "models") == (places / "models" / "converted",)
+    before = places / "models" / "converted"
+    both = (places / "data" / "converted", before)
+    monkeypatch.setattr(locations, "converted_folders", lambda: both)
+    for folder in both:
+        model(folder / f"tdt-{folder.parent.name}", TDT)
+    rows = [(row.name, row.layout) for row in scan()]
+    assert rows == [("tdt-models", "converted"), ("tdt-data", "converted")]
+    for folder in both:
+        name = f"converted/tdt-{folder.parent.name}"
+        assert own.folder_of(name) == folder / name.removeprefix("converted/")
+        assert own.name_of_folder(folder / name.removeprefix("converted/")) == name
+    assert own.folder_of("converted/new") == both[0] / "new"

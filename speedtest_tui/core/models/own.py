@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +62,7 @@ def cached(repository: str) -> Path | None:
 
 def name_of_folder(folder: Path) -> str:
     """What a model's folder is called as a size."""
-    inside = folder.parent == locations.converted_folder() and folder_of(CONVERTED + folder.name) is not None
+    inside = folder.parent in locations.converted_folders() and folder_of(CONVERTED + folder.name) is not None
     return f"{CONVERTED}{folder.name}" if inside else str(folder)
 
 
@@ -70,7 +72,8 @@ def folder_of(name: str) -> Path | None:
         from speedtest_tui.core.models.layout import is_safe_part
 
         part = name.removeprefix(CONVERTED)
-        return locations.converted_folder() / part if is_safe_part(part) else None
+        named = [folder / part for folder in locations.converted_folders()] if is_safe_part(part) else []
+        return next((folder for folder in named if os.path.lexists(folder)), next(iter(named), None))
     return Path(name) if Path(name).is_absolute() else None
 
 
@@ -119,12 +122,11 @@ class ConvertedModel:
 
 def converted_models() -> tuple[ConvertedModel, ...]:
     """All models that this program converted, by name; folders without a readable account are left out."""
-    folder = locations.converted_folder()
-    try:
-        folders = sorted(folder.iterdir())
-    except OSError:
-        return ()
-    found = (_described(one) for one in folders if not one.name.startswith("."))
+    folders: dict[str, Path] = {}
+    for folder in locations.converted_folders():
+        with contextlib.suppress(OSError):
+            folders = {one.name: one for one in folder.iterdir()} | folders
+    found = (_described(folders[name]) for name in sorted(folders) if not name.startswith("."))
     return tuple(model for model in found if model)
 
 

@@ -64,7 +64,7 @@ def places(spec: ModelSpec, cache: CacheName) -> tuple[Place, ...]:
     return (
         *found,
         Place("plain", root / name, certain=False),
-        Place("converted", locations.converted_folder() / name, certain=False),
+        *(Place("converted", folder / name, certain=False) for folder in locations.converted_folders()),
     )
 
 

@@ -32,7 +32,7 @@ from speedtest_tui.core.models.layout import (
 )
 from speedtest_tui.core.models.own import CONVERTED
 from speedtest_tui.core.models.places import BELOW_LOCAL, Identity, Roots, default_roots, identity, roots_of
-from speedtest_tui.core.models.reading import Cancelled, Reading, Root
+from speedtest_tui.core.models.reading import Cancelled, Reading, Root, root_at
 from speedtest_tui.core.models.status import CacheName
 
 OVERLOOKED = (
@@ -63,7 +63,7 @@ def scan(roots: Roots | None = None, cancelled: threading.Event | None = None) -
     cancelled: ends the scan within a folder's listing; the row that was being read is dropped
     """
     try:
-        yield from _Scan(default_roots() if roots is None else roots, cancelled or threading.Event()).rows()
+        yield from _Scan(roots, cancelled or threading.Event()).rows()
     except Cancelled:
         return
 
@@ -71,15 +71,20 @@ def scan(roots: Roots | None = None, cancelled: threading.Event | None = None) -
 class _Scan:
     """A running scan; remembers which folders have been listed, so that none is listed twice."""
 
-    def __init__(self, roots: Roots, cancelled: threading.Event) -> None:
-        self.roots = roots_of(roots, cancelled)
+    def __init__(self, roots: Roots | None, cancelled: threading.Event) -> None:
+        self.roots, self.cancelled = roots_of(default_roots() if roots is None else roots, cancelled), cancelled
         self.identities = {identity(root.path) for root in self.roots}
+        apart = () if roots is not None else locations.converted_folders()
+        self.converted = [one for one in apart if disk.is_folder(one) and identity(one.parent) not in self.identities]
         self.seen: set[Identity | None] = set()
         self.links: list[tuple[os.DirEntry[str], Root]] = []
 
     def rows(self) -> Iterator[Stored]:
         for root in self.roots:
             yield from self._root(root)
+        for folder in self.converted:
+            root = root_at(folder.parent, "local", (os.path.realpath(folder),), cancelled=self.cancelled)
+            yield from folders.made(folder, root, "converted")
         # Links to folders come last: what they lead to is listed where it really lies, if that is in a cache.
         for entry, root in self.links:
             if identity(Path(entry.path)) is None:

@@ -72,7 +72,7 @@ def plan_fix(model: BrokenModel, stored: Sequence[Stored]) -> Plan:
         return Plan((_unpack(model),))
     if spec.kind == "folder" and state.path is not None:
         return model.note(f"{state.path.name} is damaged: {state.detail}", "convert or download it again")
-    if state.path is not None and layout.is_within(state.path, locations.converted_folder()):
+    if state.path is not None and any(layout.is_within(state.path, folder) for folder in locations.converted_folders()):
         return model.note(f"the converted model {state.path.name} is damaged: {state.detail}", "convert it again")
     if not state.files and state.faults:
         return _whole(model)
