@@ -97,6 +97,12 @@ class ModelSpec:
     missing_reason: str = ""
     """Set where the size has a place in the map but no weights exist yet."""
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The same for all names of one model: its source, and in a repository of several its files."""
+        files = (name for file in self.files for name in file.names) if self.shared else ()
+        return (self.kind, self.source, self.revision, *files)
+
 
 @dataclass(frozen=True)
 class Location:

@@ -47,8 +47,8 @@ def add_arguments(parser: Parser) -> None:
         parser,
         "Race backends on audio files, one race for each, and print the results.",
         "run --demo",
-        "run talk.wav --size small,turbo --backends mlx-whisper,parakeet-mlx",
-        "run talk.wav --model mlx-whisper:small.en --model 'canary-mlx:canary-1b-v2?beam=4'",
+        "run talk.wav --size turbo --backends mlx-whisper,parakeet-mlx",
+        "run talk.wav --size turbo --model 'canary-mlx:turbo?beam=4'",
         "run talk.wav --reference @talk.txt --json result.json",
         "run recordings/ --size small,turbo",
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import convert_states
+import offer_states
 import pytest
 import states
 import textual
@@ -19,12 +20,17 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Static
 
+from backends.registry import BUILT_IN
+from speedtest_tui.core.race.plan import Plan
+from speedtest_tui.core.settings import Reading, Settings
 from speedtest_tui.ui.screens.choice import Choice, ChoiceScreen
 from speedtest_tui.ui.screens.confirm import ConfirmScreen
 from speedtest_tui.ui.screens.convert import ConvertScreen
 from speedtest_tui.ui.screens.open_file import OpenFileScreen
+from speedtest_tui.ui.screens.picker import PickerScreen
 from speedtest_tui.ui.screens.reference import ReferenceScreen
 from speedtest_tui.ui.screens.sessions import SessionsScreen
+from speedtest_tui.ui.workers.settings import SettingsStore
 
 pytestmark = pytest.mark.skipif(
     textual.__version__ != "8.2.8", reason="snapshots belong to the Textual version of constraints.txt"
@@ -133,3 +139,13 @@ def test_convert(look: Callable[..., bool], home: Path, name: str) -> None:
         await pilot.pause()
 
     assert look(prepare)
+
+
+@pytest.mark.parametrize("colour", ["dark", "no-color"])
+def test_picker(look: Callable[..., bool], home: Path, colour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if colour == "no-color":
+        monkeypatch.setenv("NO_COLOR", "1")
+    plan = Plan(tuple(offer_states.OFFERS[place].candidate for place in (3, 5, 11, 17)), runs=5)
+    store = SettingsStore(Reading(Settings(shortlists={"mine": ("mlx-whisper:small",)})), lambda _: None)
+    screen = PickerScreen(offer_states.Still(lambda _: None), store, BUILT_IN, plan)  # type: ignore[arg-type]
+    assert look(opens(screen, "down"))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import offer_states
 import pytest
 import states
 from textual.app import App
@@ -14,13 +15,14 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
-from backends.base import BackendEntry
-from backends.registry import BUILT_IN
+from backends.base import Availability, BackendEntry
+from backends.registry import BUILT_IN, create, default_backends
 from speedtest_tui.core.jobs import offers as core
 from speedtest_tui.core.models.sizes import Candidate, candidates
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.settings import Reading, Settings, load
 from speedtest_tui.ui.screens.picker import PickerScreen
+from speedtest_tui.ui.widgets.offer_lines import Layout
 from speedtest_tui.ui.widgets.pick_list import PickList
 from speedtest_tui.ui.workers.messages import CandidatesRead, OffersKnown
 from speedtest_tui.ui.workers.settings import SettingsStore
@@ -51,12 +53,12 @@ class Worker(states.StillWorker):
 
 
 class Host(App[None]):
-    def __init__(self, plan: Plan, settings: Settings = Settings()) -> None:  # noqa: B008
+    def __init__(self, plan: Plan, settings: Settings = Settings(), worker: type[states.StillWorker] = Worker) -> None:  # noqa: B008
         super().__init__()
         self.answers: list[tuple[Candidate, ...] | None] = []
         self.complaints: list[str] = []
         self.store = SettingsStore(Reading(settings), self.complaints.append)
-        self.picker = PickerScreen(Worker(lambda _: None), self.store, BUILT_IN, plan, 4.0)  # type: ignore[arg-type]
+        self.picker = PickerScreen(worker(lambda _: None), self.store, BUILT_IN, plan, 4.0)  # type: ignore[arg-type]
 
     def on_mount(self) -> None:
         self.push_screen(self.picker, self.answers.append)
@@ -103,16 +105,64 @@ async def test_what_races_now_is_chosen_and_comes_back(caches: Path) -> None:
     assert host.chosen == ["mlx-whisper:nano", "canary-mlx:nano"]
 
 
-async def test_a_model_for_all_backends_at_once(caches: Path) -> None:
+async def test_a_model_for_all_backends_at_once(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for entry in default_backends(BUILT_IN):
+        monkeypatch.setattr(type(create(entry.reference)), "availability", lambda self: Availability(True, "1.0"))
     host = Host(plan("mlx-whisper"))
     async with host.run_test(size=(120, 40)) as pilot:
         await ready(pilot)
-        await pilot.press("c", "slash", *"base.en", "enter", "a")
-        assert host.text("#pick-total").startswith("3 candidates · at least ")
-        assert "to download (3 models)" in host.text("#pick-total")
-        assert "290 MB" in "".join(line for line in host.lines if "transformers" in line)
+        await pilot.press("c", "slash", *"mlx-whisper:base.en", "enter", "a")
+        assert host.text("#pick-total").startswith("5 candidates · at least ")
+        assert "to download (5 models)" in host.text("#pick-total")
+        await pilot.press("escape")
+        assert "290 MB" in next(line for line in host.lines if "transformers" in line and "[x]" in line)
         await pilot.press("enter")
-    assert host.chosen == ["mlx-whisper:base.en", "whisper-mps:base.en", "transformers:base.en"]
+    assert host.chosen == named("base.en", "mlx-whisper", *THEIRS, "faster-whisper", "whisper-cpp")
+
+
+def named(size: str, *backends: str) -> list[str]:
+    return [f"{backend}:{size}" for backend in backends]
+
+
+THEIRS = ("whisper-mps", "transformers")
+SMALL = ("mlx-whisper", "parakeet-mlx", *THEIRS)
+
+
+@pytest.mark.parametrize(
+    ("here", "chosen"),
+    [
+        ("mlx-whisper:small", named("small", *SMALL, "pocketsphinx")),
+        ("openai-whisper:small", named("small", *SMALL, "openai-whisper", "pocketsphinx")),
+        ("turbo mlx-whisper", named("turbo", "mlx-whisper", "canary-mlx", "transformers", "pocketsphinx")),
+        ("canary-1b-v2", ["canary-mlx:canary-1b-v2"]),
+        (
+            "canary beam=4",
+            ["mlx-whisper:nano", "canary-mlx:nano?beam=4", *named("nano", "transformers", "pocketsphinx")],
+        ),
+    ],
+)
+async def test_all_backends_are_those_that_race_by_default(caches: Path, here: str, chosen: list[str]) -> None:
+    """The highlighted one, and what its name means for the others: without what is off by default or not installed."""
+    host = Host(plan("mlx-whisper"), worker=offer_states.Still)
+    async with host.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        await pilot.press("c", "slash", *here, "enter", "a")
+        chosen_now = host.text("#pick-total")
+        await pilot.press("a")
+        assert host.text("#pick-total").startswith("0 candidates")
+        await pilot.press("a")
+        assert host.text("#pick-total") == chosen_now
+        await pilot.press("enter")
+    assert host.chosen == chosen
+
+
+def test_backends_of_one_model_never_look_alike() -> None:
+    for width in range(34, 160):
+        layout = Layout(width, offer_states.OFFERS)
+        lines = [layout.line(offer, chosen=False, first=True).plain for offer in offer_states.OFFERS]
+        assert max(len(line.rstrip()) for line in lines) <= width
+        shown = {line[: layout.model + len("  [ ]  ") + layout.backend] for line in lines}
+        assert len(shown) == len(lines), (width, sorted(shown))
 
 
 async def test_what_is_not_installed_says_what_to_do(caches: Path) -> None:

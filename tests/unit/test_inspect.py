@@ -67,6 +67,7 @@ def test_sizes_that_mean_one_model_share_a_row(places: Path) -> None:
     assert ("whisper-mps", ("large", "large-v3")) in rows
     assert ("parakeet-mlx", SIZES[1:]) in rows
     assert ("pocketsphinx", SIZES) in rows
+    assert {("whisper-cpp", ("small",)), ("whisper-cpp", ("large", "turbo"))} <= rows, "one repository, many models"
     assert all(report.size == report.sizes[0] for report in inspect_models(of_all_sizes()))
 
 

@@ -16,7 +16,8 @@ SENTENCES = {
     "run": "nothing to transcribe: name an audio file, or use --demo",
     "run --demo noise.wav": "both --demo and a file: give one of the two",
     "run missing.wav": "missing.wav does not exist",
-    "run .": "is a folder",
+    "run nothing": "nothing has no clip: put audio files in it, each with a .txt of the same name beside it",
+    "run nothing noise.wav": "nothing has clips of its own: name one folder or manifest, or audio files only",
     "run notes.txt": "looks like text",
     "run empty.wav": "is empty",
     "run short.wav": "50 ms long",
@@ -86,6 +87,7 @@ def files(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "notes.txt").write_text("dear diary, nothing to hear\n" * 20)
     (folder / "empty.wav").touch()
+    (folder / "nothing").mkdir()
     soundfile.write(folder / "short.wav", np.zeros(800, dtype=np.float32), 16_000)
     noise = np.random.default_rng(2).normal(0, 0.05, 16_000).astype(np.float32)
     soundfile.write(folder / "noise.wav", noise, 16_000)

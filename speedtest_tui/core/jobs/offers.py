@@ -66,7 +66,7 @@ class Offer:
     def key(self) -> str:
         """The same for every name of the same model: "large" and "turbo" of mlx-whisper are one."""
         spec = self.report.spec
-        source = f"{spec.source}@{spec.revision}" if spec else self.candidate.size
+        source = " ".join(spec.identity) if spec else self.candidate.size
         return f"{self.candidate.backend}:{source}?{self.candidate.options}"
 
     @property
@@ -317,10 +317,10 @@ def absent(report: ModelReport) -> bool:
 
 def to_download(reports: Iterable[ModelReport]) -> ToDownload:
     """What would have to be downloaded for all of these; a model that several share counts once."""
-    missing: dict[tuple[str, str], int | None] = {}
+    missing: dict[tuple[str, ...], int | None] = {}
     for report in reports:
         if report.spec is not None and absent(report):
-            missing[report.spec.source, report.spec.revision] = missing_bytes(report)
+            missing[report.spec.identity] = missing_bytes(report)
     known = [size for size in missing.values() if size is not None]
     return ToDownload(len(missing), sum(known), len(missing) - len(known))
 

@@ -81,12 +81,12 @@ def inspect_models(candidates: Iterable[Candidate], cancelled: threading.Event |
 
 def _of_backend(entry: BackendEntry, asked: tuple[Candidate, ...]) -> Iterator[ModelReport]:
     unavailable = installed(create(entry.reference).availability())
-    found: dict[tuple[str, str, str], list[Candidate]] = {}
+    found: dict[tuple[str, ...], list[Candidate]] = {}
     lacking: Unavailable | None = None
     for candidate in asked:
         resolved = candidate.resolved()
         if isinstance(spec := resolved.model, ModelSpec):
-            found.setdefault((spec.kind, spec.source, spec.revision), []).append(resolved)
+            found.setdefault(spec.identity, []).append(resolved)
         elif isinstance(spec, Unavailable) and (lacking is None or spec.kind == "broken"):
             lacking = spec
     if not found:

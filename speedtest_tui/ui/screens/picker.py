@@ -61,7 +61,7 @@ class PickerScreen(Once, Screen[tuple[Candidate, ...] | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         _key("space", "toggle_here", "on/off", "toggle", "Choose the candidate (again to leave it out)"),
         _key("enter", "confirm", "use", "confirm", "Race these"),
-        _key("a", "all", "all backends", "all", "This model with every backend that has it (again to leave them out)"),
+        _key("a", "all", "all backends", "all", "This size with all backends that have it (again to leave them out)"),
         _key("c", "clear", "clear", "clear", "Leave everything out"),
         _key("slash", "ask('filter')", "filter", "filter", "Show only what holds the words that you type"),
         _key("t", "ask('model')", "type one", "type", "Add a model by its repository, folder or name"),
@@ -158,7 +158,7 @@ class PickerScreen(Once, Screen[tuple[Candidate, ...] | None]):
             here, chosen = self._here, self._chosen or {}
             self._shown = tuple(o for o in self._offers if all(word in _searched(o) for word in words))
             entries = self.query_one(PickList)
-            layout = Layout(entries.text_width, {offer.candidate.backend for offer in self._offers})
+            layout = Layout(entries.text_width, self._offers)
             before = ["", *(offer.group for offer in self._shown)]
             entries.set_options(
                 Option(layout.line(offer, chosen=offer.key in chosen, first=offer.group != above))
@@ -220,19 +220,24 @@ class PickerScreen(Once, Screen[tuple[Candidate, ...] | None]):
             self._switch([here])
 
     def action_all(self) -> None:
-        """Choose the highlighted model with every backend that has it, or leave all of them out."""
+        """Choose what the highlighted name means for each backend that races by default, or leave all of it out."""
         if (here := self._here) is not None:
-            self._switch([offer for offer in self._offers if offer.group == here.group and not offer.barred])
+            meant = {here.candidate.backend: here}
+            for offer in self._offers:
+                named = here.group in (offer.group, *offer.report.sizes)
+                if named and not offer.barred and not offer.candidate.entry.optional:
+                    meant.setdefault(offer.candidate.backend, offer)
+            self._switch(list(meant.values()), here.group)
 
-    def _switch(self, offers: Sequence[Offer]) -> None:
-        """Choose all of these; where they are chosen, leave them out."""
+    def _switch(self, offers: Sequence[Offer], name: str = "") -> None:
+        """Choose all of these, where they have it by this name; where they are chosen, leave them out."""
         chosen = self._chosen = {} if self._chosen is None else self._chosen
         out = all(offer.key in chosen for offer in offers)
         for offer in offers:
             if out:
                 chosen.pop(offer.key, None)
             else:
-                self._choose(offer, offer.candidate.size)
+                self._choose(offer, name if name in offer.report.sizes else offer.candidate.size)
         self._problem = ""
         self._list = ""
         self._show()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 
 from rich.cells import cell_len, set_cell_size
 
@@ -23,6 +24,22 @@ def fit_path(text: str, width: int) -> str:
     while text and cell_len(text) > width - 1:
         text = text[1:]
     return CUT + text if width > 0 else ""
+
+
+def fit_apart(texts: Collection[str], width: int) -> dict[str, str]:
+    """Each text as `fit`; those that would look alike keep their beginning and the part in which they differ."""
+    looks = {text: fit(text, width) for text in texts}
+    head = width // 3
+    room = max(1, width - head - 1)
+    for shift in range(max(map(len, texts), default=0)):
+        seen = Counter(looks.values())
+        alike = [text for text, look in looks.items() if seen[look] > 1 and look != text]
+        if not alike:
+            break
+        for text in alike:
+            end = max(head + room, len(text) - shift)
+            looks[text] = text[:head] + CUT + text[end - room : end]
+    return looks
 
 
 def spread(left: str, right: str, width: int) -> str:

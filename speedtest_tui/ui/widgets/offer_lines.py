@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from speedtest_tui.core.format import DASH, about, amount, count, megabytes, one_line, parameters
@@ -21,11 +22,12 @@ from speedtest_tui.core.jobs.offers import standing as standing_of
 from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.inspect import sentence
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_NEEDS_YOU, STYLES
-from speedtest_tui.ui.widgets.line_text import column, fit, fit_path
+from speedtest_tui.ui.widgets.line_text import column, fit, fit_apart, fit_path
 
 GAP = 2
 MARK, STATUS, SIZE = 3, 17, 7
 MODEL_MIN, MODEL_MAX = 12, 44
+BACKEND_MIN, BACKEND_MAX = 12, 20
 """Cells; the name of a model takes what is left."""
 
 
@@ -52,14 +54,17 @@ FACTS: tuple[tuple[str, int, Callable[[Offer], str]], ...] = (
 class Layout:
     """Which columns fit into `width` cells, and how wide they are."""
 
-    def __init__(self, width: int, backends: Iterable[str]) -> None:
-        longest = max((len(name) for name in backends), default=0)
+    def __init__(self, width: int, offers: Iterable[Offer]) -> None:
+        names = {_backend(offer) for offer in offers}
         self.narrow = width < 60
-        self.backend = min(longest, 12 if self.narrow else 20)
         self.status = 1 if self.narrow else STATUS
         self.size = SIZE if width >= 52 else 0
         self.facts = 0
-        room = width - MARK - self.backend - self.status - 3 * GAP - (self.size + GAP if self.size else 0)
+        room = width - MARK - self.status - 3 * GAP - (self.size + GAP if self.size else 0)
+        longest = min(max(map(cell_len, names), default=0), BACKEND_MAX)
+        self.backend = min(longest, max(BACKEND_MIN, room - MODEL_MIN))
+        self._backends = fit_apart(names, self.backend)
+        room -= self.backend
         for _, cells, _ in FACTS:
             if room - cells - GAP < 24:
                 break
@@ -84,7 +89,7 @@ class Layout:
         parts: list[tuple[str, str]] = [
             (column(cut(name, self.model) if first else "", self.model), "bold"),
             ("  [x]  " if chosen else "   ○   " if offer.barred else "  [ ]  ", STYLE_BEST if chosen else ""),
-            (column(one_line(_backend(offer)), self.backend), STYLE_BEST if chosen else ""),
+            (column(self._backends[_backend(offer)], self.backend), STYLE_BEST if chosen else ""),
             ("  " + column(status, self.status), STYLES[mood]),
         ]
         parts += [("  " + column(_size(offer), SIZE, right=True), "")] if self.size else []
@@ -95,7 +100,7 @@ class Layout:
 
 def _backend(offer: Offer) -> str:
     set_to = " ".join(f"{name}={value}" for name, value in offer.candidate.options)
-    return f"{offer.candidate.backend} {set_to}".rstrip()
+    return one_line(f"{offer.candidate.backend} {set_to}".rstrip())
 
 
 def details(offer: Offer) -> Iterator[str]:
