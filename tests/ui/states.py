@@ -18,10 +18,10 @@ from speedtest_tui.core.audio.recorder import RecorderState
 from speedtest_tui.core.audio.view import ClipView
 from speedtest_tui.core.host import Host
 from speedtest_tui.core.jobs.job import Job, JobView
-from speedtest_tui.core.jobs.offers import Offers
+from speedtest_tui.core.jobs.offers import Offer, Offers
 from speedtest_tui.core.jobs.overview import CacheOverview
 from speedtest_tui.core.jobs.race import Kept, marks_of
-from speedtest_tui.core.models.sizes import Candidate, candidates
+from speedtest_tui.core.models.sizes import Candidate, candidates, parse
 from speedtest_tui.core.models.status import CacheName, CacheState, ModelReport, Verification
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.row import RaceSnapshot, RaceState, Row, RowError
@@ -87,6 +87,16 @@ SMALL = (
     model_report("pocketsphinx", "small", local=NOWHERE),
 )
 MODELS = {"nano": NANO, "small": SMALL}
+
+
+def here(*names: str) -> Offers:
+    """Offers of models that are on this machine, and of one that is not."""
+    found = []
+    for name in (*names, "whisper-mps:base"):
+        one = parse(name, BUILT_IN)
+        report = model_report(one.backend, one.size, hf=CacheState("complete" if name in names else "missing", 10**8))
+        found.append(Offer(one, report, one.size))
+    return Offers(tuple(found), done=True)
 
 
 def clip_view(**facts: Any) -> ClipView:
@@ -265,6 +275,7 @@ class StillWorker:
         self.view: JobView | None = None
         self.overview = CacheOverview(done=True)
         self.microphone = StillMicrophone(self.asked)
+        self.offers = Offers(done=True)
 
     def attach(self, post: Callable[[Message], object]) -> None:
         self._listeners.append(post)
@@ -300,7 +311,7 @@ class StillWorker:
         self, entries: Sequence[BackendEntry], chosen: Sequence[Candidate], clip_s: float | None, post: Any
     ) -> None:
         self.asked.append("offer")
-        post(OffersKnown(Offers(done=True)))
+        post(OffersKnown(self.offers))
 
     def stop_offering(self) -> None:
         self.asked.append("stop offering")

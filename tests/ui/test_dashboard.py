@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ from speedtest_tui.ui.screens.help import HelpScreen
 from speedtest_tui.ui.screens.row import RowScreen
 from speedtest_tui.ui.widgets.key_line import KeyLine
 from speedtest_tui.ui.widgets.race_pane import CandidateLine, RaceHeader, RacePane
-from speedtest_tui.ui.widgets.result_panes import TranscriptLine
+from speedtest_tui.ui.widgets.result_panes import NOTHING_HERE, Guide, TranscriptLine
 from speedtest_tui.ui.widgets.status_line import StatusLine
-from speedtest_tui.ui.workers.messages import BackendsKnown, ClipReady, ClipRefused, ModelsKnown
+from speedtest_tui.ui.workers.messages import BackendsKnown, ClipReady, ClipRefused, ModelsKnown, RecorderChanged
 
 MakeApp = Callable[..., SpeedtestApp]
 
@@ -639,3 +640,79 @@ async def test_the_pane_does_not_jump_when_a_race_ends(still_app: MakeApp) -> No
                     [app.screen.query_one(name).region for name in ("#race", "#transcripts", "#remarks", "#since")]
                 )
             assert places[0] == places[1] == places[2], size
+
+
+GUIDE_SIZES = [(60, 15), (80, 24), (120, 40), (200, 60)]
+
+
+def guide_of(app: SpeedtestApp) -> tuple[bool, list[str]]:
+    guide = app.dashboard.query_one(Guide)
+    lines = guide.render().plain.split("\n")
+    assert not guide.display or (
+        guide.size.height == len(lines) and all(cell_len(x) <= guide.size.width for x in lines)
+    )
+    return guide.display, lines
+
+
+@pytest.mark.parametrize("size", GUIDE_SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_the_empty_dashboard_is_a_guide_until_a_clip_is_there(still_app: MakeApp, size: tuple[int, int]) -> None:
+    app = still_app(demo=False)
+    worker_of(app).offers = states.here("mlx-whisper:small", "parakeet-mlx:small", "mlx-whisper:large-v3-4bit")
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        shown, lines = guide_of(app)
+        assert shown and app.dashboard.query_one("#transcripts").size.height >= len(lines)
+        assert lines[:3] == [
+            "1  r records what you would say · o opens a file",
+            "2  b chooses what races · s one size for all",
+            "3  ⏎ races: which is fastest, and which is good enough?",
+        ]
+        assert lines[3].startswith("Found in your caches: mlx-whisper small")
+        assert "whisper-mps" not in lines[3] and ("large-v3-4bit" in lines[3]) is (size[0] > 80)
+        assert not app.screen.query_one("#no-text").display
+        await pilot.press("r")
+        app.dashboard.post_message(RecorderChanged(states.GROWING))
+        await pilot.pause()
+        assert not guide_of(app)[0]
+        app.dashboard.worker.microphone.recording = False
+        app.dashboard.post_message(ClipReady(states.clip_view()))
+        await pilot.pause()
+        assert not guide_of(app)[0] and app.screen.query_one("#no-text").display
+        await pilot.press("n")
+        await pilot.pause()
+        assert guide_of(app)[0]
+
+
+async def test_the_guide_says_where_no_model_is_here_and_shows_rebound_keys(still_app: MakeApp) -> None:
+    app = still_app(demo=False, reading=Reading(Settings(keys={"open": "f"})))
+    async with app.run_test(size=(60, 15)) as pilot:
+        await pilot.pause()
+        _, lines = guide_of(app)
+        assert lines[0] == "1  r records what you would say · f opens a file"
+        assert lines[3] == NOTHING_HERE
+
+
+async def test_nobody_reads_the_caches_for_a_guide_that_is_not_shown(still_app: MakeApp, tmp_path: Path) -> None:
+    small = replace(states.PLAN, candidates=tuple(replace(one, size="small") for one in states.PLAN.candidates))
+    for facts in ({}, {"demo": False, "audio": tmp_path / "a.wav", "plan": small}, {"autostart": True}):
+        app = still_app(**facts)
+        async with app.run_test() as pilot:
+            await pilot.pause()
+            assert "offer" not in worker_of(app).asked and not guide_of(app)[0]
+
+
+async def test_a_nano_race_of_an_own_clip_offers_the_models_that_are_here(still_app: MakeApp) -> None:
+    app = still_app(demo=False)
+    names = ("mlx-whisper:tiny", "mlx-whisper:small", "transformers:small", "parakeet-mlx:large-v3")
+    worker_of(app).offers = states.here(*names)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        app.dashboard.post_message(ClipReady(states.clip_view()))
+        await pilot.pause()
+        await pilot.press("enter")
+        await pilot.pause()
+        question = str(app.screen.query_one("#confirm-question", Static).render())
+        assert "Real ones are here: mlx-whisper small, transformers small, parakeet-mlx large-v3." in question
+        await pilot.press("d")
+        await pilot.pause()
+        assert [one.name for one in app.dashboard.race.plan.candidates] == [names[1], names[2], names[3]]

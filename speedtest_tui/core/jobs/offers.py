@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
@@ -75,6 +76,17 @@ class Offer:
         return self.report.unavailable is not None or self.report.spec is None or bool(self.report.spec.missing_reason)
 
     @property
+    def here(self) -> bool:
+        """Whether it could race at once and does not come with the program."""
+        spec = self.report.spec
+        return not self.barred and self.report.usable and spec is not None and spec.kind not in ("embedded", "bundled")
+
+    @property
+    def label(self) -> str:
+        """Backend and model, as short as people say it."""
+        return f"{self.candidate.backend} {self.candidate.size.rstrip('/').rpartition('/')[2]}"
+
+    @property
     def languages(self) -> str:
         """Which it understands, as far as the catalogue says."""
         spec = self.report.spec
@@ -130,6 +142,18 @@ def offers(
     earlier = earlier_of(clip_s, cancelled) if clip_s else {}
     if not cancelled.is_set():
         yield Offers(tuple(found), earlier, free, done=True)
+
+
+def one_each(offers: Sequence[Offer]) -> tuple[Offer, ...]:
+    """For each backend one model that is here: the one that most backends have, among equals the smallest."""
+    have = [offer for offer in offers if offer.here]
+    shared = Counter(group for _, group in {(offer.candidate.backend, offer.group) for offer in have})
+    chosen: dict[str, Offer] = {}
+    for offer in have:
+        known = chosen.get(offer.candidate.backend)
+        if known is None or shared[offer.group] > shared[known.group]:
+            chosen[offer.candidate.backend] = offer
+    return tuple(chosen.values())
 
 
 def read(

@@ -73,6 +73,18 @@ def to_download(reports: Sequence[ModelReport]) -> tuple[Choice, ...]:
     return tuple(choices)
 
 
+def not_here(missing: Sequence[ModelReport], total: int, *, waited: bool) -> str:
+    """What is not on this machine, as the beginning of a question."""
+    from speedtest_tui.core.jobs import offers
+
+    found = offers.to_download(missing)
+    size = f" ({found.words})" if found.words else ""
+    many = f"{len(missing)} of {total} models are" if len(missing) > 1 else f"1 of {total} models is"
+    many = many if total > 1 else "The model is"
+    before = "A download was not finished: " if waited else ""
+    return f"{before}{many} not on this machine yet{size}."
+
+
 def key_of(report: ModelReport) -> str:
     """What a choice of this model is called."""
     return f"{report.backend} {report.size}"

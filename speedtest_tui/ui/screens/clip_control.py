@@ -48,7 +48,7 @@ class ClipControl:
         self._racing = racing
         self._changed = changed
         self._in_session: Recording | None = None
-        self._choosing_device = False
+        self._choosing_device = self._loading = False
 
     @property
     def _pane(self) -> ClipPane:
@@ -59,9 +59,15 @@ class ClipControl:
         """Whether a recording is about to begin, grows, or is being turned into a clip."""
         return self._microphone.recording
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no clip, and none is about to come."""
+        return self.clip is None and not self.recording and not self._loading
+
     def begin(self, audio: Path | None, demo: bool) -> None:
         """Load what the program was started with, else wait for a clip; offer what was left unsaved."""
         if audio is not None or demo:
+            self._loading = True
             self._worker.load(audio)
         else:
             self.wait()
@@ -77,12 +83,13 @@ class ClipControl:
 
     def ready(self, view: ClipView) -> None:
         """Take over a clip that has been read."""
-        self.clip = view
+        self.clip, self._loading = view, False
         self._microphone.rest()
         self._changed()
 
     def refuse(self, reason: str) -> None:
         """Say why there is no clip."""
+        self._loading = False
         if self.clip is None:
             self._pane.refuse(reason)
         self._complain(reason, "The clip cannot be used")

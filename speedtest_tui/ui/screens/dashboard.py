@@ -119,7 +119,7 @@ class DashboardScreen(Screen[None]):
                     yield ClipPane()
                     yield ModelsPane()
                 yield RacePane(self.race.waiting_rows(), self.race.plan)
-                yield TranscriptPane()
+                yield TranscriptPane(guided=self._request.audio is None and not self._request.demo)
             yield DetailsPane()
         yield KeyLine()
 
@@ -151,6 +151,12 @@ class DashboardScreen(Screen[None]):
     @on(messages.BackendsKnown)
     def _backends_known(self, message: messages.BackendsKnown) -> None:
         self.race.backends_known(message.entries)
+        self.race.look_here()
+
+    @on(messages.OffersKnown)
+    def _offers_known(self, message: messages.OffersKnown) -> None:
+        self.race.offers_known(message.offers)
+        self._show_guide()
 
     @on(messages.ModelsKnown)
     def _models_known(self, message: messages.ModelsKnown) -> None:
@@ -165,6 +171,7 @@ class DashboardScreen(Screen[None]):
         if view.over:
             self.race.job_ended(view)
             self.race.look_up(again=True)
+            self.race.look_here(again=True)
             if self.app.screen is self:
                 self.notify(
                     f"{view.summary} (c shows more)" if view.needs_you else view.summary,
@@ -178,20 +185,24 @@ class DashboardScreen(Screen[None]):
     def _clip_ready(self, message: messages.ClipReady) -> None:
         self.clips.ready(message.view)
         self.race.clip_ready()
+        self.race.look_here()
 
     @on(messages.ClipRefused)
     def _clip_refused(self, message: messages.ClipRefused) -> None:
         self.race.clip_refused()
         self.clips.refuse(message.reason)
+        self._show_guide()
 
     @on(messages.RecorderChanged)
     def _recorder_changed(self, message: messages.RecorderChanged) -> None:
         self.clips.recorder_changed(message.state)
+        self._show_guide(recording=message.state.phase == "recording")
         self.refresh_bindings()
 
     @on(messages.RecordingFailed)
     def _recording_failed(self, message: messages.RecordingFailed) -> None:
         self.clips.recording_failed(message.reason)
+        self._show_guide()
         self.refresh_bindings()
 
     @on(messages.PlayerChanged)
@@ -232,6 +243,7 @@ class DashboardScreen(Screen[None]):
         """Show clip and plan; before a race the rows are those that will take part."""
         race = self.race
         self._show_age()
+        self._show_guide()
         if self.clips.clip is not None:
             self.query_one(ClipPane).show(self.clips.clip)
         if race.snapshot is None:
@@ -240,6 +252,11 @@ class DashboardScreen(Screen[None]):
         race.look_up()
         race.judge_again()
         self.refresh_bindings()
+
+    def _show_guide(self, *, recording: bool = False) -> None:
+        here = self.race.here
+        names = None if here is None else tuple(offer.label for offer in here)
+        self.query_one(TranscriptPane).guide(self.clips.empty and not recording, names)
 
     def _show_race(
         self, snapshot: RaceSnapshot, since: str = "", marks: Mapping[str, tuple[Piece, ...]] = NO_MARKS

@@ -19,6 +19,7 @@ from speedtest_tui.ui.workers.web import in_browser
 if TYPE_CHECKING:
     from backends.base import BackendEntry, Samples
     from speedtest_tui.core.jobs.job import JobView
+    from speedtest_tui.core.jobs.offers import Offer, Offers
     from speedtest_tui.core.jobs.race import Kept
     from speedtest_tui.core.models.own import ConvertedModel
     from speedtest_tui.core.models.sizes import Candidate
@@ -31,24 +32,6 @@ if TYPE_CHECKING:
     from speedtest_tui.ui.workers.worker import Worker
 
 
-def _absent(report: ModelReport) -> bool:
-    from speedtest_tui.core.jobs.offers import absent
-
-    return absent(report)
-
-
-def _about(missing: Sequence[ModelReport], total: int, *, waited: bool) -> str:
-    """What is not on this machine, as the beginning of a question."""
-    from speedtest_tui.core.jobs.offers import to_download
-
-    found = to_download(missing)
-    size = f" ({found.words})" if found.words else ""
-    many = f"{len(missing)} of {total} models are" if len(missing) > 1 else f"1 of {total} models is"
-    many = many if total > 1 else "The model is"
-    before = "A download was not finished: " if waited else ""
-    return f"{before}{many} not on this machine yet{size}."
-
-
 class RaceControl:
     """Owns the plan and the results. Screens that ask are imported when they are first needed.
 
@@ -56,6 +39,7 @@ class RaceControl:
     entries: all backends that are known
     reports, converted: how the backends' models of the plan's size stand, and models that are chosen by their folder
     all_backends: whether nobody chose among the backends
+    here: real models that are on this machine, None before that is known
     snapshot: the race that is shown, None before one; kept: what was measured last
     changed: called when the plan is another one
     """
@@ -75,6 +59,7 @@ class RaceControl:
         self.entries: tuple[BackendEntry, ...] = request.plan.backends
         self.reports: tuple[ModelReport, ...] = ()
         self.converted: tuple[ConvertedModel, ...] = ()
+        self.here: tuple[Offer, ...] | None = None
         self.all_backends = request.open_backends
         self.snapshot: RaceSnapshot | None = None
         self.kept: Kept | None = None
@@ -93,6 +78,7 @@ class RaceControl:
         self._waiting_for = {"clip", "backends"}
         self._when_ready = self._when_known = self._known = False
         self._racing_next: set[str] | None = None
+        self._failed: tuple[str, ...] = ()  # why not all came that a race waited for
         self._looked_up: list[Candidate] = []
 
     @property
@@ -132,9 +118,19 @@ class RaceControl:
                 self._start_whole()
 
         question = "nano models know about 70 words: this compares overhead only."
-        ask(
-            self._screen, question, "Race anyway", "Back", anyway, other="Choose a size", otherwise=self.choose_size
-        )  # fmt: skip
+        other, otherwise = "Choose a size", self.choose_size
+        if self.here:
+            from speedtest_tui.core.jobs.offers import one_each
+
+            chosen = one_each(self.here)
+            question += f" Real ones are here: {', '.join(offer.label for offer in chosen)}."
+            other, otherwise = "Race what is here", lambda: self._race_here([offer.candidate for offer in chosen])
+        ask(self._screen, question, "Race anyway", "Back", anyway, other=other, otherwise=otherwise)
+
+    def _race_here(self, chosen: Sequence[Candidate]) -> None:
+        if not self.running:
+            self.change_candidates(chosen)
+            self.start()
 
     def _start_whole(self) -> None:
         """Start; where models are not on this machine, asks whether to download them first."""
@@ -144,32 +140,40 @@ class RaceControl:
         if not self._known:
             self._when_known = True  # in a moment: the caches are being read
             return
-        reports = [(one, self._report_of(one)) for one in self.plan.candidates]
-        missing = [report for _, report in reports if report is not None and _absent(report)]
-        here = [one for one, report in reports if report is None or not _absent(report)]
+        missing, here = self._parted()
+        why, self._failed = "; ".join(self._failed[:2]), ()
         if not missing:
             self._start()
             return
+        if why and not here:
+            return  # the rows say why
+        from speedtest_tui.ui.screens import choices
         from speedtest_tui.ui.screens.confirm import ask
 
         def race_these() -> None:
             if not self.running:
                 self._start(here)
 
-        ask(
-            self._screen,
-            _about(missing, len(reports), waited=False),
-            "Download and race",
-            "Cancel",
-            lambda: self._download(missing),
-            other=f"Race the {len(here)} here" if here else "",
-            otherwise=race_these,
-        )
+        total = len(self.plan.candidates)
+        question = choices.not_here(missing, total, waited=False)
+        if why:
+            question = f"{len(missing)} of {total} could not be downloaded ({why}): race the {len(here)} that are here?"
+        yes, other = "Try again" if why else "Download and race", f"Race the {len(here)} here" if here else ""
+        ask(self._screen, question, yes, "Cancel", lambda: self._download(missing), other=other, otherwise=race_these)
 
-    def _report_of(self, candidate: Candidate) -> ModelReport | None:
-        """How a candidate's model stands, where that is known."""
-        own = (one for one in self.reports if one.backend == candidate.backend)
-        return next((one for one in own if candidate.size in (one.size, *one.sizes)), None)
+    def _parted(self) -> tuple[list[ModelReport], list[Candidate]]:
+        """Models of the plan that would have to be downloaded, and the candidates that need no download."""
+        from speedtest_tui.core.jobs.offers import absent
+
+        missing, here = [], []
+        for one in self.plan.candidates:
+            own = (report for report in self.reports if report.backend == one.backend)
+            report = next((report for report in own if one.size in (report.size, *report.sizes)), None)
+            if report is not None and absent(report):
+                missing.append(report)
+            else:
+                here.append(one)
+        return missing, here
 
     def _download(self, missing: Sequence[ModelReport]) -> None:
         """Download models, and race when they are there unless something else was wanted meanwhile."""
@@ -188,36 +192,36 @@ class RaceControl:
         if view.kind != "download" or wanted is None:
             return
         self._store.remember(download=False)
-        if view.state == "done" and wanted == self._planned()[1] and not self.running and not self._clips.recording:
+        failed = [row for row in view.rows if row.state == "failed"]
+        ended = view.state == "done" or (view.state == "failed" and bool(failed))
+        if ended and wanted == self._planned()[1] and not self.running and not self._clips.recording:
             self._when_known, self._known = True, False
+            self._failed = tuple(dict.fromkeys(row.advice.what if row.advice else "it failed" for row in failed))
 
     def _offer_rest(self) -> None:
         """A download that a race waited for was not finished when the program ended: offer to finish it."""
         if not self._store.settings.download or self._request.autostart or self.running or self._worker.busy:
             return
         self._store.remember(download=False)
-        reports = [(one, self._report_of(one)) for one in self.plan.candidates]
-        missing = [report for _, report in reports if report is not None and _absent(report)]
+        missing, _ = self._parted()
         if not missing:
             return
+        from speedtest_tui.ui.screens import choices
         from speedtest_tui.ui.screens.confirm import ask
 
-        ask(
-            self._screen,
-            _about(missing, len(reports), waited=True),
-            "Download and race",
-            "Later",
-            lambda: self._download(missing),
-        )
+        question = choices.not_here(missing, len(self.plan.candidates), waited=True)
+        ask(self._screen, question, "Download and race", "Later", lambda: self._download(missing))
 
     def _start(self, only: Sequence[Candidate] = ()) -> None:
         """only: leave out all others, this time"""
+        self._failed = ()
         clip = self._clips.clip
         if clip is None:
             self._when_ready = True
             self._worker.load(None)
         else:
             self._worker.microphone.rest()
+            self._worker.stop_offering()
             self._worker.start(replace(self.plan, candidates=tuple(only)) if only else self.plan, clip.clip)
             self._screen.refresh_bindings()
 
@@ -302,6 +306,20 @@ class RaceControl:
             without[report.backend] = report.without_model and without.get(report.backend, True)
         return {backend for backend, none in without.items() if none}
 
+    def look_here(self, *, again: bool = False) -> None:
+        """Find out which real models are here, where somebody is going to be told and nothing is being timed."""
+        view = self._clips.clip
+        told = self._clips.empty or (view is not None and not view.clip.demo and nano(self.waiting_rows()))
+        alone = self._screen.app.screen is self._screen  # a screen above may look itself
+        if told and alone and not self.running and not self._request.autostart and (again or self.here is None):
+            self._worker.offer(self.entries, (), None, self._screen.post_message)
+
+    def offers_known(self, offers: Offers) -> None:
+        """Take over what could race. That nothing is here is only known at the end."""
+        here = tuple(offer for offer in offers.offers if offer.here)
+        if here or offers.done:
+            self.here = here
+
     def look_up(self, again: bool = False) -> None:
         """Find out how the models stand, where size or backends are others than last time or `again`."""
         wanted: list[Candidate] = []
@@ -328,10 +346,8 @@ class RaceControl:
         """Race these next, and after a restart: as a size and backends where they are no more than that."""
         self.plan = replace(self.plan, candidates=tuple(chosen))
         plain = self._request.with_models(self.plan, size=self.plan.sizes[0])
-        names, usual = (
-            [entry.name for entry in self.plan.backends],
-            {one.name for one in default_backends(self.entries)},
-        )
+        names = [entry.name for entry in self.plan.backends]
+        usual = {one.name for one in default_backends(self.entries)}
         if {one.name for one in plain.candidates} == {one.name for one in self.plan.candidates}:
             self.all_backends = usual - self._without_model() == set(names)
             backends = () if self.all_backends else tuple(names)
@@ -394,6 +410,7 @@ class RaceControl:
         def chosen(candidates: tuple[Candidate, ...] | None) -> None:
             if candidates:
                 self.change_candidates(candidates)
+            self.look_here()
 
         view = self._clips.clip
         seconds = view.clip.seconds if view is not None else None

@@ -9,10 +9,13 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
+from textual.widget import Widget
 from textual.widgets import Static
 
 from speedtest_tui.core.race.row import Row, look, quality, quality_mood, quality_title, reason
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU, STYLES, outcome
+from speedtest_tui.ui.widgets.line_text import fit
 
 REFERENCE, MAJORITY = "the reference", "the majority"
 LEGENDS = {REFERENCE: "‹heard|right›  ‹-missing›  ‹+extra›", MAJORITY: "‹unlike most›  ‹…› most have more"}
@@ -92,6 +95,63 @@ def line_of(row: Row, marks: Marks) -> tuple[str, Content, Content]:
     return row.label, Content("\n").join(lines), rate
 
 
+STEPS = (
+    (("record", "open"), "records what you would say · {} opens a file"),
+    (("candidates", "size"), "chooses what races · {} one size for all"),
+    (("race",), "races: which is fastest, and which is good enough?"),
+)
+"""Actions of the dashboard, and what their keys do, in the order of a first race."""
+
+NOTHING_HERE = "No real model here yet: ⏎ offers to download your choice."
+
+
+class Guide(Widget):
+    """What to press before there is a clip, and which real models are on this machine, once that is known."""
+
+    DEFAULT_CSS = "Guide { height: auto; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: tuple[str, ...] | None = None
+
+    def show(self, names: tuple[str, ...] | None) -> None:
+        if names != self._names:
+            self._names = names
+            self.refresh(layout=True)
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self.refresh())
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(STEPS) + (self._names is not None)
+
+    def render(self) -> Content:
+        keys: dict[str, str] = {}
+        for active in self.screen.active_bindings.values():
+            keys.setdefault(active.binding.action, self.app.get_key_display(active.binding))
+        width, lines = self.size.width, []
+        for number, (actions, words) in enumerate(STEPS, 1):
+            line = Content(f"{number}  {{}} {words}")
+            for action in actions:
+                before, _, after = line.plain.partition("{}")
+                key = Content.styled(keys.get(action, "?"), "bold $text-accent")
+                line = Content.assemble(line[: len(before)], key, after)
+            lines.append(line.truncate(width, ellipsis=True))
+        if self._names is not None:
+            lines.append(Content(found_here(self._names, width) if self._names else fit(NOTHING_HERE, width)))
+        return Content("\n").join(lines)
+
+
+def found_here(names: Sequence[str], width: int) -> str:
+    """As many names of models as fit into one line, and how many there are besides."""
+    for count in range(len(names), 0, -1):
+        more = f" and {len(names) - count} more" if count < len(names) else ""
+        line = f"Found in your caches: {', '.join(names[:count])}{more}"
+        if cell_len(line) <= width:
+            break
+    return fit(line, width)
+
+
 class TranscriptPane(VerticalScroll):
     """One line for each backend with a text or an error; focusable, so that long texts can be scrolled by key."""
 
@@ -107,15 +167,31 @@ class TranscriptPane(VerticalScroll):
     }
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, guided: bool = False) -> None:
+        """guided: there is no clip, and none is being read"""
         super().__init__(id="transcripts")
+        self._guided, self._filled = guided, False
         self._legend: str | None = None
         self._long = False
         self._alone: int | None = None
         """Which line is shown alone; None shows all."""
 
     def compose(self) -> ComposeResult:
+        yield Guide()
         yield Static("Each backend's text appears here after its first transcription.", id="no-text")
+
+    def on_mount(self) -> None:
+        self._show_empty()
+
+    def guide(self, guided: bool, names: tuple[str, ...] | None) -> None:
+        """Say what to press as long as there is neither a clip nor a text; names: of models that are here."""
+        self._guided = guided
+        self.query_one(Guide).show(names)
+        self._show_empty()
+
+    def _show_empty(self) -> None:
+        self.query_one(Guide).display = self._guided and not self._filled
+        self.query_one("#no-text").display = not self._guided and not self._filled
 
     def show(self, rows: Sequence[Row], marks: Marks) -> None:
         """Show the texts that there are so far."""
@@ -125,7 +201,8 @@ class TranscriptPane(VerticalScroll):
         self._long = max((cell_len(row.label) for row in rows), default=0) > SHORT_NAME
         self.on_resize()
         contents = [line_of(row, marks) for row in rows if row.transcription or row.warnings or row.error]
-        self.query_one("#no-text").display = not contents
+        self._filled = bool(contents)
+        self._show_empty()
         lines = list(self.query(TranscriptLine))
         for line, content in zip(lines, contents, strict=False):
             line.show(*content)
