@@ -130,6 +130,35 @@ class WellThree(Well):
     """A third one."""
 
 
+class Again(Well):
+    """Knows from the journal whether it has run in another process before."""
+
+    def __init__(self) -> None:
+        path = Path(os.environ.get("TOY_JOURNAL", "/nowhere"))
+        self.again = path.exists() and f" {type(self).__name__} begins" in path.read_text(encoding="utf-8")
+
+
+class DoesNotLoadAgain(Again):
+    """Loads in one process only."""
+
+    def load(self, spec: ModelSpec, location: Location, options: LoadOptions) -> Loaded:
+        if self.again:
+            raise BackendError("it is tired", kind="error")
+        return super().load(spec, location, options)
+
+
+class ExitsAgain(Again):
+    """In its second process it is gone after the warm-up and one run."""
+
+    count = 0
+
+    def transcribe(self, samples: Any, options: TranscribeOptions) -> Transcription:
+        self.count += 1
+        if self.again and self.count == 3:
+            os._exit(7)
+        return super().transcribe(samples, options)
+
+
 class BusyAfter(Well):
     """Returns its text at once while its threads go on computing for half a second, as OpenMP's do."""
 

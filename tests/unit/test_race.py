@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from racing import noise, plan, rows, run, survivors
+from racing import finish, noise, plan, rows, run, survivors
 from toys import well
 
-from speedtest_tui.core import host
+from speedtest_tui.core import codec, host
+from speedtest_tui.core.host import describe
 from speedtest_tui.core.race import watch as quiet
+from speedtest_tui.core.race.groups import LIBRARY_BYTES
 from speedtest_tui.core.race.row import RaceSnapshot
+from speedtest_tui.core.race.supervisor import Race
+from speedtest_tui.core.sessions.document import Document, build
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -44,12 +50,78 @@ def test_sequential(toys: Path) -> None:
     assert all(row.warmups_done == 2 for row in snapshot.rows)
 
 
-def test_too_little_memory_makes_it_sequential(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "available_memory", lambda: 100 << 20)
+@pytest.fixture
+def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let the machine have memory for so many toys at a time."""
+
+    def of(count: int) -> None:
+        monkeypatch.setattr(host, "available_memory", lambda: int((count + 0.5) * LIBRARY_BYTES["cpu"] / 0.8))
+
+    return of
+
+
+WHY = "all {} models together need about {} GB, {} GB are free"
+
+
+def test_too_little_memory_for_two_makes_it_sequential(toys: Path, room_for: Callable[[int], None]) -> None:
+    room_for(0)
     snapshot = run(plan(*THREE, runs=1))
-    assert snapshot.order == "sequential"
-    assert order_of(toys) == "AABBCC"
-    assert "ran one after another: all 3 models together need about 0.6 GB, 0.1 GB are free" in snapshot.notes[0]
+    assert (snapshot.order, order_of(toys)) == ("sequential", "AABBCC")
+    assert snapshot.notes == (f"ran one after another: {WHY.format(3, 0.6, 0.1)}",)
+    assert all(row.groups == () for row in snapshot.rows)
+
+
+def test_too_little_memory_for_all_makes_groups_with_an_anchor(toys: Path, room_for: Callable[[int], None]) -> None:
+    """A runs in both groups, has one row with all its runs, and the times of its first process."""
+    room_for(2)
+    notes: set[tuple[str, ...]] = set()
+    snapshot = run(plan(*THREE, runs=2), listener=lambda seen: notes.add(seen.notes))
+    assert (snapshot.order, order_of(toys)) == ("grouped", "ABABBA" + "ACACCA")
+    why = WHY.format(3, 0.6, 0.7)
+    assert (f"runs in 2 groups: {why}",) in notes
+    through = "times of different groups are compared through it"
+    assert snapshot.notes == (f"ran in 2 groups with Well in both: {why}; {through}",)
+    anchor, second, third = snapshot.rows
+    assert (anchor.groups, second.groups, third.groups) == ((1, 1, 2, 2), (1, 1), (2, 2))
+    assert (len(anchor.runs_s), anchor.warmups_done, anchor.warnings) == (4, 2, ())
+    assert {row.status for row in snapshot.rows} == {"ok"}
+    assert {len(row.tied) + bool(row.rank) for row in snapshot.rows} <= {1, 2, 3}
+    document = build(snapshot, plan(*THREE), noise(), describe(), datetime.datetime.now(datetime.UTC))
+    again = codec.decode(Document, codec.encode(document))
+    assert (again.plan.order, [one.groups for one in again.results]) == ("grouped", [(1, 1, 2, 2), (1, 1), (2, 2)])
+
+
+def test_another_anchor_takes_the_place_of_one_that_fails(toys: Path, room_for: Callable[[int], None]) -> None:
+    """What it measured before stays; the other one is compared with it in the group that both were in."""
+    room_for(2)
+    snapshot = run(plan(well.DoesNotLoadAgain, well.WellToo, well.WellThree, runs=2))
+    assert {row.backend: row.groups for row in snapshot.rows} == {
+        "DoesNotLoadAgain": (1, 1), "WellToo": (1, 1, 2, 2), "WellThree": (2, 2),
+    }  # fmt: skip
+    assert {row.status for row in snapshot.rows} == {"ok"}
+    assert snapshot.rows[0].warnings == ("in group 2 it failed: it is tired",)
+    assert snapshot.notes[0].startswith("ran in 2 groups with WellToo in both: ")
+
+
+def test_a_group_whose_anchor_fails_in_it_goes_on(room_for: Callable[[int], None]) -> None:
+    """What the anchor still measured there counts; after a failure in the warm-up nothing does, and that is said."""
+    room_for(2)
+    snapshot = run(plan(well.ExitsAgain, well.WellToo, well.WellThree, runs=3))
+    assert [row.groups for row in snapshot.rows] == [(1, 1, 1, 2), (1, 1, 1), (2, 2, 2)]
+    assert {row.status for row in snapshot.rows} == {"ok"}
+    assert "in group 2 it failed: its process ended" in snapshot.rows[0].warnings[0]
+    assert snapshot.rows[2].slower is None or snapshot.rows[2].rank == 1  # one run says nothing of its spread
+
+
+def test_cancelled_in_a_later_group_the_anchor_keeps_its_result(room_for: Callable[[int], None], mark: str) -> None:
+    room_for(2)
+    race = Race(plan(*THREE, runs=2), noise(), lambda seen: race.cancel() if seen.rows[2].runs_s else None)
+    race.start()
+    snapshot = finish(race)
+    assert snapshot.state == "cancelled"
+    assert [row.status for row in snapshot.rows] == ["ok", "ok", "cancelled"]
+    assert snapshot.rows[0].groups[:2] == (1, 1)
+    assert survivors(mark) == []
 
 
 def test_each_timed_run_comes_after_a_pulse(toys: Path) -> None:
@@ -68,7 +140,7 @@ def test_a_pulse_is_short_and_leaves_no_trace_in_the_row(toys: Path) -> None:
 
 @pytest.mark.parametrize(
     ("second", "journal", "held"),
-    [(well.Looks, "ABABBA", ""), (well.LargeOnGpu, "AAABBB", "9.0"), (well.KeepsMuch, "ABAAABBB", "11.5")],
+    [(well.Looks, "ABABBA", ""), (well.LargeOnGpu, "AAABBB", "9.0"), (well.KeepsMuch, "ABAABBB", "11.5")],
 )
 def test_what_the_gpu_holds_makes_it_sequential(toys: Path, second: type, journal: str, held: str) -> None:
     """Freed buffers that a child keeps count, which nobody knows before its first transcription."""
@@ -150,10 +222,6 @@ def test_what_a_child_is_given() -> None:
 
 
 def test_last_words_come_before_the_race_counts_as_ended() -> None:
-    from racing import finish
-
-    from speedtest_tui.core.race.supervisor import Race
-
     order: list[str] = []
     race = Race(
         plan(well.Well, runs=1),

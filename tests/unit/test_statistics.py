@@ -9,6 +9,7 @@ import pytest
 
 from speedtest_tui.core.race.statistics import (
     all_ratios,
+    chained_ratio,
     median_interval,
     paired_ratio,
     ratio_interval,
@@ -149,3 +150,37 @@ def test_more_pairs_have_wider_intervals() -> None:
         assert alone is not None and among is not None
         assert among.low < alone.low < alone.high < among.high
     assert set(all_ratios([[1.0], [2.0], [3.0]])) == {(1, 0), (2, 0), (2, 1)}
+
+
+@pytest.mark.parametrize("drift", [0.5, 1.0, 2.0])
+def test_a_ratio_through_what_both_ran_beside_holds_as_often_as_it_says(drift: float) -> None:
+    """Seeded: b takes 1.3 times as long as a, whatever the machine does between their groups, and from run to run."""
+    rng = random.Random(17)
+    held = 0
+    for _ in range(300):
+        heat = [[by * rng.lognormvariate(0, 0.1) for _ in range(5)] for by in (1.0, drift)]
+        a, beside_a, b, beside_b = (
+            [seconds * one * rng.lognormvariate(0, 0.02) for one in heat[group]]
+            for seconds, group in ((1.0, 0), (0.4, 0), (1.3, 1), (0.4, 1))
+        )
+        found = chained_ratio([(b, beside_b), (beside_a, a)])
+        back = chained_ratio([(a, beside_a), (beside_b, b)])
+        assert found and back and found.value * back.value == pytest.approx(1) == found.low * back.high
+        held += found.low <= 1.3 <= found.high
+    assert 0.92 <= held / 300 <= 0.99
+
+
+def test_a_chain_of_links() -> None:
+    two, one = [2.0, 2.2, 2.1], [1.0, 1.05, 1.1]
+    assert chained_ratio([(two, one)], 6) == paired_ratio(two, one, 6)
+    assert chained_ratio([(two, one), ([1.0], [1.0])]) is None and chained_ratio([]) is None
+    twice, wider = chained_ratio([(two, one)] * 2), chained_ratio([(two, one)] * 2, 6)
+    alone = paired_ratio(two, one)
+    assert twice and wider and alone and twice.value == pytest.approx(alone.value**2)
+    assert wider.low < twice.low < twice.high < wider.high
+    exact = chained_ratio([([2.0, 2.0], [1.0, 1.0])] * 2)
+    assert exact and (exact.low, exact.high) == pytest.approx((4, 4))
+    # Without links the clock decides; the correction is that of all pairs.
+    runs = [one, two, [3.0, 3.1, 3.3]]
+    assert all_ratios(runs, links=lambda slower, faster: []) == all_ratios(runs, paired=False)
+    assert all_ratios(runs, links=lambda slower, faster: [(runs[slower], runs[faster])]) == all_ratios(runs)

@@ -23,7 +23,8 @@ from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.process.background import Background
 from speedtest_tui.core.process.lines import Message
 from speedtest_tui.core.race.events import CLOSE, ModelLoaded, Transcribe, Transcribed
-from speedtest_tui.core.race.plan import AVAILABLE_SHARE, Plan, expected_bytes
+from speedtest_tui.core.race.groups import Need, crowded
+from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.race.prepare import Children, Ready, assign, prepare
 from speedtest_tui.core.race.row import Failure, Row, reason, rows_of
 from speedtest_tui.core.race.watch import Interruptions, StallWatch, failure, received
@@ -119,8 +120,8 @@ class CorpusRun(Background):
         if not ready:
             return
         self._open(ready)
-        expected = [expected_bytes(each.engine, each.location.bytes) for each in ready.values()]
-        together = self.plan.order != "sequential" and sum(expected) <= AVAILABLE_SHARE * host.available_memory()
+        needs = [Need.of(each) for each in ready.values()]
+        together = self.plan.order != "sequential" and not crowded(needs, host.available_memory())
         for group in [list(ready)] if together else [[index] for index in ready]:
             self._run({index: ready[index] for index in group})
 

@@ -27,7 +27,7 @@ from speedtest_tui.core.models.own import converted_models
 from speedtest_tui.core.models.sizes import Candidate, Option, candidates, parse, resolve
 from speedtest_tui.core.models.status import CacheState, ModelReport
 from speedtest_tui.core.models.structure import Flaw, tensors_in
-from speedtest_tui.core.race.plan import AVAILABLE_SHARE, expected_bytes
+from speedtest_tui.core.race.groups import AVAILABLE_SHARE, expected_bytes
 from speedtest_tui.core.sessions import index, store
 
 Origin = Literal["catalogue", "converted", "found", "typed"]

@@ -68,7 +68,7 @@ def judged_again(kept: Kept, snapshot: RaceSnapshot, clip: Clip) -> tuple[RaceSn
     """A race against the reference that its clip has by now; what was kept of it is kept so."""
     plan = kept.document.plan
     judged, language, doubts = assess(snapshot.rows, clip, plan.language)
-    rows, found = decide(judged, plan.max_wer, paired=plan.order == "interleaved")
+    rows, found = decide(judged, plan.max_wer, paired=plan.order != "sequential")
     notes = (*(note for note in snapshot.notes if note not in snapshot.doubts), *doubts)
     document = replace(
         kept.document,

@@ -107,15 +107,20 @@ MESSAGES = (Entered, Imported, ModelLoaded, Transcribed)
 
 
 def apply(row: Row, message: Message) -> Row:
-    """Take a message into a row. Raises ValueError for a time that is none."""
+    """Take a message into a row. Raises ValueError for a time that is none.
+
+    Of a row that takes part in a later group again, the times of its first process stay.
+    """
     row = replace(row, since=message.at)
     if isinstance(message, Entered):
         return replace(row, phase=message.phase)
     if isinstance(message, Imported):
-        return replace(row, phase="importing", import_s=_seconds(message))
+        seconds = _seconds(message)
+        return replace(row, phase="importing", import_s=seconds if row.import_s is None else row.import_s)
     if isinstance(message, ModelLoaded):
-        warnings = (*row.warnings, *message.facts.warnings)
-        row = replace(row, phase="loaded", load_s=_seconds(message), loaded=message.facts, warnings=warnings)
+        new = tuple(warning for warning in message.facts.warnings if warning not in row.warnings)
+        seconds = _seconds(message) if row.load_s is None else row.load_s
+        row = replace(row, phase="loaded", load_s=seconds, loaded=message.facts, warnings=(*row.warnings, *new))
         return _memory(row, message)
     if isinstance(message, Transcribed):
         return _memory(_ran(replace(row, phase="resting"), message), message)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from backends.base import BackendEntry, Engine
+from backends.base import BackendEntry
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import about
 from speedtest_tui.core.models.sizes import Candidate
@@ -16,9 +16,10 @@ from speedtest_tui.core.settings import DEFAULT_RUNS, MAX_RUNS
 
 if TYPE_CHECKING:
     from speedtest_tui.core.race.events import TurnKind
-    from speedtest_tui.core.race.row import RaceSnapshot
+    from speedtest_tui.core.race.row import RaceSnapshot, Row
 
-Order = Literal["interleaved", "sequential"]
+Order = Literal["interleaved", "sequential", "grouped"]
+"""`grouped` is never wanted, but comes of too little memory."""
 
 DEFAULT_WARMUP, DEFAULT_STALL_S = 1, 120.0
 MAX_CANDIDATES = 50
@@ -26,15 +27,6 @@ MAX_CANDIDATES = 50
 PULSE = sys.platform == "darwin"
 """Whether races have pulses unless asked. macOS 26 un-wires GPU memory about 1 s after use (llama.cpp #17766): a run
 would pay for it the more, the longer its candidate has waited for its turn and the larger its model is."""
-
-LIBRARY_BYTES: dict[Engine, int] = {"mlx": 400 << 20, "torch": 800 << 20, "cpu": 200 << 20}
-"""Resident size of a child with its library imported and no model yet, rounded up from what was measured on Linux."""
-
-WEIGHTS_FACTOR = 2.0
-"""Weights may be read, converted (fp16 file to fp32) and kept: twice the file is the usual high-water mark."""
-
-AVAILABLE_SHARE = 0.8
-"""The rest is left to the system and to activations."""
 
 
 @dataclass(frozen=True)
@@ -143,37 +135,6 @@ def interleaved(rows: Sequence[int], warmup: int, runs: int) -> tuple[Turn, ...]
     return tuple(turns)
 
 
-def expected_bytes(engine: Engine, model_bytes: int) -> int:
-    """An estimate of a child's peak memory from the size of its model's files."""
-    return int(LIBRARY_BYTES[engine] + WEIGHTS_FACTOR * model_bytes)
-
-
-def order_for(wanted: Order, expected: Sequence[int], available_bytes: int) -> tuple[Order, str]:
-    """The order to use, and why in words where it is not the wanted one."""
-    needed = sum(expected)
-    if wanted == "sequential" or len(expected) < 2 or needed <= AVAILABLE_SHARE * available_bytes:
-        return wanted, ""
-    return "sequential", (
-        f"ran one after another: all {len(expected)} models together need about {needed / 1e9:.1f} GB, "
-        f"{available_bytes / 1e9:.1f} GB are free"
-    )
-
-
-def crowded(seen: Sequence[tuple[int, int]]) -> str:
-    """Why loaded models cannot stay on the accelerator together, in words, or empty where they can.
-
-    seen: of each model the bytes that it holds there, freed buffers that it keeps included, and how many the device
-        says that all processes may have there together
-    """
-    held, limit = sum(one for one, _ in seen), min((limit for _, limit in seen), default=0)
-    if len(seen) < 2 or held <= AVAILABLE_SHARE * limit:
-        return ""
-    return (
-        f"ran one after another: {len(seen)} models together hold {held / 1e9:.1f} GB of the GPU's memory, "
-        f"which works well up to {limit / 1e9:.1f} GB"
-    )
-
-
 BETWEEN_S = 0.1
 """Two runs are at least that far apart: see `watch.wait_until_quiet`."""
 
@@ -209,15 +170,25 @@ class Progress:
         return " · ".join(filter(None, (self.step or f"run {self.run}/{self.runs}", left)))
 
 
+def _left(row: Row, plan: Plan) -> tuple[int, int]:
+    """Runs and warm-ups that a row has before it; those of an anchor that warmed up for another group included."""
+    if row.phase == "ended" and len(row.runs_s) >= plan.runs:
+        return 0, 0
+    laps = max(1, math.ceil(row.warmups_done / plan.warmup))
+    return max(0, laps * plan.runs - len(row.runs_s)), max(0, laps * plan.warmup - row.warmups_done)
+
+
 def progress(snapshot: RaceSnapshot, plan: Plan, clip_s: float, now: float) -> Progress:
     """How far a race of a clip of `clip_s` seconds is at `now`, on the monotonic clock.
 
-    A row's runs are expected to take its median, before the first one what its first transcription took.
+    A row's runs are expected to take its median, before the first one what its first transcription took. What an anchor
+    runs again in a later group takes time, but is not counted among its runs.
     """
     from speedtest_tui.core.race.events import PULSE_S
 
     rows = [row for row in snapshot.rows if not row.status]
     here = [row for row in rows if row.load_s is not None and len(row.runs_s) < plan.runs]
+    left = {row.candidate: _left(row, plan) for row in rows}
     cold = [row for row in here if row.warmups_done < plan.warmup]
     begun = any(row.warmups_done or row.phase == "warming" for row in here)
     waiting = any(row.phase == "waiting" for row in rows) and (snapshot.order != "sequential" or not here)
@@ -228,21 +199,22 @@ def progress(snapshot: RaceSnapshot, plan: Plan, clip_s: float, now: float) -> P
         step = f"loading {min(1 + sum(row.load_s is not None for row in rows), len(rows))} of {len(rows)}"
     elif cold:
         step = f"warming up {1 + sum(row.warmups_done >= plan.warmup for row in rows)} of {len(rows)}"
-    elif rows and all(len(row.runs_s) == plan.runs for row in rows):
+    elif rows and not any(runs for runs, _ in left.values()):
         step = "comparing the texts"
     pulse = min(1.0, PULSE_S / clip_s) if plan.pulse else 0.0
+    done = [min(len(row.runs_s), plan.runs) for row in snapshot.rows]
     left_s = 0.0
     for row in rows:
         one = row.median_s or row.first_s or math.inf
-        runs, warmups = max(0, plan.runs - len(row.runs_s)), max(0, plan.warmup - row.warmups_done)
-        left = runs * (one * (1 + pulse) + BETWEEN_S) + warmups * (one + BETWEEN_S) if runs else 0.0
+        runs, warmups = left[row.candidate]
+        needed = runs * (one * (1 + pulse) + BETWEEN_S) + warmups * (one + BETWEEN_S) if runs else 0.0
         at_work = min(now - row.since, one * (1 + pulse)) if row.phase in ("running", "warming") else 0.0
-        left_s += max(0.0, left - at_work)
+        left_s += max(0.0, needed - at_work)
     return Progress(
         step,
         run=1 + min((len(row.runs_s) for row in here), default=plan.runs - 1),
         runs=plan.runs,
-        done=sum(len(row.runs_s) for row in snapshot.rows),
-        total=sum(len(row.runs_s) if row.status else plan.runs for row in snapshot.rows),
+        done=sum(done),
+        total=sum(one if row.status else plan.runs for row, one in zip(snapshot.rows, done, strict=True)),
         left_s=left_s if left_s and math.isfinite(left_s) else None,
     )

@@ -13,6 +13,7 @@ from speedtest_tui.core.race.statistics import Interval
 
 if TYPE_CHECKING:
     from speedtest_tui.core.conditions import Conditions
+    from speedtest_tui.core.race.plan import Order
 
 Phase = Literal[
     "waiting", "preparing", "starting", "importing", "loading", "loaded", "warming", "running", "resting", "ended"
@@ -51,6 +52,8 @@ class Row:
     candidate: its name, which is unique in its race and the key of this row; label: what people read there
     runs_s: steady runs only; first_s is the first transcription in the process and never among them
     run_figures: what the backend measured beside, for each of these runs
+    groups: for each of them the number of the group in which it was, from 1; empty where all ran together, or each
+        alone
     rank: 1 for the fastest; `shared` with those that cannot be told apart from the fastest of that rank
     tied: all rows that this one cannot be told apart from
     recommended: the fastest whose text is good enough, or one of several alike; pareto: nobody beats it in both
@@ -79,6 +82,7 @@ class Row:
     warmups_done: int = 0
     runs_s: tuple[float, ...] = ()
     run_figures: tuple[tuple[tuple[str, float], ...], ...] = ()
+    groups: tuple[int, ...] = ()
     rss: int = 0
     peak_rss: int = 0
     peak_footprint: int | None = None
@@ -124,6 +128,12 @@ class Row:
         from statistics import median
 
         return median(self.runs_s) if self.runs_s else None
+
+    def runs_in(self, group: int) -> tuple[float, ...]:
+        """The runs in one group; all where there are none."""
+        if not self.groups:
+            return self.runs_s
+        return tuple(run for run, number in zip(self.runs_s, self.groups, strict=True) if number == group)
 
     @property
     def figures(self) -> dict[str, float]:
@@ -176,7 +186,7 @@ class RaceSnapshot:
 
     rows: tuple[Row, ...]
     state: RaceState
-    order: str = "interleaved"
+    order: Order = "interleaved"
     notes: tuple[str, ...] = ()
     verdict: Verdict = field(default_factory=Verdict)
     conditions: tuple[Conditions, ...] = ()
@@ -212,11 +222,21 @@ def headline(row: Row, runs: int) -> str:
     if row.status == "ok" or (row.phase == "ended" and row.runs_s):
         spread = f" {format.half_width(row.median.low, row.median.high)}" if row.median else ""
         return format.seconds(row.median_s) + spread
-    if not row.runs_s:
+    if not row.runs_s or row.phase in ("starting", "importing", "loading", "loaded"):
         return f"run 1 of {runs}" if row.phase == "running" else WORDS[row.phase]
     # A pulse warms up as well, for the run that comes at once.
-    done = f"run {len(row.runs_s) + 1}" if row.phase in ("running", "warming") else f"{len(row.runs_s)}"
+    done = f"run {next_run(row, runs)}" if row.phase in ("running", "warming") else f"{runs_done(row, runs)}"
     return f"{format.seconds(row.median_s)}  {done} of {runs}"
+
+
+def next_run(row: Row, runs: int) -> int:
+    """Which run comes next, of `runs`: an anchor begins at 1 again in each group."""
+    return len(row.runs_s) % runs + 1
+
+
+def runs_done(row: Row, runs: int) -> int:
+    """How many of `runs` a row has, an anchor in its last group."""
+    return (len(row.runs_s) - 1) % runs + 1 if row.runs_s else 0
 
 
 def reason(row: Row) -> str:
@@ -243,12 +263,15 @@ class Placed(Protocol):
     @property
     def median_s(self) -> float | None: ...
     @property
+    def groups(self) -> tuple[int, ...]: ...
+    @property
     def recommended(self) -> bool: ...
 
 
-def place_of(row: Placed) -> tuple[float, float]:
-    """For sorting: by rank, within a rank by median, those without one last and as they stood."""
-    return (row.rank, row.median_s or 0.0) if row.rank else (float("inf"), 0.0)
+def place_of(row: Placed) -> tuple[float, float, float]:
+    """For sorting: by rank, within a rank by median, of groups by how much slower; others last and as they stood."""
+    slower = (row.slower.value if row.slower else float("inf")) if row.groups else 0.0
+    return (row.rank, slower, row.median_s or 0.0) if row.rank else (float("inf"), 0.0, 0.0)
 
 
 def rank_mark(row: Placed) -> str:

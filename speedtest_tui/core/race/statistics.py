@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 RESAMPLES = 2_000
@@ -100,26 +100,58 @@ def paired_ratio(slower: Sequence[float], faster: Sequence[float], pairs: int = 
     rounds = min(len(slower), len(faster))
     if rounds < 2:
         return None
-    from math import log
-
-    logs = [log(a / b) for a, b in zip(slower[:rounds], faster[:rounds], strict=True)]
+    logs = _logs(slower, faster)
     if rounds >= SIGNED_RANKS_FROM:
         return _exp(*_signed_ranks(logs, (1 - CONFIDENCE) / pairs))
     return _exp(*_student(*_moments(logs), pairs))
 
 
-def all_ratios(runs: Sequence[Sequence[float]], *, paired: bool = True) -> dict[tuple[int, int], Interval | None]:
+Links = Sequence[tuple[Sequence[float], Sequence[float]]]
+
+
+def chained_ratio(links: Links, pairs: int = 1) -> Interval | None:
+    """How many times longer one took than another with which it shares no round, through what both ran beside.
+
+    The logarithms of the ratios of all links add up, and so do their squared standard errors, as no two links have a
+    run in common; the interval is Student's t with the degrees of freedom of Welch and Satterthwaite (Welch 1947). None
+    where a link has fewer than two rounds; one link alone is a `paired_ratio`.
+
+    links: runs of the same rounds, of two that ran in them; the second of each link is the first of the next
+    """
+    if len(links) == 1:
+        return paired_ratio(*links[0], pairs)
+    logs = [_logs(slower, faster) for slower, faster in links]
+    if min(map(len, logs), default=0) < 2:
+        return None
+    values, errors, free = zip(*map(_moments, logs), strict=True)
+    error = sum(errors)
+    welch = error**2 / sum(one**2 / each for one, each in zip(errors, free, strict=True)) if error else 1.0
+    return _exp(*_student(sum(values), error, welch, pairs))
+
+
+def all_ratios(
+    runs: Sequence[Sequence[float]], *, paired: bool = True, links: Callable[[int, int], Links] | None = None
+) -> dict[tuple[int, int], Interval | None]:
     """The ratio of each of `runs` to each before it, by their indices; the intervals hold 95 % of the time together.
 
     paired: whether runs of one place are of one round
+    links: instead of that, through which runs two compare; by the clock where there are none
     """
     pairs = max(1, len(runs) * (len(runs) - 1) // 2)
-    ratio = paired_ratio if paired else ratio_interval
-    return {
-        (slower, faster): ratio(runs[slower], runs[faster], pairs)
-        for slower in range(len(runs))
-        for faster in range(slower)
-    }
+
+    def ratio(slower: int, faster: int) -> Interval | None:
+        own = [(runs[slower], runs[faster])]
+        found = links(slower, faster) if links else own if paired else []
+        return chained_ratio(found, pairs) if found else ratio_interval(*own[0], pairs)
+
+    return {(slower, faster): ratio(slower, faster) for slower in range(len(runs)) for faster in range(slower)}
+
+
+def _logs(slower: Sequence[float], faster: Sequence[float]) -> list[float]:
+    """The logarithm of the ratio in each round that both have."""
+    from math import log
+
+    return [log(a / b) for a, b in zip(slower, faster, strict=False)]
 
 
 def _exp(value: float, low: float, high: float) -> Interval:

@@ -7,23 +7,19 @@ its own row only.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from speedtest_tui.core import conditions, host
+from speedtest_tui.core import conditions, format, host
 from speedtest_tui.core.audio.clip import Clip
 from speedtest_tui.core.conditions import Conditions
 from speedtest_tui.core.process.background import Background
 from speedtest_tui.core.process.lines import Message
 from speedtest_tui.core.process.parent import Ended, Vitals
-from speedtest_tui.core.race.events import (
-    CLOSE,
-    ModelLoaded,
-    Transcribe,
-    Transcribed,
-)
-from speedtest_tui.core.race.plan import Plan, Turn, crowded, expected_bytes, interleaved, order_for
+from speedtest_tui.core.race.events import CLOSE, ModelLoaded, Transcribe, Transcribed
+from speedtest_tui.core.race.groups import Groups, Need, grouped
+from speedtest_tui.core.race.plan import Plan, Turn, interleaved
 from speedtest_tui.core.race.prepare import Children, Ready, assign, fallback, prepare, shared_samples
 from speedtest_tui.core.race.row import Failure, Phase, RaceSnapshot, RaceState, Row, Verdict, rows_of
 from speedtest_tui.core.race.verdict import NANO_NOTE, assess, decide, models_note, nano
@@ -70,6 +66,7 @@ class Race(Background):
         self._when_ended = when_ended
         self._look, self._judging = look, judging
         self._children = Children()
+        self._ready: dict[int, Ready] = {}
         self._traced_at = 0.0
 
     @property
@@ -100,7 +97,7 @@ class Race(Background):
             board.decide(index, failure("cancelled", f"after {done} of {self.plan.runs} runs", status="cancelled"))
         with self._judging():
             judged, board.language, board.doubts = assess(board.rows, self.clip, self.plan.language)
-            rows, board.verdict = decide(judged, self.plan.max_wer, paired=board.order == "interleaved")
+            rows, board.verdict = decide(judged, self.plan.max_wer, paired=board.order != "sequential")
         board.rows = list(rows)
         for remark in (*board.doubts, *models_note(rows), *([NANO_NOTE] if nano(rows) else [])):
             board.note(remark)
@@ -112,71 +109,78 @@ class Race(Background):
 
     def _run(self, descriptor: int) -> None:
         plan, board = self.plan, self._board
-        ready = self._prepare()
-        expected = [expected_bytes(each.engine, each.location.bytes) for each in ready.values()]
-        board.order, note = order_for(plan.order, expected, host.available_memory())
-        if note:
-            board.note(note)
+        self._prepare()
+        needs = {index: Need.of(ready) for index, ready in self._ready.items()}
+        groups = Groups(needs, host.available_memory(), plan.order)
+        board.group_note = groups.why and f"runs in {groups.planned()} groups: {groups.why}"
         board.state = "racing"
-        if board.order != "sequential":
-            if not (note := self._race_together(ready, descriptor)):
-                return
-            board.order = "sequential"
-            board.note(note)
-        for index, candidate in ready.items():
-            if not board.rows[index].status:
-                self._race_together({index: candidate}, descriptor)
+        try:
+            while group := groups.next(board.complete()):
+                board.group += 1
+                self._race_together(group, groups, descriptor)
+        finally:
+            rows, board.order, board.group_note = grouped(board.rows, groups.why, plan.order)
+            board.rows = list(rows)
 
-    def _race_together(self, ready: Mapping[int, Ready], descriptor: int) -> str:
-        """Load candidates, let them transcribe in turns. Where they prove too large for that, end them and say why."""
-        for index, candidate in ready.items():
-            self._start(index, candidate, descriptor)
-            if note := self._crowded():
-                return note
+    def _race_together(self, group: tuple[int, ...], groups: Groups, descriptor: int) -> None:
+        """Load candidates, let them transcribe in turns; those that prove too large for that wait for a later group."""
+        for index in group:
+            self._start(index, descriptor)
+            self._make_room(groups)
+        while groups.anchor in group and groups.anchor not in (loaded := self._children.rows()) and loaded:
+            other = groups.other_anchor([index for index in self._board.complete() if index not in group], loaded)
+            if other is None:
+                break
+            group = (*group, other)
+            self._start(other, descriptor)
+            self._make_room(groups)
         turns = interleaved(self._children.rows(), self.plan.warmup, self.plan.runs)
         self._take(turn for turn in turns if turn.kind == "warm-up")
-        if note := self._crowded():
-            return note
-        self._take(turn for turn in turns if turn.kind == "run")
+        self._make_room(groups)
+        if set(self._children.rows()) - set(self._board.complete()):  # not only an anchor beside which nobody is left
+            self._take(turn for turn in turns if turn.kind == "run")
         self._close()
-        return ""
 
-    def _crowded(self) -> str:
-        rows = [self._board.rows[index] for index in self._children.rows()]
-        note = crowded([(row.device_held or 0, row.device_limit) for row in rows if row.device_limit])
-        for index in self._children.rows() if note else ():
-            self._children.drop(index)
-        return note
+    def _make_room(self, groups: Groups) -> None:
+        """Take note of what models hold on the accelerator, and end those that others leave no room for."""
+        for index in self._children.rows():
+            row = self._board.rows[index]
+            if row.device_limit:
+                groups.needs[index] = groups.needs[index]._replace(held=row.device_held or 0, limit=row.device_limit)
+        while (large := groups.surplus(self._children.rows())) is not None:
+            self._children.drop(large)
+            self._board.enter(large, self._ready[large], "waiting")
 
     # The steps of a race.
 
-    def _prepare(self) -> dict[int, Ready]:
+    def _prepare(self) -> None:
         """Find every backend's model; rows that cannot start get their status here."""
-        ready = {}
         for index, candidate in enumerate(self.plan.candidates):
             self._check_cancelled()
             self._board.phase(index, "preparing")
             found = prepare(candidate, self.plan.language, self._cancelled)
             if isinstance(found, Ready):
-                ready[index] = found
+                self._ready[index] = found
                 self._board.enter(index, found, "waiting")
             else:
                 self._board.decide(index, found)
-        return ready
 
-    def _start(self, index: int, candidate: Ready, descriptor: int) -> None:
+    def _start(self, index: int, descriptor: int) -> None:
         """Load a model in a child of its own; where it does not load, once, its fallback."""
-        failed = self._load(index, candidate, descriptor)
-        loading = self._board.rows[index].phase == "loading"
+        candidate, failed = self._ready[index], self._load(index, descriptor)
+        loading = self._board.rows[index].phase == "loading" and not self._board.rows[index].runs_s
         if failed and loading and candidate.spec.fallback and failed.error.kind in DOES_NOT_LOAD:
             replacement = fallback(candidate, failed, self._cancelled)
-            failed = self._load(index, replacement, descriptor) if isinstance(replacement, Ready) else replacement
+            if isinstance(replacement, Ready):
+                self._ready[index] = replacement
+            failed = replacement if isinstance(replacement, Failure) else self._load(index, descriptor)
         if failed:
             self._board.decide(index, failed)
 
-    def _load(self, index: int, candidate: Ready, descriptor: int) -> Failure | None:
+    def _load(self, index: int, descriptor: int) -> Failure | None:
         """Start a child and wait until its model is loaded, with nothing else running meanwhile."""
         self._check_cancelled()
+        candidate = self._ready[index]
         self._board.enter(index, candidate, "starting")
         chosen = self.plan.candidates[index].options
         assignment = assign(
@@ -274,6 +278,8 @@ class Race(Background):
         found = received(row, report, "before its runs were done" if is_over else f"while it was {row.phase}")
         if isinstance(found, Failure):
             return found
+        if len(found.runs_s) > len(found.groups):
+            found = replace(found, groups=(*found.groups, self._board.group))
         self._board.rows[index] = found
         return report if isinstance(report, Message) else None
 
@@ -306,7 +312,9 @@ class Scoreboard:
     def __init__(self, plan: Plan, listener: Callable[[RaceSnapshot], None]) -> None:
         self.rows = list(rows_of(plan.candidates, time.monotonic()))
         self.state: RaceState = "preparing"
-        self.order: str = plan.order
+        self.order = plan.order
+        self.group = 0
+        self.group_note = ""
         self.notes: tuple[str, ...] = ()
         self.verdict = Verdict()
         self.language = ""
@@ -317,15 +325,9 @@ class Scoreboard:
         self.snapshot = self.freeze()
 
     def freeze(self) -> RaceSnapshot:
+        notes = (self.group_note, *self.notes) if self.group_note else self.notes
         return RaceSnapshot(
-            tuple(self.rows),
-            self.state,
-            self.order,
-            self.notes,
-            self.verdict,
-            self.conditions,
-            self.language,
-            self.doubts,
+            tuple(self.rows), self.state, self.order, notes, self.verdict, self.conditions, self.language, self.doubts
         )
 
     def publish(self) -> None:
@@ -337,19 +339,18 @@ class Scoreboard:
         """Rows that neither have a status nor all their runs."""
         return [i for i, row in enumerate(self.rows) if not row.status and len(row.runs_s) < self._runs]
 
+    def complete(self) -> list[int]:
+        """Rows that have all their runs."""
+        return [i for i, row in enumerate(self.rows) if row.status in ("", "ok") and len(row.runs_s) >= self._runs]
+
     def enter(self, index: int, candidate: Ready, phase: Phase) -> None:
-        """A row begins with what its backend is to run; whatever was measured in it before is forgotten."""
+        """A row begins with what its backend is to run; what was measured in it is forgotten, but for an anchor's."""
         row = self.rows[index]
-        self.rows[index] = Row(
-            row.backend,
-            row.size,
-            spec=candidate.spec,
-            location=candidate.location,
-            version=candidate.version,
-            warnings=candidate.warnings,
-            candidate=row.candidate,
-            label=row.label,
-        )
+        if not row.runs_s:
+            self.rows[index] = Row(
+                row.backend, row.size, candidate=row.candidate, label=row.label, spec=candidate.spec,
+                location=candidate.location, version=candidate.version, warnings=candidate.warnings,
+            )  # fmt: skip
         self.phase(index, phase)
 
     def phase(self, index: int, phase: Phase) -> None:
@@ -358,8 +359,12 @@ class Scoreboard:
         self.publish()
 
     def decide(self, index: int, failure: Failure) -> None:
-        """A row ends without a result; what it measured so far is kept."""
+        """A row ends without a result, unless it has one of an earlier group; what it measured so far is kept."""
         row = self.rows[index]
+        if row.groups and row.groups[0] != self.group:
+            self.warn(index, f"in group {self.group} it {format.outcome(failure.status, str(failure.error.advice))}")
+            self.phase(index, "ended")
+            return
         self.rows[index] = replace(row, status=failure.status, error=failure.error, spec=failure.spec or row.spec)
         self.phase(index, "ended")
 

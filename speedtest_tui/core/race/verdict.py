@@ -11,6 +11,7 @@ from backends.base import Advice, Transcription
 from backends.checks import repetition_loop
 from speedtest_tui.core import format
 from speedtest_tui.core.format import precision
+from speedtest_tui.core.race.groups import levelled, links
 from speedtest_tui.core.race.row import Row, RowError, Verdict, place_of
 from speedtest_tui.core.race.statistics import Interval, all_ratios, median_interval, rtfx
 
@@ -133,12 +134,20 @@ def rank(rows: Sequence[Row], *, paired: bool = True) -> tuple[Row, ...]:
 
     Rows share a rank while the interval of their ratio to the fastest of that rank includes 1, as it always does after
     one run each; the next rank is the place of the first that is really slower. The intervals of all pairs hold 95 % of
-    the time together, so that more candidates bring no false winner.
+    the time together, so that more candidates bring no false winner. Rows of different groups are compared by what each
+    took beside the anchor.
 
     paired: whether runs of one place are of one round; compared within it, what disturbed both counts for neither
     """
-    order = sorted((row for row in rows if row.status == "ok" and row.median_s), key=lambda row: row.median_s or 0.0)
-    ratios = all_ratios([row.runs_s for row in order], paired=paired)
+    from statistics import median
+
+    able = [(at, runs) for at, runs in enumerate(levelled(rows)) if rows[at].status == "ok" and runs and median(runs)]
+    able.sort(key=lambda one: median(one[1]))
+    order, runs = [rows[at] for at, _ in able], [found for _, found in able]
+    grouped = any(row.groups for row in order)
+    ratios = all_ratios(
+        runs, paired=paired, links=(lambda a, b: links(rows, able[a][0], able[b][0])) if grouped else None
+    )
     apart = {pair for pair, found in ratios.items() if found is not None and found.low > 1}
     leader, ranks = 0, []
     for place in range(len(order)):
@@ -151,18 +160,17 @@ def rank(rows: Sequence[Row], *, paired: bool = True) -> tuple[Row, ...]:
             for at, other in enumerate(order)
             if at != place and (max(at, place), min(at, place)) not in apart
         )
-        slower = _as_medians(ratios[place, 0], row, order[0]) if place else Interval(1.0, 1.0, 1.0)
+        slower = (
+            _as_medians(ratios[place, 0], median(runs[place]) / median(runs[0])) if place else Interval(1.0, 1.0, 1.0)
+        )
         shared = ranks.count(ranks[place]) > 1
         ranked[row.candidate] = replace(row, rank=ranks[place], shared=shared, tied=tied, slower=slower)
     return tuple(ranked.get(row.candidate, row) for row in rows)
 
 
-def _as_medians(found: Interval | None, slower: Row, faster: Row) -> Interval | None:
+def _as_medians(found: Interval | None, ratio: float) -> Interval | None:
     """The ratio that people get who divide the medians they see, where that is within its interval (nearly always)."""
-    if found is None:
-        return None
-    ratio = (slower.median_s or 0.0) / (faster.median_s or 1.0)
-    return replace(found, value=min(max(ratio, found.low), found.high))
+    return found and replace(found, value=min(max(ratio, found.low), found.high))
 
 
 def decide(
@@ -258,11 +266,12 @@ def pareto(rows: Sequence[Row]) -> tuple[Row, ...]:
 
     def beats(one: Row, other: Row) -> bool:
         tied = one.candidate in other.tied
-        faster = not tied and (one.median_s or 0.0) < (other.median_s or 0.0)
+        faster = not tied and place[one.candidate] < place[other.candidate]
         mine, theirs = known[one.candidate], known[other.candidate]
         return (faster and mine <= theirs) or ((faster or tied) and mine < theirs)
 
     able = [row for row in order if row.candidate in known]
+    place = {row.candidate: at for at, row in enumerate(able)}
     return tuple(row for row in able if not any(beats(one, row) for one in able if one is not row))
 
 

@@ -154,6 +154,7 @@ class Result:
     segments: tuple[Segment, ...] = ()
     words: tuple[Segment, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
+    groups: tuple[int, ...] = ()
     language: str | None = None
     detected: bool = False
     wer_published: float | None = None
@@ -282,7 +283,7 @@ def build(snapshot: RaceSnapshot, plan: Plan, clip: Clip, host: Host, started: d
             backends=tuple(entry.name for entry in plan.backends),
             runs=plan.runs,
             warmup=plan.warmup,
-            order="sequential" if snapshot.order == "sequential" else "interleaved",
+            order=snapshot.order,
             pulse=plan.pulse,
             language=plan.language,
             timeout_s=plan.stall_s,
@@ -334,6 +335,7 @@ def result_of(row: Row, throttled: bool | None = None) -> Result:
         segments=tuple(transcription.segments) if transcription else (),
         words=_words(transcription) if transcription else (),
         figures=row.figures,
+        groups=row.groups,
         language=transcription.language if transcription else None,
         detected=transcription.detected if transcription else False,
         wer=row.wer if row.rate == "WER" else None,

@@ -19,6 +19,7 @@ from speedtest_tui.core.race.row import (
     ACTIVE_PHASES,
     Row,
     look,
+    next_run,
     place_mark,
     place_of,
     quality,
@@ -26,6 +27,7 @@ from speedtest_tui.core.race.row import (
     quality_title,
     reason,
     relative,
+    runs_done,
 )
 from speedtest_tui.core.race.statistics import rtfx
 from speedtest_tui.ui.widgets.line_text import fit
@@ -263,13 +265,13 @@ class Table:
 
     def state(self, row: Row) -> str:
         """What a row is doing and for how long, or how it ended; in few cells."""
-        size, done = MINIMUM["state"], len(row.runs_s)
+        size, done = MINIMUM["state"], runs_done(row, self.runs)
         if row.status not in ("", "ok"):
             return f"{done}/{self.runs} runs" if done < self.runs else LOOKS[row.status].word
         if row.phase in ACTIVE_PHASES:
             # A pulse warms up as well, for the run that comes at once.
             timed = row.phase == "running" or (row.phase == "warming" and done)
-            word = f"run {done + 1}/{self.runs}" if timed else DOING[row.phase]
+            word = f"run {next_run(row, self.runs)}/{self.runs}" if timed else DOING[row.phase]
             clock = f"{word} {figures.ticking(self.now - row.since)}"
             return word if len(clock) > size or row.phase == "preparing" else clock
         if row.rank:
