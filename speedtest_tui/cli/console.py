@@ -356,12 +356,22 @@ def requested(options: argparse.Namespace) -> dict[str, str]:
 
     Raises UserError for what cannot work, before anything is measured for it.
     """
-    outputs = {form: target for form in FORMS if (target := getattr(options, form))}
+    from speedtest_tui.core import disk
+
+    outputs = {form: target for form in FORMS if (target := getattr(options, form)) is not None}
     if list(outputs.values()).count("-") > 1:
         raise UserError("only one result can go to standard output", "give the others a file")
+    files = set()
     for target in outputs.values():
-        if target != "-" and not Path(target).absolute().parent.is_dir():
+        if target == "-":
+            continue
+        if not target or target.endswith("/") or disk.is_folder(Path(target)):
+            raise UserError(f"cannot write {target or 'to a file without a name'}", "name a file, not a folder")
+        if not disk.is_folder(Path(target).absolute().parent):
             raise UserError(f"cannot write {target}", "its folder does not exist")
+        if (real := os.path.realpath(target)) in files and not real.startswith("/dev/"):
+            raise UserError(f"two results cannot go to {target}", "give each a file of its own")
+        files.add(real)
     return outputs
 
 

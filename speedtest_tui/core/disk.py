@@ -222,7 +222,7 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o600, owner: os.stat_resul
 
 def write_at(folder: int, name: str, data: bytes, mode: int = 0o600, owner: os.stat_result | None = None) -> None:
     """`write_bytes`, to a name in an open folder."""
-    new = f".{name}.{uuid.uuid4().hex[:8]}.partial"
+    new = f"{removal.beginning(name)}{uuid.uuid4().hex[:8]}.partial"
     how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     file = os.fdopen(os.open(new, how, 0o600, dir_fd=folder), "wb")
     try:
@@ -347,7 +347,7 @@ def new_folder(target: Path, *, private: bool = False) -> Iterator[Path]:
     Raises FileExistsError where `target` already exists at the end; what was built is then removed, as after any error.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    building = Path(tempfile.mkdtemp(prefix=removal.beginning(target.name), suffix=".partial", dir=target.parent))
     held = os.open(building, removal.FOLDER)
     try:
         _hold(held)

@@ -18,6 +18,8 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}\.(partial|damaged)|\.[0-9a-f]{8}\.new", re.DOTALL)
 """What is being written here, in downloads and where a built-in model is unpacked."""
+NAME_KEPT = 230
+"""Bytes: file systems take 255."""
 SWEPT_AFTER_S = 60.0
 """What is younger may belong to a writer that has not got round to locking it."""
 
@@ -56,6 +58,13 @@ def _enter(folder: int, name: str, through: str, make: bool) -> int:
     return os.open(name, FOLDER, dir_fd=folder)
 
 
+def beginning(name: str) -> str:
+    """How what is being written for a name begins: no longer than leaves room for the rest of a file's name."""
+    while len(os.fsencode(name)) > NAME_KEPT:
+        name = name[:-1]
+    return f".{name}."
+
+
 def is_leftover(name: str) -> bool:
     """Whether only a writer of ours calls something so, until it gets its name."""
     return LEFTOVER.fullmatch(name) is not None
@@ -73,7 +82,7 @@ def sweep(folder: Path, name: str = "", older_s: float = SWEPT_AFTER_S) -> None:
             with os.scandir(parent) as found:
                 names = [entry.name for entry in found if entry.name[0] == "." and is_leftover(entry.name)]
             for one in names:
-                if not name or (one.startswith(f".{name}.") and one.count(".") == name.count(".") + 3):
+                if not name or (one.startswith(start := beginning(name)) and one.count(".") == start.count(".") + 1):
                     _sweep(parent, one, older_s)
         finally:
             os.close(parent)

@@ -104,7 +104,7 @@ def test_results_that_cannot_be_saved_are_still_printed(command: Command, tmp_pa
 
 
 def test_a_result_file_that_cannot_be_written_is_said(command: Command, tmp_path: Path) -> None:
-    (tmp_path / "taken.csv").mkdir()
+    (tmp_path / "taken.csv").symlink_to("nowhere/at.all")
     done = command("run", "--demo", *QUICK, "--json", "-", "--csv", str(tmp_path / "taken.csv"))
     assert "taken.csv could not be written" in done.stderr
     assert done.returncode == 1

@@ -297,6 +297,20 @@ def test_killed_at_any_point_nothing_half_is_counted_and_the_next_sweeps(
     assert left() == []
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "日"])
+def test_names_as_long_as_a_file_system_takes(letter: str, tmp_path: Path) -> None:
+    path = tmp_path / (letter * (255 // len(letter.encode())))
+    for text in (b"old", b"new"):
+        disk.write_where_asked(path, text)
+    killed(lambda: disk.write_bytes(path, b"newer"), 1, pytest.MonkeyPatch())
+    (left,) = (one for one in tmp_path.iterdir() if removal.is_leftover(one.name))
+    os.utime(left, (0, 0))
+    disk.write_bytes(path, b"newest")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"newest"]
+    with disk.new_folder(path.with_name(path.name[:-1] + "y")) as folder:
+        (folder / "a").touch()
+
+
 def test_what_is_held_new_or_not_ours_is_not_swept(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
