@@ -377,3 +377,21 @@ def test_equal_files_on_two_disks_are_linked_only_when_asked_for(other_disk: Pat
     assert examine(SPEC, "hf").state == "complete"
     undo(find())
     assert not second.is_symlink()
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_no_lock_is_made_behind_a_link(hf: Path, places: Path, level: int) -> None:  # noqa: F811
+    """The folder of all locks, a repository's, and a lock; huggingface_hub's own would make one there."""
+    snapshot = put(hf)
+    blob = payload(snapshot / WEIGHTS)
+    partial = blob.with_name(f"{blob.name}.incomplete")
+    partial.write_bytes(b"x")
+    lock = lock_of(partial, hf)
+    assert lock is not None
+    linked, outside = (lock.parents[1], lock.parent, lock)[level], places / "outside"
+    linked.parent.mkdir(parents=True, exist_ok=True)
+    outside.mkdir()
+    linked.symlink_to(outside if level < 2 else outside / "new")
+    step = Step("clear-partial", partial, hf, "hf", "org/name", lock=lock)
+    assert [row.state for row in apply([step]).rows] == ["done"]
+    assert list(outside.iterdir()) == [] and not partial.exists()

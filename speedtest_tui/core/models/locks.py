@@ -47,12 +47,13 @@ def briefly(cancelled: threading.Event | None = None) -> Callable[[], bool]:
 
 @contextlib.contextmanager
 def holding(lock: Path | None, wait: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Hold a lock as huggingface_hub does; nothing happens where there is none to hold.
+    """Hold a lock as huggingface_hub does; nothing happens where there is none to hold, or where links stand on the way
+    to it: nothing may be made behind them.
 
     wait: called each time that another process has it: waits a little, and returns whether to try again
     Raises Busy where another process keeps it, OSError where there can be no lock.
     """
-    if lock is None:
+    if lock is None or any(part.is_symlink() for part in (lock, *lock.parents[:2])):
         yield
         return
     lock.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from speedtest_tui.core import disk
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.models.locks import briefly, holding, lock_of
 from speedtest_tui.core.repair import trash
-from speedtest_tui.core.repair.changes import Changes, is_same, links_to
+from speedtest_tui.core.repair.changes import Changes, is_same
 from speedtest_tui.core.repair.journal import Change
 from speedtest_tui.core.repair.trash import Entry
 
@@ -66,7 +66,8 @@ def undo(entry: Entry) -> Undone:
         try:
             # What came with a cache may not say which links are harmless.
             changes.passing(replace(change, through="") if entry.foreign else change)
-            with holding(_lock(change), briefly()):
+            here = os.path.lexists(change.path)
+            with holding(lock_of(change.path, change.root) if here else None, briefly()):
                 sentence = _revert(changes, folder, change)
         except UserError as error:
             left.append(str(error))
@@ -85,12 +86,6 @@ def undo(entry: Entry) -> Undone:
         except OSError as error:
             left.append(f"the journal could not be written ({error.strerror or error})")
     return Undone(changes.id if changes.made else "", tuple(reverted), tuple(left), complete)
-
-
-def _lock(change: Change) -> Path | None:
-    """The hub's lock of what is changed; none where links stand on the way to it: nothing may be made behind them."""
-    lock = lock_of(change.path, change.root) if os.path.lexists(change.path) else None
-    return None if lock is None or lock.is_symlink() or links_to(lock, change.root) else lock
 
 
 def _revert(changes: Changes, folder: Path, change: Change) -> str | None:
