@@ -117,6 +117,48 @@ LOOKS: dict[str, Look] = {
 }
 """Every state that is shown anywhere, once."""
 
+PAIRS = {
+    "█▉▊▋▌▐▀▄▇▆": "#",
+    "▅▃": "=",
+    "▍▎▏▂": "-",
+    "▁": "_",
+    "╭╮╰╯┌┐└┘├┤┬┴┼": "+",
+    "─━═▔▁": "-",
+    "│┃║▕": "|",
+    "▶▸": ">",
+    "✓✔": "+",
+    "✗✘×": "x",
+    "○◯·•": "o",
+    "◐": "~",
+    "±": "~",
+    "–—−": "-",
+    "…": ".",
+    "∞": "8",
+    "⏎": "<",
+    "‹": "<",
+    "›": ">",
+    "“”": '"',
+    "‘’": "'",
+    "≥": ">",
+    "≤": "<",
+    "▲": "^",
+    "▼": "v",
+    "⚯": "=",
+    "★": "*",
+    "●": "@",
+    "≈": "~",
+    "≡": "=",
+    "▖": "-",
+    "╌": ".",
+    "▴": "^",
+    "▾": "v",
+    "↑": "^",
+    "↓": "v",
+    "←": "<",
+    "→": ">",
+}
+"""All that is drawn beyond ASCII, each one cell wide, and what takes its place where a terminal has ASCII only."""
+
 
 def outcome(status: str, why: str) -> str:
     """ "failed: its process crashed". What is not installed or not downloaded says so in its own words."""

@@ -25,7 +25,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from speedtest_tui.core.errors import kept_traceback
-from speedtest_tui.core.format import one_line
+from speedtest_tui.core.format import PAIRS, one_line
 from speedtest_tui.ui.screens.dashboard import DashboardScreen
 from speedtest_tui.ui.widgets.bar_layout import SPINNER
 from speedtest_tui.ui.workers.messages import SessionClipWanted
@@ -145,46 +145,6 @@ class SpeedtestApp(App[None]):
         await self.push_screen(HelpScreen(bindings))
 
 
-PAIRS = {
-    "█▉▊▋▌▐▀▄▇▆": "#",
-    "▅▃": "=",
-    "▍▎▏▂": "-",
-    "▁": "_",
-    "╭╮╰╯┌┐└┘├┤┬┴┼": "+",
-    "─━═▔▁": "-",
-    "│┃║▕": "|",
-    "▶▸": ">",
-    "✓✔": "+",
-    "✗✘×": "x",
-    "○◯·•": "o",
-    "◐": "~",
-    "±": "~",
-    "–—−": "-",
-    "…": ".",
-    "∞": "8",
-    "⏎": "<",
-    "‹": "<",
-    "›": ">",
-    "“”": '"',
-    "‘’": "'",
-    "≥": ">",
-    "≤": "<",
-    "▲": "^",
-    "▼": "v",
-    "⚯": "=",
-    "★": "*",
-    "●": "@",
-    "≈": "~",
-    "≡": "=",
-    "▖": "-",
-    "╌": ".",
-    "▴": "^",
-    "▾": "v",
-    "↑": "^",
-    "↓": "v",
-    "←": "<",
-    "→": ">",
-}
 DOTS = {0x2800 + bits: " .:::###"[min(7, bits.bit_count())] for bits in range(256)}
 """Braille cells, by how many dots they have."""
 

@@ -1,10 +1,16 @@
-"""`doctor --report`: everything about a machine, nothing about its owner, whatever a probe does."""
+"""`doctor --report`: everything about a machine, nothing about its owner, whatever a probe does. And `--selftest`."""
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+from command_line import command_line
 
 from speedtest_tui.core.jobs import report
 
@@ -64,3 +70,27 @@ def test_what_would_take_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -
     sections = dict(report.sections())
     assert "left out" in sections["lifeline"][0][1]
     assert "left out" in sections["microphone"][0][1]
+
+
+def test_the_selftest_runs_every_step_and_its_race(tmp_path: Path) -> None:
+    done = command_line(tmp_path, tmp_path / "models", tmp_path / "data", "doctor", "--selftest", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads(done.stdout)
+    steps = {step["name"]: step for step in document["steps"]}
+    assert [step["state"] for step in document["steps"] if step["state"] not in ("ok", "skipped")] == []
+    assert " s on " in steps["nano race"]["figures"]
+    assert str(tmp_path) not in done.stdout
+    assert not (tmp_path / "data" / "sessions").exists()
+
+
+def test_ctrl_c_ends_a_step_and_two_end_the_selftest() -> None:
+    command = [sys.executable, "-m", "speedtest_tui", "doctor", "--selftest"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    said = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)  # two at once are one
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, said + out + errors
+    assert "cancelled" in said + out and not errors

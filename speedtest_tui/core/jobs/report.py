@@ -10,6 +10,7 @@ import contextlib
 import functools
 import importlib.metadata
 import locale
+import math
 import os
 import platform
 import queue
@@ -24,17 +25,29 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from speedtest_tui import __version__
 from speedtest_tui.core import conditions, darwin, disk, host, locations
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import one_line
 from speedtest_tui.core.jobs.report_child import Facts, Found, Probe
+from speedtest_tui.core.process.lines import Message
+
+if TYPE_CHECKING:
+    from speedtest_tui.core.process.parent import Ended
+
+    Reports = queue.SimpleQueue[Message | Ended]
+
+M = TypeVar("M", bound=Message)
 
 CHILD = "speedtest_tui.core.jobs.report_child"
 
 LIMIT_S, WHOLE_S = 20.0, 28.0
 """For each probe, and for all of the report: what comes later is left out."""
+
+LIVES_ON_S = 10.0
+"""After it a child that has no program any more counts as left behind."""
 
 NOBODY = ("root", "user", "admin", "runner", "localhost", "macbook", "home")
 """Names that say nothing of anybody."""
@@ -83,17 +96,22 @@ def text(*, microphone: bool = False) -> str:
 def _private(gather: Callable[[], Facts]) -> list[tuple[str, str]]:
     """The facts without the home folder's name, one line each. What cannot be found out is said, and ends nothing."""
     found: list[tuple[str, str]] = []
-    home, user, names = str(Path.home()), Path.home().name, owners()
     try:
-        for name, value in gather():
-            shown = value.replace(home, "~") if len(home) > 1 else value
-            shown = shown.replace(f"/{user}/", "/~/") if len(user) > 2 else shown
-            found.append((name, one_line(without_names(shown, names))))
+        names = owners()
+        found.extend((name, anonymous(value, names)) for name, value in gather())
     except UserError as error:
         found.append(("", error.advice.what))
     except Exception as error:
         found.append(("", f"cannot be found out ({type(error).__name__})"))
     return found
+
+
+def anonymous(text: str, names: Iterable[str]) -> str:
+    """A text on one line, without the home folder and these names."""
+    home, user = str(Path.home()), Path.home().name
+    text = text.replace(home, "~") if len(home) > 1 else text
+    text = text.replace(f"/{user}/", "/~/") if len(user) > 2 else text
+    return one_line(without_names(text, names))
 
 
 def owners() -> tuple[str, ...]:
@@ -244,32 +262,50 @@ def _probed(name: str, limit_s: float = LIMIT_S) -> Facts:
     yield from answer.facts if answer else ()
 
 
-def _lifeline(limit_s: float = LIMIT_S) -> Facts:
-    """Kill a process whose child holds the interpreter lock, and see how long that child lives on."""
+def lifeline_s(limit_s: float, stop: threading.Event) -> float:
+    """Kill a process whose child holds the interpreter lock; how long that child lives on, infinite above LIVES_ON_S.
+
+    Raises UserError where neither could be started within the limit, or it was stopped.
+    """
     import psutil
 
-    from speedtest_tui.core.process.parent import Child, Ended
+    from speedtest_tui.core.process.parent import Child
 
-    reports: queue.SimpleQueue[object] = queue.SimpleQueue()
+    reports: Reports = queue.SimpleQueue()
     parent = Child(CHILD, Probe("parent"), (Found,), reports.put)
     try:
-        report = reports.get(timeout=limit_s)
-        if isinstance(report, Ended) or not isinstance(report, Found) or parent.pid is None:
-            yield "", "the child could not be started"
-            return
-        child = psutil.Process(int(report.facts[0][1]))
-        os.kill(parent.pid, signal.SIGKILL)
+        pid = int(next_of(reports, Found, limit_s, stop).facts[0][1])
+        child = psutil.Process(pid)
+        os.kill(parent.pid or pid, signal.SIGKILL)
         started = time.monotonic()
         with contextlib.suppress(psutil.NoSuchProcess):
-            while time.monotonic() - started < 10 and child.status() != psutil.STATUS_ZOMBIE:
-                time.sleep(0.02)
-        lived = time.monotonic() - started
-        verdict = "gone" if lived < 10 else "STILL THERE"
-        yield "a child that holds the interpreter lock", f"{verdict} after {lived:.1f} s"
-    except queue.Empty:
-        yield "", f"no answer within {limit_s:.0f} s"
+            while child.status() != psutil.STATUS_ZOMBIE:
+                if time.monotonic() - started > LIVES_ON_S or stop.wait(0.02):
+                    return math.inf
+        return time.monotonic() - started
     finally:
         parent.end()
+
+
+def next_of(reports: Reports, kind: type[M], limit_s: float, stop: threading.Event) -> M:
+    """The next thing that a child says. Raises UserError where it says something else, or nothing in time."""
+    from speedtest_tui.core.process.parent import Ended
+
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end and not stop.is_set():
+        with contextlib.suppress(queue.Empty):
+            report = reports.get(timeout=0.1)
+            if isinstance(report, kind):
+                return report
+            why = report.told() if isinstance(report, Ended) else getattr(report, "advice", report)
+            raise UserError(f"its child ended early: {why}", "try again")
+    raise UserError(f"no answer within {limit_s:.0f} s", "try again")
+
+
+def _lifeline(limit_s: float = LIMIT_S) -> Facts:
+    lived = lifeline_s(limit_s, threading.Event())
+    verdict = "STILL THERE" if math.isinf(lived) else "gone"
+    yield "a child that holds the interpreter lock", f"{verdict} after {min(lived, LIVES_ON_S):.1f} s"
 
 
 def _microphone(limit_s: float = LIMIT_S) -> Facts:

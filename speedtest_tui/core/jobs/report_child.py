@@ -1,7 +1,7 @@
-"""One probe of `doctor --report` in a process of its own: `python -m speedtest_tui.core.jobs.report_child`, its name.
+"""One probe of `doctor --report` or `--selftest` in a process of its own: `python -m` this module, its name.
 
-Events: found(facts) · failed(message, hint). A probe loads a library that may hang, crash or be missing: that costs its
-own lines of the report.
+Events: found(facts) · measured(figures) · failed(message, hint). A probe loads a library that may hang, crash
+or be missing: that costs its own lines of the report.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ SIDE = 512
 IDLE_S = 2.0
 """After it macOS 26 has taken GPU memory that nobody uses off its wired list, and clocks have gone down."""
 
+WEIGHTS_BYTES = 1 << 29
+"""About those of a model whose re-wiring would show."""
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -33,6 +36,13 @@ class Found(Message):
     """What was found, in order: what it is and its value, for people."""
 
     facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Measured(Message):
+    """Figures by name; seconds, or bytes."""
+
+    figures: dict[str, float]
 
 
 Facts = Iterator[tuple[str, str]]
@@ -88,6 +98,39 @@ def _level(_: Parent) -> Facts:
     yield "one second", "exact zeros" if peak == 0 else f"peak {20 * math.log10(peak):.1f} dB"
 
 
+def _wiring(parent: Parent) -> None:
+    """How long a GPU takes to use WEIGHTS_BYTES: at once, after idling, and after idling and a pulse."""
+    import mlx.core as mx
+
+    side = 4096
+    weights = [mx.ones((side, side), mx.float16) for _ in range(WEIGHTS_BYTES // (2 * side * side))]
+    vector = mx.ones((1, side), mx.float16)
+    mx.eval(weights, vector)
+
+    def once() -> float:
+        started = time.perf_counter()
+        mx.eval([vector @ weight for weight in weights])
+        return time.perf_counter() - started
+
+    once()
+    hot = sorted(once() for _ in range(5))[2]
+    time.sleep(IDLE_S)
+    idle = once()
+    time.sleep(IDLE_S)
+    once()
+    parent.send(Measured({"hot": hot, "idle": idle, "pulse": once()}))
+
+
+def _memory(parent: Parent) -> None:
+    """Tell the largest size so far, take so many bytes as the next command says, and tell it again."""
+    from speedtest_tui.core.race.child import peak_footprint, peak_rss
+
+    commands, taken = parent.commands(), []
+    while True:
+        parent.send(Measured({"peak": peak_footprint() or peak_rss()}))
+        taken.append(b"\xa5" * int(commands.get()["bytes"]))
+
+
 def _holds_the_lock(parent: Parent) -> Facts:
     """Say that it is there, then keep the interpreter lock for a minute: no thread of this process gets to run."""
     parent.send(Found((("ready", ""),)))
@@ -118,8 +161,16 @@ PROBES: dict[str, Callable[[Parent], Facts]] = {
 }  # fmt: skip
 
 
+MEASURES: dict[str, Callable[[Parent], None]] = {"wiring": _wiring, "memory": _memory}
+"""Those that send what they measure themselves."""
+
+
 def main(parent: Parent) -> None:
-    parent.send(Found(tuple(PROBES[str(parent.order["name"])](parent))))
+    name = str(parent.order["name"])
+    if name in MEASURES:
+        MEASURES[name](parent)
+    else:
+        parent.send(Found(tuple(PROBES[name](parent))))
 
 
 if __name__ == "__main__":
