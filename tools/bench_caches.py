@@ -1,6 +1,7 @@
 """What caches cost: scanning, hashing, downloading, resuming, and the dashboard meanwhile. Each against its floor.
 
 - scan of 200 repositories with 20,000 files / `huggingface_hub.scan_cache_dir` on the same tree
+- pick: everything that could race, with what lies in that tree / the same
 - hashing / sha256sum, of one file on one core and of many on all
 - download from a hub on this machine, hashed and published / curl; bytes sent twice where it is killed
 - the dashboard on that tree: from its start to states in its table, and key to paint while the caches are looked at
@@ -20,7 +21,7 @@ from pathlib import Path
 from bench import cache_tree, report
 from bench.report import Line
 
-PARTS = ("scan", "hash", "download", "resume", "table", "keys")
+PARTS = ("scan", "pick", "hash", "download", "resume", "table", "keys")
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,15 @@ def measure(parts: Sequence[str], folder: Path, sizes: Sizes) -> list[Line]:
 
         lines += [throughput_line(folder, sizes.downloaded, sizes.downloads)] if "download" in parts else []
         lines += [resume_line(folder, sizes.kills)] if "resume" in parts else []
-    if not {"scan", "table", "keys"} & set(parts):
+    if not {"scan", "pick", "table", "keys"} & set(parts):
         return lines
     cache = folder / "hub"
     cache_tree.build(cache, sizes.repositories, sizes.files)
-    if "scan" in parts:
-        from bench.caches_scan import scan_line
+    if "scan" in parts or "pick" in parts:
+        from bench.caches_scan import pick_lines, scan_line
 
-        lines.insert(0, scan_line(cache, sizes.scans))
+        scans = [scan_line(cache, sizes.scans)] if "scan" in parts else []
+        lines = [*scans, *(pick_lines(cache, sizes.scans) if "pick" in parts else []), *lines]
     if "table" in parts or "keys" in parts:
         from bench.caches_screen import damage, keys_line, table_line
 

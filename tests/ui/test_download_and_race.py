@@ -22,6 +22,7 @@ from speedtest_tui.ui.workers.messages import ModelsKnown
 MakeApp = Callable[..., Any]
 ALL = len(states.PLAN.candidates)
 
+ALL = len(states.PLAN.candidates)
 HERE = Location(Path("/m"), "r", "hf", 100_000_000)
 ROW = JobRow("a", "small", "running", bytes=50_000_000, total=200_000_000, speed=1e7, backends=("whisper-mps",))
 RUNNING = JobView("download", "Download", (ROW,))

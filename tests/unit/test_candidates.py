@@ -221,7 +221,8 @@ def test_a_repository_that_is_not_here_is_whose_catalogue_has_it() -> None:
 
 
 def test_english_only_and_smaller_ones_have_names_of_their_own() -> None:
-    assert planned("--size", "tiny.en") == ["mlx-whisper:tiny.en", "whisper-mps:tiny.en", "transformers:tiny.en"]
+    whispers = ("mlx-whisper", "whisper-mps", "transformers", "faster-whisper", "whisper-cpp")
+    assert planned("--size", "tiny.en") == [f"{backend}:tiny.en" for backend in whispers]
     assert planned("--size", "small,small-4bit,small-fp16", "--backends", "mlx-whisper") == [
         "mlx-whisper:small",
         "mlx-whisper:small-fp16",

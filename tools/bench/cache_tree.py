@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from speedtest_tui.core.models.configs import TRANSFORMERS
 from speedtest_tui.core.models.layout import repository_folder
 from speedtest_tui.core.models.manifest import ManifestFile, write
 from speedtest_tui.core.models.scan import scan
@@ -21,6 +23,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE_BYTES = 2_000_000
 FOLDERS = ("", "", "", "onnx/", "tokenizer/")
 """Where in its repository a file lies: most are at the top."""
+KINDS = ("whisper", "bert")
+"""What the models are: every second one can race."""
 
 
 def build(cache: Path, repositories: int = REPOSITORIES, files: int = FILES) -> None:
@@ -40,6 +44,8 @@ def _repository(folder: Path, number: int, files: int) -> None:
         below = FOLDERS[index % len(FOLDERS)]
         name = f"{below}part-{index:03d}.{'bin' if large else 'json'}"
         label = f"{number} {index}".encode()
+        if index == 1:
+            name, label = "config.json", json.dumps({"model_type": KINDS[number % len(KINDS)], **TRANSFORMERS}).encode()
         # Only names and sizes are looked at: large files are holes, and no blob has the hash that it is named by.
         size = LARGE_BYTES if large else len(label)
         listed[name] = ManifestFile(size, hashlib.sha1(label).hexdigest(), hashlib.sha256(label).hexdigest() * large)

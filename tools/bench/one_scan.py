@@ -1,4 +1,6 @@
-"""One scan of a cache in a process of its own, after its imports: `python one_scan.py ours|theirs FOLDER`.
+"""One scan of a cache in a process of its own, after its imports: `python one_scan.py ours|theirs|offers FOLDER`.
+
+"offers" reads the caches that the environment names.
 
 Prints JSON: seconds, seconds of processor time, and how many repositories were found.
 """
@@ -18,6 +20,11 @@ def prepared(whose: str, cache: Path) -> Callable[[], Sized]:
         from speedtest_tui.core.models.scan import scan
 
         return lambda: list(scan([("hf", cache)]))
+    if whose == "offers":
+        from backends.registry import BUILT_IN
+        from speedtest_tui.core.jobs.offers import offers
+
+        return lambda: [*offers(BUILT_IN)][-1].offers
     from huggingface_hub import scan_cache_dir
 
     return lambda: scan_cache_dir(cache).repos
