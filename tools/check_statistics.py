@@ -29,6 +29,7 @@ class Machine:
     """How a machine disturbs runs, as shares of a run's time.
 
     private: standard deviation of what is a run's own; common: of what all runs of a round share
+    unequal: whether one candidate's own noise is ten times that of the others
     drift: by how much the last round is slower than the first; held: the share of runs that take 1.3 to 3 times as long
     """
 
@@ -36,10 +37,12 @@ class Machine:
     common: float = 0.0
     drift: float = 0.0
     held: float = 0.0
+    unequal: bool = False
 
     def __str__(self) -> str:
         parts = [f"{self.private * 100:.0f} % private"]
         parts += [f"{self.common * 100:.0f} % common"] if self.common else []
+        parts += ["of one ten times that"] if self.unequal else []
         parts += [f"drift of {self.drift * 100:.0f} %"] if self.drift else []
         parts += [f"{self.held * 100:.0f} % held up"] if self.held else []
         return ", ".join(parts)
@@ -49,9 +52,10 @@ class Machine:
         runs: list[list[float]] = [[] for _ in speeds]
         for at in range(rounds):
             shared = draw.gauss(0, self.common) + math.log1p(self.drift) * at / max(1, rounds - 1)
-            for taken, speed in zip(runs, speeds, strict=True):
+            for at_row, (taken, speed) in enumerate(zip(runs, speeds, strict=True)):
+                private = self.private * (10 if self.unequal and at_row == 0 else 1)
                 held = draw.uniform(1.3, 3.0) if draw.random() < self.held else 1.0
-                taken.append(speed * held * math.exp(shared + draw.gauss(0, self.private)))
+                taken.append(speed * held * math.exp(shared + draw.gauss(0, private)))
         return runs
 
 
@@ -61,6 +65,7 @@ MACHINES = (
     Machine(0.10, 0.20),
     Machine(0.03, 0.05, drift=0.30),
     Machine(0.02, 0.05, held=0.05),
+    Machine(0.01, 0.05, unequal=True),
 )
 
 
@@ -97,7 +102,7 @@ def table(races: int) -> tuple[list[str], bool]:
     # Three standard errors: what a simulation of this length says of a share by chance.
     slack = 3 * math.sqrt(FALSE_WINNERS * (1 - FALSE_WINNERS) / races)
     for machine in MACHINES:
-        for rounds in (5, 20):
+        for rounds in (3, 5, 20):
             two, six = (false_winners(machine, candidates, rounds, races) for candidates in (2, 6))
             held, found = coverage(machine, rounds, races)
             shares = " | ".join(f"{100 * share:.1f} %" for share in (two, six, held, found))
