@@ -198,6 +198,13 @@ def _exp(value: float, low: float, high: float) -> Interval:
     return Interval(exp(value), exp(low), exp(high))
 
 
+def _moments(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean, its squared standard error, and degrees of freedom."""
+    from statistics import fmean, variance
+
+    return fmean(values), variance(values) / len(values), len(values) - 1
+
+
 def _student(value: float, error: float, free: float, pairs: int) -> tuple[float, float, float]:
     half = t_quantile(1 - (1 - CONFIDENCE) / pairs / 2, free) * error**0.5
     return value, value - half, value + half
