@@ -127,6 +127,10 @@ class SpeedtestApp(App[None]):
 
         self.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes…"))
 
+    def get_key_display(self, binding: Binding) -> str:
+        """As Textual's, but for a return key that fonts of terminals have (Menlo lacks U+23CE)."""
+        return super().get_key_display(binding).replace("\u23ce", "↵")
+
     def copy_to_clipboard(self, text: str) -> None:
         """Through the terminal or the browser, and where there is a terminal also through the system's own program."""
         super().copy_to_clipboard(text)

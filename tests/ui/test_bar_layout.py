@@ -131,7 +131,7 @@ def test_a_row_at_work_keeps_its_median_and_turns() -> None:
     assert "0.401 s" in text and "9.98×" in text and "run 2/3 0.3 s" in text
     turns = {Table((row,), 76, 3, 4.0, now).mark(row)[0] for now in (0.0, 0.125, 0.25)}
     assert len(turns) == 3
-    assert Table((row,), 76, 3, 4.0, 0.25, moving=False).mark(row)[0] == " ▶  "
+    assert Table((row,), 76, 3, 4.0, 0.25, moving=False).mark(row)[0] == " ►  "
     # A pulse warms up again, and is part of the run that follows.
     assert "run 2/3" in drawn(table((replace(row, phase="warming"),), 76), 0)
 

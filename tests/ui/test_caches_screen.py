@@ -72,7 +72,7 @@ async def test_problems_are_listed_with_their_fix(still_app: MakeApp) -> None:
         one = await opened(pilot.app, pilot)  # type: ignore[arg-type]
         rows = one.rows()
         assert [row[0] for row in rows] == ["[x]", "[x]", "[x]", "[ ]", ""]  # offered, and what nothing mends
-        assert rows[1][1:3] == ["◐ partial", "small.pt"]
+        assert rows[1][1:3] == ["▒ partial", "small.pt"]
         assert rows[1][-1] == "resume the download (305 MB)"
         assert "download model.safetensors again (3.1 GB)" in rows[2][-1]
         assert rows[4][2:] == ["odd", "HF", "make it readable"]
@@ -203,7 +203,7 @@ async def test_work_on_models_is_seen_on_the_dashboard(still_app: MakeApp) -> No
         await pilot.pause()
         app.dashboard.worker.show(cache_states.REPAIRING)
         await pilot.pause()
-        assert "▶ repairing 61 %" in str(app.dashboard.query_one("StatusLine").render())
+        assert "► repairing 61 %" in str(app.dashboard.query_one("StatusLine").render())
         await pilot.press("enter")  # a race would be slowed
         await pilot.pause()
         assert isinstance(app.screen, ConfirmScreen)

@@ -665,7 +665,7 @@ async def test_the_empty_dashboard_is_a_guide_until_a_clip_is_there(still_app: M
         assert lines[:3] == [
             "1  r records what you would say · o opens a file",
             "2  b chooses what races · s one size for all",
-            "3  ⏎ races: which is fastest, and which is good enough?",
+            "3  ↵ races: which is fastest, and which is good enough?",
         ]
         assert lines[3].startswith("Found in your caches: mlx-whisper small")
         assert "whisper-mps" not in lines[3] and ("large-v3-4bit" in lines[3]) is (size[0] > 80)

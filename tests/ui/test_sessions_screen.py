@@ -339,7 +339,7 @@ async def test_fills_while_sessions_are_still_being_read(root: Path, monkeypatch
         async with host.run_test(size=(120, 40)) as pilot:
             await until(pilot, lambda: host.screen is host.list_screen and bool(host.list_screen.query(SessionsTable)))
             await until(pilot, lambda: host.table.row_count == 2)
-            assert "▶ reading" in host.status
+            assert "► reading" in host.status
             await pressed(pilot, host, "down")
             release.set()
             await until(pilot, lambda: host.table.row_count == 4)

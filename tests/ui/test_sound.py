@@ -136,7 +136,7 @@ async def test_p_plays_and_the_border_says_how_far(still_app: MakeApp) -> None:
         await pilot.press("p")
         assert "microphone play" in asked(app)
         await post(app, pilot, PlayerChanged(PlayerState("playing", 1.2, 4.0)))
-        assert app.dashboard.query_one(ClipPane).border_subtitle == "▶ playing 1.2 s of 4.00 s"
+        assert app.dashboard.query_one(ClipPane).border_subtitle == "► playing 1.2 s of 4.00 s"
         await post(app, pilot, PlayerChanged(PlayerState("failed", problem="no loudspeaker: plug one in")))
         assert "playing" not in str(app.dashboard.query_one(ClipPane).border_subtitle)
 

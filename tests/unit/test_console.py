@@ -72,7 +72,7 @@ def test_the_live_view_of_a_terminal() -> None:
     rows = [LiveRow("running", "large", "3 of 4 MB", 0.75, note="a retry"), LiveRow("waiting", "a" * 60)]
     lines = console._lines(rows)
     assert [line.plain.rstrip() for line in lines] == [
-        f"▶  large{' ' * 43}  {'━' * 15}{'╌' * 5}  3 of 4 MB",
+        f"►  large{' ' * 43}  {'━' * 15}{'╌' * 5}  3 of 4 MB",
         "   a retry",
         f"·  {'a' * 60}",
     ]

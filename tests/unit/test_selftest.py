@@ -161,7 +161,7 @@ except Exception as error:
 
 @pytest.mark.parametrize(
     ("answer_s", "wide", "said"),
-    [(30.0, "", "OK"), (30.0, "▶⏎", "UserError not one cell: ▶ takes 2, ⏎ takes 2"), (0.5, None, "Skipped")],
+    [(30.0, "", "OK"), (30.0, "►↵", "UserError not one cell: ► takes 2, ↵ takes 2"), (0.5, None, "Skipped")],
 )
 def test_a_terminal_says_how_wide_glyphs_are(answer_s: float, wide: str | None, said: str) -> None:
     """wide: those that this terminal draws in two cells; None: it never answers"""
@@ -189,5 +189,12 @@ def test_a_terminal_says_how_wide_glyphs_are(answer_s: float, wide: str | None, 
 
 
 def test_without_a_terminal_the_glyphs_are_shown() -> None:
-    with pytest.raises(Skipped, match=r"no terminal; look whether these are in line: .*⏎"):
+    with pytest.raises(Skipped, match=r"no terminal; look whether these are in line: .*↵"):
         selftest._glyphs(threading.Event())
+
+
+def test_glyphs_have_no_emoji_form_and_are_in_the_fonts_of_terminals() -> None:
+    """Unicode's emoji-variation-sequences.txt has the first two; Menlo takes the others from another font."""
+    drawn = "".join(look.glyph for look in LOOKS.values())
+    assert set(drawn) <= {*"".join(PAIRS), *"=+?"}
+    assert not set(drawn + "".join(PAIRS)) & set("▶◀⏎⚯◐◒")

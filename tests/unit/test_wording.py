@@ -24,9 +24,9 @@ def test_every_state_fits_its_column(state: StateName) -> None:
 
 
 def test_a_partial_model_says_how_much_of_it_is_there() -> None:
-    assert wording.short(CacheState("partial", 178, 483)) == ("◐ 37 %", "needs-you")
-    assert wording.long(CacheState("partial", 178, 483)) == ("◐ partial 37 %", "needs-you")
-    assert wording.short(CacheState("partial", 178)) == ("◐ partial", "needs-you")
+    assert wording.short(CacheState("partial", 178, 483)) == ("▒ 37 %", "needs-you")
+    assert wording.long(CacheState("partial", 178, 483)) == ("▒ partial 37 %", "needs-you")
+    assert wording.short(CacheState("partial", 178)) == ("▒ partial", "needs-you")
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,7 @@ def _is_small_file(path: Path) -> bool:
 
 
 def standing(offer: Offer) -> tuple[str, Mood]:
-    """How a model stands in a glyph and words: "✓ on disk", "– to download", "◐ partial 37 %", "○ not installed"."""
+    """How a model stands in a glyph and words: "✓ on disk", "– to download", "▒ partial 37 %", "○ not installed"."""
     report = offer.report
     if why := report.unavailable:
         look = LOOKS["unavailable" if why.kind == "not-installed" else "failed"]

@@ -32,7 +32,7 @@ ProblemKind = FaultKind | Literal["missing", "unavailable", "no-model", "does-no
 
 
 def short(state: CacheState) -> tuple[str, Mood]:
-    """A state in at most nine cells: "✓ 139 MB", "◐ 37 %", "✗ damaged", "–", "n/a"."""
+    """A state in at most nine cells: "✓ 139 MB", "▒ 37 %", "✗ damaged", "–", "n/a"."""
     look = LOOKS[state.state]
     if state.state == "complete":
         return f"{look.glyph} {figures.megabytes(state.bytes / 1e6)}", look.mood
@@ -44,7 +44,7 @@ def short(state: CacheState) -> tuple[str, Mood]:
 
 
 def long(state: CacheState) -> tuple[str, Mood]:
-    """Glyph and word, with the share of a partial one: "✓ complete", "◐ partial 37 %"."""
+    """Glyph and word, with the share of a partial one: "✓ complete", "▒ partial 37 %"."""
     look, known = LOOKS[state.state], _share(state)
     figure = f" {figures.percent(known)}" if state.state == "partial" and known is not None else ""
     return f"{look.glyph} {look.word}{figure}".strip(), look.mood

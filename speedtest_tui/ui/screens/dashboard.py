@@ -288,7 +288,7 @@ class DashboardScreen(Screen[None]):
         """Results that the next race will not be like stay, dimmed, until it starts."""
         race, outdated = self.race, self.race.outdated
         self.set_class(outdated, "-outdated")
-        self.query_one(RacePane).border_subtitle = "earlier results · ⏎ races what is chosen now" if outdated else None
+        self.query_one(RacePane).border_subtitle = "earlier results · ↵ races what is chosen now" if outdated else None
         shown = None if outdated else race.snapshot
         self.query_one(StatusLine).show_race(shown, race.plan, race.raced_plan, race.raced_s, self._clock())
 

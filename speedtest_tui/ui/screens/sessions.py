@@ -270,7 +270,7 @@ class SessionsScreen(Once, Screen[None]):
         damaged = sum(line.damaged for line in self._lines.values())
         parts = [f"{len(self._lines):,} session{'' if len(self._lines) == 1 else 's'}"]
         parts += [f"{damaged} damaged"] if damaged else []
-        parts += ["▶ reading"] if self._busy else [f"✗ {self._problem}"] if self._problem else []
+        parts += ["► reading"] if self._busy else [f"✗ {self._problem}"] if self._problem else []
         self.query_one("#sessions-status", Static).update(
             Content.assemble((" speedtest-tui", "bold"), "   ", " · ".join(parts))
         )

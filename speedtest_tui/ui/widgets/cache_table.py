@@ -252,7 +252,7 @@ def use_lines(uses: tuple[CacheUse, ...], trash_bytes: int) -> list[tuple[str, s
 def summary(overview: CacheOverview, lines: tuple[ProblemLine, ...]) -> str:
     """ "4 problems · 3.4 GB to download · 1.9 GB to gain"."""
     if not overview.done:
-        return f"▶ reading, {len(overview.stored):,} found"
+        return f"► reading, {len(overview.stored):,} found"
     problems = sum(line.step is None or not line.step.optional for line in lines)
     missing = sum(step.download_bytes or 0 for step in overview.plan.chosen)
     gain = sum(duplicate.reclaimable for duplicate in overview.duplicates)

@@ -136,7 +136,7 @@ class ClipPane(Vertical, can_focus=True):
 
     def show_player(self, state: PlayerState) -> None:
         """Say how far a clip has been played."""
-        playing = f"▶ playing {figures.ticking(state.seconds)} of {figures.seconds(state.total_s)}"
+        playing = f"► playing {figures.ticking(state.seconds)} of {figures.seconds(state.total_s)}"
         self.border_subtitle = self._summary_line() if state.over else playing
 
     def clear(self, *, off: bool = False) -> None:

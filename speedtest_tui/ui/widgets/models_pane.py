@@ -116,7 +116,7 @@ def _working(work: Work, room: int) -> list[Span]:
         text = text.rpartition(", ")[0]  # the most important comes first
     cells = max(0, min(24, room - len(text) - 3)) if work.share is not None else 0
     drawn = bar(work.share or 0.0, cells) + " " if cells >= 6 else ""
-    return [(drawn, FILL_NOW), (column(f"▶ {text}", room - len(drawn)), STYLE_NOW)]
+    return [(drawn, FILL_NOW), (column(f"► {text}", room - len(drawn)), STYLE_NOW)]
 
 
 class ModelList(Widget):

@@ -88,7 +88,7 @@ class PickList(OptionList, can_focus=False):
 
 
 def key_hint(screen: Screen[Any], *names: str) -> str:
-    """Markup that says which key does what, for a border: "⏎ open  esc back". A click on a part does it as well.
+    """Markup that says which key does what, for a border: "↵ open  esc back". A click on a part does it as well.
 
     names: ids of the screen's bindings; rebound keys are shown as they are
     """

@@ -102,7 +102,7 @@ STEPS = (
 )
 """Actions of the dashboard, and what their keys do, in the order of a first race."""
 
-NOTHING_HERE = "No real model here yet: ⏎ offers to download your choice."
+NOTHING_HERE = "No real model here yet: ↵ offers to download your choice."
 
 
 class Guide(Widget):

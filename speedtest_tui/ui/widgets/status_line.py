@@ -36,7 +36,7 @@ def state_of(snapshot: RaceSnapshot | None, plan: Plan, clip_s: float, now: floa
     found = progress(snapshot, plan, clip_s, now)
     whole = replace(found, step="", run=found.runs, done=found.total, left_s=3600.0)
     text, longest = (found.words, whole.words) if len(whole.words) + 2 <= room else (found.short, whole.short)
-    return f"▶ {text}".ljust(len(longest) + 2), STYLE_NOW
+    return f"► {text}".ljust(len(longest) + 2), STYLE_NOW
 
 
 VERBS = {
@@ -51,10 +51,10 @@ VERBS = {
 
 
 def job_state(view: JobView) -> Span:
-    """Work on models in two or three words: "▶ downloading 61 %"."""
+    """Work on models in two or three words: "► downloading 61 %"."""
     at_work = [row.share for row in view.rows if row.state == "running"]
     share = f" {figures.percent(at_work[0])}" if at_work and at_work[0] is not None else ""
-    return f"▶ {VERBS[view.kind]}{share}", STYLE_NOW
+    return f"► {VERBS[view.kind]}{share}", STYLE_NOW
 
 
 class StatusLine(Widget):
