@@ -22,6 +22,7 @@ from speedtest_tui.core.models.sizes import Candidate, candidates
 from speedtest_tui.core.race.plan import Plan
 from speedtest_tui.core.settings import Reading, Settings, load
 from speedtest_tui.ui.screens.picker import PickerScreen
+from speedtest_tui.ui.widgets.line_text import fit_apart
 from speedtest_tui.ui.widgets.offer_lines import Layout
 from speedtest_tui.ui.widgets.pick_list import PickList
 from speedtest_tui.ui.workers.messages import CandidatesRead, OffersKnown
@@ -163,6 +164,10 @@ def test_backends_of_one_model_never_look_alike() -> None:
         assert max(len(line.rstrip()) for line in lines) <= width
         shown = {line[: layout.model + len("  [ ]  ") + layout.backend] for line in lines}
         assert len(shown) == len(lines), (width, sorted(shown))
+    models = {name for entry in BUILT_IN for name in core.names_of(entry)} | {"/models/a/one", "/models/b/one", "o/x"}
+    for width in range(12, 45):
+        looks = fit_apart(models, width)
+        assert len(set(looks.values())) == len(models) and max(map(len, looks.values())) <= width
 
 
 async def test_what_is_not_installed_says_what_to_do(caches: Path) -> None:

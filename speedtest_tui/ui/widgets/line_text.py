@@ -27,8 +27,8 @@ def fit_path(text: str, width: int) -> str:
 
 
 def fit_apart(texts: Collection[str], width: int) -> dict[str, str]:
-    """Each text as `fit`; those that would look alike keep their beginning and the part in which they differ."""
-    looks = {text: fit(text, width) for text in texts}
+    """Each text as `fit`, a path as `fit_path`; what would look alike keeps its beginning and where it differs."""
+    looks = {text: (fit_path if "/" in text else fit)(text, width) for text in texts}
     head = width // 3
     room = max(1, width - head - 1)
     for shift in range(max(map(len, texts), default=0)):

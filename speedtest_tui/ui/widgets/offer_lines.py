@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -22,7 +22,7 @@ from speedtest_tui.core.jobs.offers import standing as standing_of
 from speedtest_tui.core.models import wording
 from speedtest_tui.core.models.inspect import sentence
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_NEEDS_YOU, STYLES
-from speedtest_tui.ui.widgets.line_text import column, fit, fit_apart, fit_path
+from speedtest_tui.ui.widgets.line_text import column, fit_apart
 
 GAP = 2
 MARK, STATUS, SIZE = 3, 17, 7
@@ -54,7 +54,7 @@ FACTS: tuple[tuple[str, int, Callable[[Offer], str]], ...] = (
 class Layout:
     """Which columns fit into `width` cells, and how wide they are."""
 
-    def __init__(self, width: int, offers: Iterable[Offer]) -> None:
+    def __init__(self, width: int, offers: Sequence[Offer]) -> None:
         names = {_backend(offer) for offer in offers}
         self.narrow = width < 60
         self.status = 1 if self.narrow else STATUS
@@ -71,6 +71,7 @@ class Layout:
             room -= cells + GAP
             self.facts += 1
         self.model = max(MODEL_MIN, min(MODEL_MAX, room))
+        self._models = fit_apart({one_line(offer.group) for offer in offers}, self.model)
 
     def header(self) -> str:
         """The titles of the columns."""
@@ -82,12 +83,10 @@ class Layout:
 
     def line(self, offer: Offer, *, chosen: bool, first: bool) -> Content:
         """One candidate. first: whether the one above is of another model"""
-        name = one_line(offer.group)
-        cut = fit_path if "/" in name else fit
         text, mood = standing_of(offer)
         status = text[:1] if self.narrow else text
         parts: list[tuple[str, str]] = [
-            (column(cut(name, self.model) if first else "", self.model), "bold"),
+            (column(self._models[one_line(offer.group)] if first else "", self.model), "bold"),
             ("  [x]  " if chosen else "   ○   " if offer.barred else "  [ ]  ", STYLE_BEST if chosen else ""),
             (column(self._backends[_backend(offer)], self.backend), STYLE_BEST if chosen else ""),
             ("  " + column(status, self.status), STYLES[mood]),
