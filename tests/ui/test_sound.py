@@ -41,10 +41,13 @@ class Take:
     facts = SimpleNamespace(started=time.mktime((2026, 11, 24, 1, 42, 0, 0, 0, -1)))
 
     def __init__(self) -> None:
-        self.discarded = 0
+        self.discarded = self.seen = 0
 
     def discard(self) -> None:
         self.discarded += 1
+
+    def mark_seen(self) -> None:
+        self.seen += 1
 
 
 def text(app: SpeedtestApp, name: str) -> str:
@@ -200,23 +203,40 @@ async def test_a_recording_in_a_session_is_let_go(still_app: MakeApp, tmp_path: 
         assert app.dashboard.clips.clip is None and take.discarded == 1
 
 
-@pytest.mark.parametrize(
-    ("key", "last", "discarded"), [("y", "recover", 0), ("d", "look_for_leftovers", 1), ("n", "look_for_leftovers", 0)]
-)
-async def test_an_unsaved_recording_can_be_used_discarded_or_left(
-    still_app: MakeApp, key: str, last: str, discarded: int
-) -> None:
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_an_unsaved_recording_is_offered_in_one_line(still_app: MakeApp, size: tuple[int, int]) -> None:
     app = still_app(demo=False)
-    async with app.run_test(size=(120, 40)) as pilot:
-        take: Any = Take()
-        await post(app, pilot, LeftoversFound((take,)))
-        assert isinstance(app.screen, ConfirmScreen)
-        question = str(app.screen.query_one("#confirm-question", Static).render())
-        assert question == "Use the unsaved 3.4 s recording from 2026-11-24 01:42?"
-        await pilot.press(key)
+    async with app.run_test(size=size) as pilot:
+        takes: Any = (Take(), Take())
+        await post(app, pilot, LeftoversFound(takes))
+        assert app.screen is app.dashboard
+        where = "Guide" if size[1] < 20 else "#clip-offer"
+        line = app.dashboard.query_one(where)
+        assert line.display and line.size.height
+        assert str(line.render()).endswith("Unsaved 3.4 s, 24 Nov 01:42: u use · p play · ⌫ discard")
+        await pilot.press("p")
+        assert asked(app)[-1] == "microphone listen_to"
+        await pilot.press("backspace", "escape")
+        assert not takes[0].discarded and app.dashboard.clips.offered is takes[0]
+        await pilot.press("backspace", "y")
         await pilot.pause()
-        assert asked(app)[-1] == f"microphone {last}"
-        assert take.discarded == discarded
+        assert takes[0].discarded == 1 and app.dashboard.clips.offered is takes[1]
+        await pilot.press("u")
+        assert asked(app)[-1] == "microphone recover"
+        await post(app, pilot, ClipReady(replace(states.clip_view(), recording=takes[1])))
+        assert not str(app.dashboard.query_one("#clip-offer", Static).render()) and not takes[1].discarded
+        await pilot.press("u", "backspace")
+        assert app.screen is app.dashboard and asked(app).count("microphone recover") == 1
+
+
+async def test_nothing_unsaved_is_offered_with_a_clip_or_after_quitting_with_it_seen(still_app: MakeApp) -> None:
+    app = still_app()
+    async with app.run_test() as pilot:
+        take: Any = Take()
+        await post(app, pilot, ClipReady(replace(states.clip_view(), recording=take)))
+        assert "microphone look_for_leftovers" not in asked(app)
+        await pilot.press("q")
+    assert (take.seen, take.discarded) == (1, 0)
 
 
 async def test_quitting_asks_while_a_recording_grows(still_app: MakeApp) -> None:

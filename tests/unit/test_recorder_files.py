@@ -78,7 +78,9 @@ def test_only_what_nobody_holds_is_left_over(tmp_path: Path) -> None:
     (tmp_path / "stray.f32").write_bytes(b"1234")
     found = recording.leftovers(tmp_path)
     assert [item.path for item in found] == [left]
-    assert "program was ended" in found[0].clip().warnings[0]
+    assert "program was ended" in found[0].clip().warnings[0] and not found[0].facts.seen
+    found[0].mark_seen()
+    assert recording.open_recording(left).facts == dataclasses.replace(found[0].facts, seen=True)
     # Whoever has listed it holds it.
     assert recording.leftovers(tmp_path) == ()
     del found

@@ -92,6 +92,10 @@ class Recording:
             raise UserError(f"the recording {self.path} cannot be read ({error.strerror})", "record again") from None
         return dataclasses.replace(clip, warnings=(*faults(self.facts), *clip.warnings))
 
+    def mark_seen(self) -> None:
+        """Note that its clip was shown, so that the dashboard does not offer it again. Raises OSError."""
+        spool.write_facts(self.path, dataclasses.replace(self.facts, seen=True))
+
     def discard(self) -> None:
         """Remove its files. Raises OSError."""
         if self._hold is not None:

@@ -54,6 +54,7 @@ class Facts:
     overflows: times that the system said that it had thrown frames away
     clipped: frames at full scale
     sounding: False where every frame was exactly zero; only its end can tell
+    seen: its clip was shown, and the program quit after that as it should: nobody is asked about it any more
     """
 
     rate: float
@@ -69,6 +70,7 @@ class Facts:
     overflows: int = 0
     clipped: int = 0
     sounding: bool = True
+    seen: bool = False
 
     @property
     def frame_bytes(self) -> int:
@@ -107,7 +109,7 @@ class SpoolWriter:
         self.path = folder / f"{stem}{FRAMES}"
         self.facts = facts
         self.frames = 0
-        self._write_facts()
+        write_facts(self.path, facts)
         # Others on the machine have no business listening.
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._hold = Hold(self.path)
@@ -128,15 +130,17 @@ class SpoolWriter:
         changed = replace(self.facts, **changes)
         if changed != self.facts:
             self.facts = changed
-            self._write_facts()
+            write_facts(self.path, changed)
 
     def close(self) -> None:
         """Let go of the files; the recording stays."""
         os.close(self._descriptor)
         self._hold.release()
 
-    def _write_facts(self) -> None:
-        disk.write_text(self.path.with_suffix(SIDECAR), json.dumps({"schema": 1, **asdict(self.facts)}, indent=1))
+
+def write_facts(path: Path, facts: Facts) -> None:
+    """Write the sidecar of the frames in `path`. Raises OSError."""
+    disk.write_text(path.with_suffix(SIDECAR), json.dumps({"schema": 1, **asdict(facts)}, indent=1))
 
 
 @dataclass(frozen=True)

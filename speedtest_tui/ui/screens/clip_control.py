@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -48,6 +49,7 @@ class ClipControl:
         self._racing = racing
         self._changed = changed
         self._in_session: Recording | None = None
+        self._leftovers: tuple[Recording, ...] = ()
         self._choosing_device = self._loading = False
 
     @property
@@ -65,13 +67,13 @@ class ClipControl:
         return self.clip is None and not self.recording and not self._loading
 
     def begin(self, audio: Path | None, demo: bool) -> None:
-        """Load what the program was started with, else wait for a clip; offer what was left unsaved."""
+        """Load what the program was started with, else wait for a clip, and offer what was left unsaved."""
         if audio is not None or demo:
             self._loading = True
             self._worker.load(audio)
         else:
             self.wait()
-        self._microphone.look_for_leftovers()
+            self._microphone.look_for_leftovers()
 
     def wait(self) -> None:
         """There is no clip: say what to press; an open microphone, where it may be, loses no first word."""
@@ -133,12 +135,14 @@ class ClipControl:
 
     def play(self) -> None:
         """Play the clip, or stop playing it."""
-        if self.clip is None:
+        if self.clip is None and self.offered is None:
             self._screen.notify("There is no clip to play yet.", severity="warning")
         elif self._racing() and not self._microphone.playing:
             self._screen.notify("Playing now would disturb the race.", severity="warning")
-        else:
+        elif self.clip is not None:
             self._microphone.play(self.clip.clip)
+        elif self.offered is not None:
+            self._microphone.listen_to(self.offered)
 
     def trim(self) -> None:
         """Trim silence, or undo that."""
@@ -223,15 +227,52 @@ class ClipControl:
     # Recordings lie on disk until a session holds them, and are never lost unasked.
 
     def leftovers_found(self, recordings: tuple[Recording, ...]) -> None:
-        """Offer the newest recording that no session holds."""
-        if self.clip is not None or self.recording:
+        """Offer recordings that no session holds, the newest first."""
+        self._leftovers = recordings
+        self._changed()
+
+    @property
+    def offered(self) -> Recording | None:
+        """A recording that a killed program left, where it could be used now."""
+        return self._leftovers[0] if self._leftovers and self.empty else None
+
+    def offer(self) -> str:
+        """What is offered, and the keys for it, in a line; empty where nothing is."""
+        if (newest := self.offered) is None:
+            return ""
+        from speedtest_tui.ui.widgets.key_line import keys_of
+
+        begun, keys = time.localtime(newest.facts.started), keys_of(self._screen)
+        when = time.strftime("%H:%M" if begun[:3] == time.localtime()[:3] else "%-d %b %H:%M", begun)
+        named = (("recover", "use"), ("play", "play"), ("discard", "discard"))
+        todo = " · ".join(f"{keys[action]} {word}" for action, word in named if action in keys)
+        return f"Unsaved {newest.seconds:.1f} s, {when}: {todo}"
+
+    def recover(self) -> None:
+        """Use the recording that is offered."""
+        if (recording := self.offered) is not None:
+            self._leftovers = self._leftovers[1:]
+            self._microphone.recover(recording)
+            self._changed()
+
+    def discard(self) -> None:
+        """Discard the recording that is offered, where that is really meant."""
+        if (recording := self.offered) is None:
             return
-        newest = recordings[0]
-        begun = time.localtime(newest.facts.started)
-        when = time.strftime("%H:%M" if begun[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M", begun)
-        question = f"Use the unsaved {newest.seconds:.1f} s recording from {when}?"
-        use, discard = lambda: self._microphone.recover(newest), lambda: self._discard(newest)
-        self._ask(question, "Use it", "Later", use, other="Discard", otherwise=discard)
+
+        def discard() -> None:
+            self._leftovers = tuple(each for each in self._leftovers if each is not recording)
+            self._discard(recording)
+            self._changed()
+
+        self._ask(f"Discard the unsaved recording of {recording.seconds:.1f} s?", "Discard it", "Keep it", discard)
+
+    def leave(self) -> None:
+        """The program quits as it should: a recording that was shown as the clip is not offered at the next start."""
+        recording = self.clip.recording if self.clip else None
+        if recording is not None and self._in_session is not recording:
+            with contextlib.suppress(OSError):
+                recording.mark_seen()
 
     def let_go(self, then: Callable[[], None]) -> None:
         """Do something that loses a recording which is in no session yet, but only where that is really meant."""

@@ -57,6 +57,7 @@ class DashboardScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         _key("r,space", "record", "record", "record", "Record (again to stop and use it)"),
+        _key("u", "recover", "use", "recover", "Use the unsaved recording that is offered"),
         _key("escape", "cancel", "cancel", "cancel", "Cancel (what was measured is kept)"),
         _key("enter", "race", "race", "race", "Race the chosen backends on the clip"),
         _key("o", "open", "open", "open", "Open an audio or video file"),
@@ -80,6 +81,7 @@ class DashboardScreen(Screen[None]):
         _key("w", "changes", "compare", "changes", "Compare with the previous session"),
         _key("x", "trim", "trim", "trim", "Trim silence (again to undo)"),
         _key("k", "convert", "convert", "convert", "Convert a NeMo checkpoint to MLX"),
+        _key("backspace,delete", "discard", "discard", "discard", "Discard the unsaved recording", display="⌫"),
         _key("i", "devices", "microphone", "devices", "Choose the microphone"),
         _key("m", "maximise", "maximise", "maximise", "Maximise pane (again to restore)"),
         _key("question_mark", "app.help", "help", "help", "Keys, and what the figures mean", display="?"),
@@ -256,7 +258,10 @@ class DashboardScreen(Screen[None]):
     def _show_guide(self, *, recording: bool = False) -> None:
         here = self.race.here
         names = None if here is None else tuple(offer.label for offer in here)
-        self.query_one(TranscriptPane).guide(self.clips.empty and not recording, names)
+        notice = "" if recording else self.clips.offer()
+        self.query_one(ClipPane).offer(notice)
+        short = self.has_class("-short")  # no clip pane there
+        self.query_one(TranscriptPane).guide(self.clips.empty and not recording, names, notice if short else "")
 
     def _show_race(
         self, snapshot: RaceSnapshot, since: str = "", marks: Mapping[str, tuple[Piece, ...]] = NO_MARKS
@@ -302,25 +307,29 @@ class DashboardScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer a key only while it does something."""
-        clip = self.clips.clip
-        if action == "race":
-            return not self.race.running and not self.clips.recording
-        if action == "record":
-            return self.clips.recording or not self.race.running
-        if action in ("play", "reference"):
-            return clip is not None
-        if action == "trim":
-            return clip is not None and clip.trim is not None
-        if action == "cancel":
-            return self.race.running or self.maximized is not None or self.worker.busy
-        if action in ("details", "sort"):
-            return self.race.snapshot is not None
-        if action in ("copy", "changes", "plot"):
-            return self.race.kept is not None
-        return True
+        clips, race, clip = self.clips, self.race, self.clips.clip
+        offered, shown, kept = clips.offered is not None, race.snapshot is not None, race.kept is not None
+        possible = {
+            "race": not race.running and not clips.recording,
+            "record": clips.recording or not race.running,
+            **dict.fromkeys(("recover", "discard"), offered),
+            "play": clip is not None or offered,
+            "reference": clip is not None,
+            "trim": clip is not None and clip.trim is not None,
+            "cancel": race.running or self.maximized is not None or self.worker.busy,
+            **dict.fromkeys(("details", "sort"), shown),
+            **dict.fromkeys(("copy", "changes", "plot"), kept),
+        }
+        return possible.get(action, True)
 
     def action_record(self) -> None:
         self.clips.record()
+
+    def action_recover(self) -> None:
+        self.clips.recover()
+
+    def action_discard(self) -> None:
+        self.clips.discard()
 
     def action_open(self) -> None:
         self.clips.open()
@@ -432,15 +441,19 @@ class DashboardScreen(Screen[None]):
         """Quit; asks first only where something is running."""
         from speedtest_tui.ui.screens.confirm import ask
 
+        question, no = "", "Stay"
         if self.clips.recording:
             question = "A recording is running. If you quit, it stays on disk and is offered at the next start."
             no = "Keep recording"
         elif self.worker.busy:
             question = f"{self.models.running}. Quitting cancels it; what was downloaded stays."
-            no = "Stay"
         elif self.race.running:
             question, no = "A race is running. Quitting cancels it; what was measured is kept.", "Keep racing"
+        if question:
+            ask(self, question, "Quit", no, self._leave)
         else:
-            self.app.exit()
-            return
-        ask(self, question, "Quit", no, self.app.exit)
+            self._leave()
+
+    def _leave(self) -> None:
+        self.clips.leave()
+        self.app.exit()

@@ -89,6 +89,13 @@ class ClipPane(Vertical, can_focus=True):
         yield Waveform()
         yield Static(id="clip-level")
         yield Static(id="clip-reference")
+        yield Static(id="clip-offer")
+
+    def offer(self, line: str) -> None:
+        """Show a line about a recording that can be used, or none where it is empty."""
+        if bool(line) != self.has_class("-offers") or line:
+            self._update("clip-offer", line)
+            self.set_class(bool(line), "-offers")
 
     def show(self, view: ClipView) -> None:
         """Show a clip."""

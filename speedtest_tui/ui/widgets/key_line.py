@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
+from textual.screen import Screen
 from textual.widget import Widget
 
 GAP = 2
@@ -38,6 +40,14 @@ def fitting(hints: Sequence[KeyHint], always: Sequence[KeyHint], width: int) -> 
             break
         shown.append(hint)
     return [*shown, *always]
+
+
+def keys_of(screen: Screen[Any]) -> dict[str, str]:
+    """Action -> the first key that does it now, as it is shown."""
+    keys: dict[str, str] = {}
+    for active in screen.active_bindings.values():
+        keys.setdefault(active.binding.action, screen.app.get_key_display(active.binding))
+    return keys
 
 
 class KeyLine(Widget):

@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from speedtest_tui.core.race.row import Row, look, quality, quality_mood, quality_title, reason
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU, STYLES, outcome
+from speedtest_tui.ui.widgets.key_line import keys_of
 from speedtest_tui.ui.widgets.line_text import fit
 
 REFERENCE, MAJORITY = "the reference", "the majority"
@@ -113,23 +114,21 @@ class Guide(Widget):
     def __init__(self) -> None:
         super().__init__()
         self._names: tuple[str, ...] | None = None
+        self._notice = ""
 
-    def show(self, names: tuple[str, ...] | None) -> None:
-        if names != self._names:
-            self._names = names
+    def show(self, names: tuple[str, ...] | None, notice: str) -> None:
+        if (names, notice) != (self._names, self._notice):
+            self._names, self._notice = names, notice
             self.refresh(layout=True)
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.refresh())
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(STEPS) + (self._names is not None)
+        return len(STEPS) + (self._names is not None) + bool(self._notice)
 
     def render(self) -> Content:
-        keys: dict[str, str] = {}
-        for active in self.screen.active_bindings.values():
-            keys.setdefault(active.binding.action, self.app.get_key_display(active.binding))
-        width, lines = self.size.width, []
+        keys, width, lines = keys_of(self.screen), self.size.width, []
         for number, (actions, words) in enumerate(STEPS, 1):
             line = Content(f"{number}  {{}} {words}")
             for action in actions:
@@ -139,6 +138,8 @@ class Guide(Widget):
             lines.append(line.truncate(width, ellipsis=True))
         if self._names is not None:
             lines.append(Content(found_here(self._names, width) if self._names else fit(NOTHING_HERE, width)))
+        if self._notice:
+            lines.append(Content.styled(fit(self._notice, width), STYLE_NEEDS_YOU))
         return Content("\n").join(lines)
 
 
@@ -183,10 +184,13 @@ class TranscriptPane(VerticalScroll):
     def on_mount(self) -> None:
         self._show_empty()
 
-    def guide(self, guided: bool, names: tuple[str, ...] | None) -> None:
-        """Say what to press as long as there is neither a clip nor a text; names: of models that are here."""
+    def guide(self, guided: bool, names: tuple[str, ...] | None, notice: str) -> None:
+        """Say what to press as long as there is neither a clip nor a text.
+
+        names: of models that are here; notice: a line below, about what else can be done now
+        """
         self._guided = guided
-        self.query_one(Guide).show(names)
+        self.query_one(Guide).show(names, notice)
         self._show_empty()
 
     def _show_empty(self) -> None:

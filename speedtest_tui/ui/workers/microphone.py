@@ -105,6 +105,10 @@ class Microphone:
         """Play a clip, or stop what plays."""
         self._in_background("player", lambda: self._play(clip))
 
+    def listen_to(self, recording: Recording) -> None:
+        """Play a leftover, or stop what plays."""
+        self._in_background("player", lambda: self._play(recording.clip()))
+
     def trim(self, view: ClipView) -> None:
         """Take the silence off a clip that has a suggestion for it, or put it back."""
         self._in_background("trim", lambda: self._trim(view))
@@ -114,7 +118,7 @@ class Microphone:
         self._in_background("devices", self._look_for_devices)
 
     def look_for_leftovers(self) -> None:
-        """Find recordings that a killed program left."""
+        """Find recordings that a killed program left, and nobody has seen as a clip before quitting."""
         self._in_background("leftovers", self._look_for_leftovers)
 
     def recover(self, recording: Recording) -> None:
@@ -216,6 +220,6 @@ class Microphone:
     def _look_for_leftovers(self) -> None:
         from speedtest_tui.core.audio.recording import leftovers
 
-        found = leftovers()
+        found = tuple(each for each in leftovers() if not each.facts.seen)
         if found:
             self._post(LeftoversFound(found))
