@@ -213,7 +213,7 @@ async def test_an_unsaved_recording_is_offered_in_one_line(still_app: MakeApp, s
         where = "Guide" if size[1] < 20 else "#clip-offer"
         line = app.dashboard.query_one(where)
         assert line.display and line.size.height
-        assert str(line.render()).endswith("Unsaved 3.4 s, 24 Nov 01:42: u use · p play · ⌫ discard")
+        assert str(line.render()).endswith("Unsaved 3.4 s, 24 Nov 01:42: u use · p play · del discard")
         await pilot.press("p")
         assert asked(app)[-1] == "microphone listen_to"
         await pilot.press("backspace", "escape")

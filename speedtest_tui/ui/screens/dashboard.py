@@ -81,7 +81,7 @@ class DashboardScreen(Screen[None]):
         _key("w", "changes", "compare", "changes", "Compare with the previous session"),
         _key("x", "trim", "trim", "trim", "Trim silence (again to undo)"),
         _key("k", "convert", "convert", "convert", "Convert a NeMo checkpoint to MLX"),
-        _key("backspace,delete", "discard", "discard", "discard", "Discard the unsaved recording", display="⌫"),
+        _key("backspace,delete", "discard", "discard", "discard", "Discard the unsaved recording", display="del"),
         _key("i", "devices", "microphone", "devices", "Choose the microphone"),
         _key("m", "maximise", "maximise", "maximise", "Maximise pane (again to restore)"),
         _key("question_mark", "app.help", "help", "help", "Keys, and what the figures mean", display="?"),
