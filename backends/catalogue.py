@@ -6,7 +6,10 @@ model. OpenAI's hashes are the last folder of each URL, as in openai/whisper `__
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -399,13 +402,29 @@ def parameters_of(name: str) -> int | None:
 
 def folder_config(folder: Path) -> dict[str, Any]:
     """The config.json of the model in a folder; empty where there is none, or none that can be read."""
-    import json
-
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_config(folder)
     except (OSError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
+
+
+CONFIG_MAX = 16_000_000
+"""Bytes of a config.json; one with a tokenizer in it has some 2 MB."""
+
+
+def read_config(folder: Path) -> Any:
+    """What a folder's config.json holds; a pipe or a huge file of that name is not read. Raises OSError, ValueError."""
+    import json
+
+    path = folder / "config.json"
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > CONFIG_MAX:
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no plain file of a few megabytes", str(path))
+    with os.fdopen(descriptor, encoding="utf-8") as file:
+        return json.loads(file.read(CONFIG_MAX))
 
 
 ENGLISH_VOCABULARY = 51_864

@@ -6,13 +6,13 @@ weights are called in each known layout is translated to the names of `model`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backends import catalogue
 from backends.base import BackendError
 from backends.canary import architecture, tokenizers
 from backends.canary.architecture import Architecture, Layout
@@ -56,7 +56,7 @@ def open_folder(folder: Path) -> Opened:
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json. Raises BackendError."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = catalogue.read_config(folder)
     except OSError as error:
         raise BackendError(f"config.json cannot be read: {error.strerror}", kind="model") from error
     except ValueError as error:

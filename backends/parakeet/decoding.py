@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -192,10 +191,11 @@ def front_end(exact: MelSettings | None) -> Iterator[MelCheck]:
 
 def exact_settings(folder: Path) -> MelSettings:
     """How NeMo makes the mel spectrogram of a model. Raises BackendError where that is not the usual kind."""
+    from backends.catalogue import read_config
     from backends.nemo_mel import settings_of
 
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_config(folder)
         return settings_of(config["preprocessor"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BackendError(

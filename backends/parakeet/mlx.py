@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,7 +174,7 @@ def open_folder(folder: Path) -> Any:
     from parakeet_mlx.utils import from_config
 
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = catalogue.read_config(folder)
         weights: Any = mx.load(str(folder / "model.safetensors"))
         model = from_config(config)
         nn.quantize(model, class_predicate=lambda path, module: packing(weights, path, module))
@@ -189,4 +188,4 @@ def open_folder(folder: Path) -> Any:
 
 def is_quantised(folder: Path) -> bool:
     """Whether the folder's configuration says so; the library cannot read such folders. Raises OSError, ValueError."""
-    return "quantization" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return "quantization" in catalogue.read_config(folder)

@@ -15,6 +15,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from speedtest_tui.core import disk
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import one_line
 
@@ -40,6 +41,9 @@ SF_DATALESS = 0x4000_0000
 AWAY = "in iCloud, not here"
 IN_ICLOUD = f"is {AWAY}"
 """The rest of a sentence that begins with a file's name."""
+
+LARGEST = 64 << 20
+"""Bytes of what is read whole: accounts of models, and files of built-in ones, which have a few MB."""
 
 QOS_CLASS_USER_INITIATED = 0x19
 """xnu's libkern sys/qos.h: work that somebody waits for, which the scheduler keeps on performance cores."""
@@ -178,10 +182,12 @@ def opened(path: Path) -> BufferedReader:
     """A file of a cache to read from. Raises OSError, and for what is in iCloud without asking for it."""
     if is_evicted(path.stat()):
         raise OSError(errno.EDEADLK, IN_ICLOUD, str(path))
-    return path.open("rb")
+    return disk.opened_plain(path)
 
 
 def content(path: Path) -> bytes:
-    """All of it. Raises OSError as `opened`."""
+    """All of a file of some megabytes. Raises OSError as `opened`, and for a larger one."""
     with opened(path) as file:
-        return file.read()
+        if os.fstat(file.fileno()).st_size > LARGEST:
+            raise OSError(errno.EFBIG, "it is too large", str(path))
+        return file.read(LARGEST)

@@ -182,21 +182,28 @@ def stamp(status: os.stat_result) -> Stamp:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-@contextlib.contextmanager
-def opened_plain(path: Path) -> Iterator[BufferedReader]:
-    """A plain file to read from; what else has its name is refused without waiting for it, as for a pipe. OSError."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file", str(path))
-        yield file
+UNFIT = (errno.EINVAL, errno.EFBIG, errno.ENXIO)
+"""What reading a plain file says where none is there, or one that is too large; ENXIO is said of sockets."""
 
 
-def read_plain(path: Path, largest: int) -> tuple[bytes, Stamp]:
-    """The content of a plain file, and its stamp from before. Raises OSError."""
-    with opened_plain(path) as file:
-        before = stamp(os.fstat(file.fileno()))
-        content = file.read(largest + 1)
-    if len(content) > largest:
+def opened_plain(path: Path, how: int = 0) -> BufferedReader:
+    """A plain file to read from; what else has its name is refused without waiting for it, as for a pipe. OSError.
+
+    how: further flags of os.open
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | how)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_plain(path: Path, largest: int, how: int = 0) -> tuple[bytes, Stamp]:
+    """The content of a plain file, and its stamp from before. Raises OSError, for a large one before it is read."""
+    with opened_plain(path, how) as file:
+        before = stamp(status := os.fstat(file.fileno()))
+        content = file.read(largest + 1) if status.st_size <= largest else b""
+    if max(len(content), status.st_size) > largest:
         raise OSError(errno.EFBIG, "it is too large", str(path))
     return content, before
 

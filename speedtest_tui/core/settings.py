@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.catalogue import SIZES
+from speedtest_tui.core import disk
 from speedtest_tui.core.format import one_line
 from speedtest_tui.core.locations import config_file
 
@@ -21,6 +22,9 @@ MAX_RUNS = 1_000
 RECENT_KEPT = 20
 NAME_MAX, LISTED_MAX = 60, 50
 MAX_SILENCE_S = 600.0
+
+LARGEST = 1 << 20
+"""Bytes of the file. A larger one is none that a person keeps, and is neither read nor written."""
 
 HEADER = """\
 # Settings of speedtest-tui. The dashboard changes them as you use it; comments and what it does not know are kept.
@@ -191,10 +195,10 @@ def load() -> Reading:
     """Read the file; a missing one is no problem."""
     path = config_file()
     try:
-        with path.open("rb") as file:
-            import tomllib
+        data = disk.read_plain(path, LARGEST)[0]
+        import tomllib
 
-            content = tomllib.load(file)
+        content = tomllib.loads(data.decode())
     except FileNotFoundError:
         return Reading(Settings())
     except OSError as error:
@@ -227,11 +231,9 @@ def save(settings: Settings) -> None:
 
     import tomlkit
 
-    from speedtest_tui.core import disk
-
     path = config_file()
     try:
-        text = path.read_bytes().decode()  # which leaves ends of lines as they are
+        text = disk.read_plain(path, LARGEST)[0].decode()  # which leaves ends of lines as they are
         written = tomllib.loads(text)  # tomlkit takes some of what is none
         document = tomlkit.parse(text)
     except FileNotFoundError:

@@ -8,6 +8,7 @@ A manifest is JSON lines (NeMo: `audio_filepath`, `text`), or CSV or TSV with a 
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -17,8 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from speedtest_tui.core import darwin
+from speedtest_tui.core.accuracy import reference
 from speedtest_tui.core.accuracy.reference import from_file, from_text
-from speedtest_tui.core.disk import is_left_by_a_system
+from speedtest_tui.core.disk import is_left_by_a_system, read_plain
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import count, one_line
 
@@ -113,7 +115,11 @@ def _folder(folder: Path) -> Iterator[Utterance | str]:
     for place, folders, names in os.walk(folder, onerror=_raise_at(folder)):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and not is_left_by_a_system(name))
         here = Path(place)
-        spoken = _librispeech(here, names)
+        try:
+            spoken = _librispeech(here, names)
+        except UserError as error:
+            spoken = {}
+            yield error.advice.what
         for name in sorted(names):
             path = here / name
             if path.suffix.lower() not in AUDIO or name.startswith(".") or is_left_by_a_system(name):
@@ -147,7 +153,7 @@ def _librispeech(folder: Path, names: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in names:
         if name.endswith(".trans.txt"):
-            for line in _text(folder / name, name).splitlines():
+            for line in _text(folder / name, name, "transcript", reference.LARGEST_BYTES).splitlines():
                 key, _, text = line.strip().partition(" ")
                 found[key] = from_text(text)
     return found
@@ -156,14 +162,17 @@ def _librispeech(folder: Path, names: list[str]) -> dict[str, str]:
 # Manifests.
 
 
-def _text(path: Path, shown: str) -> str:
+def _text(path: Path, shown: str, kind: str = "manifest", largest: int = LARGEST_BYTES) -> str:
     """A text file in UTF-8, or UTF-16 with its mark. Raises UserError."""
     darwin.check_here(path, shown)
     if not path.is_file():
         raise UserError(f"{shown} {'is no file' if path.exists() else 'does not exist'}", "name a folder or a manifest")
-    if path.stat().st_size > LARGEST_BYTES:
-        raise UserError(f"{shown} is too large for a manifest", "split it")
-    data = path.read_bytes()
+    try:
+        data, _ = read_plain(path, largest)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise UserError(f"{shown} is too large for a {kind}", "split it") from None
+        raise UserError(f"{shown} cannot be read ({error.strerror or error})", "check its permissions") from None
     try:
         return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from speedtest_tui.core import darwin
+from speedtest_tui.core import darwin, disk
 from speedtest_tui.core.errors import UserError
 
 LARGEST_BYTES = 4 << 20
@@ -34,7 +34,7 @@ def from_file(path: Path) -> str:
     try:
         if not path.is_file():
             raise UserError(f"reference file {path} {'is no file' if path.exists() else 'does not exist'}", "check it")
-        with path.open("rb") as file:
+        with disk.opened_plain(path) as file:
             data = file.read(LARGEST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it cannot be a path"

@@ -47,7 +47,7 @@ def partial_bytes(blob: Path) -> int:
 def solid_bytes(path: Path) -> int:
     """Bytes from the start of a file to its first hole: a parallel download may have written the end first."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             size = os.fstat(descriptor).st_size
             with contextlib.suppress(OSError):
@@ -129,7 +129,7 @@ def write_ref(repository: Path, revision: str, commit: str) -> None:
     """Say which commit a branch is. The last thing to be written: until then the old model is the model."""
     ref = ref_file(repository, revision)
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        if ref.read_text() == commit:
+        if disk.read_plain(ref, 100)[0].decode() == commit:
             return
     ref.parent.mkdir(parents=True, exist_ok=True)
     disk.write_text(ref, commit)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from backends.base import BackendEntry, ModelSpec
 from backends.catalogue import SIZES, folder_config, parameters_of, published_bytes
 from backends.registry import create
-from speedtest_tui.core import host
+from speedtest_tui.core import disk, host
 from speedtest_tui.core.errors import UserError
 from speedtest_tui.core.format import LOOKS, Mood, amount
 from speedtest_tui.core.models import scan, wording
@@ -408,7 +408,7 @@ def _counted(report: ModelReport) -> tuple[int | None, str]:
     number, by_type = 0, dict[str, int]()
     for path in files:
         try:
-            with path.open("rb") as file:
+            with disk.opened_plain(path) as file:
                 tensors = tensors_in(file, path.name, os.fstat(file.fileno()).st_size)[1]
             for name, tensor in tensors.items():
                 if name == "__metadata__" or (bits and name.endswith((".scales", ".biases"))):

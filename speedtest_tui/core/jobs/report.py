@@ -250,7 +250,8 @@ def _crashes() -> Facts:
     if not found:
         yield "", "none" if sys.platform == "darwin" else "not on this system"
     for report in found:
-        head = report.read_text(encoding="utf-8", errors="replace")
+        with disk.opened_plain(report) as file:
+            head = file.read(1 << 24).decode(errors="replace")
         kinds = [line.strip().strip(",") for line in head.splitlines() if '"exception"' in line]
         yield report.name.split("-")[0], (kinds or ["unknown exception"])[0][:120]
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from speedtest_tui.core import disk
 from speedtest_tui.core.models import structure
 
 Settings = Mapping[str, Any]
@@ -98,7 +99,7 @@ def _shapes(weights: Path, _inode: int, size: int, _mtime_ns: int) -> Shapes:
     if weights.suffix != ".safetensors":
         return {}
     try:
-        with weights.open("rb") as file:
+        with disk.opened_plain(weights) as file:
             tensors = structure.tensors_in(file, weights.name, size)[1]
         return {name: tensor["shape"] for name, tensor in tensors.items() if name != "__metadata__"}
     except (OSError, structure.Flaw, KeyError, TypeError):

@@ -31,6 +31,9 @@ from speedtest_tui.core.models.wanted import INDEX
 
 T = TypeVar("T")
 
+LARGEST = 64 << 20
+"""Bytes of a file of results; one has some 300."""
+
 
 @dataclass(frozen=True)
 class Document:
@@ -85,7 +88,12 @@ class Store(Generic[T]):
 
     def read(self, file: Path) -> dict[str, T]:
         """What a file says. Raises Damaged where it is no file of results, and OSError."""
-        document = decode(Document, file.read_bytes())
+        try:
+            document = decode(Document, disk.read_plain(file, LARGEST)[0])
+        except OSError as error:
+            if error.errno in disk.UNFIT:
+                raise Damaged(str(error.strerror)) from error
+            raise
         if document.schema != self.schema:
             raise Damaged(f"is of version {document.schema}")
         return {key: found for key, value in document.results.items() if (found := self._result(value)) is not None}

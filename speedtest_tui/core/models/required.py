@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from backends.base import RequiredFile
+from speedtest_tui.core import disk
 from speedtest_tui.core.format import one_line
 from speedtest_tui.core.models import configs, reading, structure
 from speedtest_tui.core.models.inventory import Partial, StoredFile
@@ -69,7 +70,7 @@ def _settings_checked(state: FileState, file: RequiredFile, states: list[FileSta
         return state
     weights = next((one.path for one in states if is_weights(one.name) and not one.fault), None)
     try:
-        data = state.path.read_bytes()
+        data = disk.read_plain(state.path, structure.JSON_MAX)[0]
         found = configs.problem(json.loads(data), one_line(state.name), file.reader, weights)
     except (OSError, ValueError, RecursionError):
         return state

@@ -149,7 +149,7 @@ def _write_ref(step: Step, changes: Changes, _tell: Tell, _cancelled: threading.
     if not layout.is_safe_part(step.text) or not layout.snapshot_folder(_repository(step), step.text).is_dir():
         raise UserError(f"the snapshot {step.text[:12]} is gone", "make a new plan")
     try:
-        if step.path.read_text() == step.text:
+        if disk.read_plain(step.path, 100)[0].decode() == step.text:
             raise NotNeeded("the ref is sound")
     except (OSError, UnicodeDecodeError):
         pass

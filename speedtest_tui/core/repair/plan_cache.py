@@ -175,8 +175,8 @@ def _write_ref(row: Row, fault: Fault) -> Step | Note | None:
 def _begun(ref: Path) -> str:
     """What a ref that names no commit began with, as far as it can be read."""
     try:
-        # Opening a pipe would wait for ever.
-        return ref.read_text(errors="replace")[:100].strip() if ref.is_file() else ""
+        with disk.opened_plain(ref) as file:
+            return file.read(400).decode(errors="replace")[:100].strip()
     except OSError:
         return ""
 

@@ -76,7 +76,7 @@ def write_journal(folder: Path, book: Journal) -> None:
     with contextlib.suppress(OSError):
         known.mkdir(parents=True, exist_ok=True)
         if disk.is_plain_folder(known):
-            how = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW
+            how = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
             with os.fdopen(os.open(known / folder.name, how, 0o600), "w") as file:
                 file.write(f"{journal.digest(book)}\n")
     journal.write(folder, book)
@@ -110,8 +110,7 @@ def _read(folder: Path, only_root: Path | None, entry: str = "") -> tuple[Journa
     found, notes = journal.read(folder), list[str]()
     with contextlib.suppress(OSError, ValueError):
         if disk.is_plain_folder(_known()):
-            with os.fdopen(os.open(_known() / (entry or folder.name), os.O_RDONLY | os.O_NOFOLLOW)) as file:
-                notes = file.read().split()
+            notes = disk.read_plain(_known() / (entry or folder.name), 1 << 20, os.O_NOFOLLOW)[0].decode().split()
     noted = found is not None and journal.digest(found) in notes
     if found is not None and (only_root is not None or not noted):
         roots = cache_roots() if only_root is None else (only_root,)
