@@ -86,10 +86,12 @@ def command(options: argparse.Namespace) -> str:
         "audio": None if options.audio is None else options.audio.absolute(),
         "size": options.size,
         "backends": options.backends,
+        "shortlist": options.shortlist,
         "runs": options.runs,
         "max-wer": options.max_wer,
     }
     words += [f"--{name}={value}" for name, value in given.items() if value is not None]
+    words += [f"--model={one}" for one in options.model or ()]
     words += [f"--option={option}" for option in options.option or ()]
     return f"exec {shlex.join(words)}"
 

@@ -201,7 +201,7 @@ def test_its_own_names_are_answered(lasting: Served, host: str) -> None:
         ("--token a&b=12345678", "--token is no token"),
         ("--limit 0", "--limit 0 lets nobody in"),
         ("--audio missing.wav", "missing.wav does not exist"),
-        ("--backends whisper-cpp", "no backend is called 'whisper-cpp'"),
+        ("--backends whisper-xyz", "no backend is called 'whisper-xyz'"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(
@@ -245,7 +245,8 @@ def test_what_is_served_survives_the_shell(tmp_path: Path) -> None:
 
 def test_every_option_reaches_the_dashboard(tmp_path: Path) -> None:
     typed = shlex.split(
-        f"--audio {tmp_path}/a.wav --size tiny --backends mlx-whisper --runs 2 --max-wer 5.5 --option canary-mlx.beam=4"
+        f"--audio {tmp_path}/a.wav --size tiny --backends mlx-whisper --runs 2 --max-wer 5.5 --option canary-mlx.beam=4 "
+        "--model canary-mlx:nano --shortlist mine"
     )
     parse = cli.build_parser().parse_args
     wanted, served = vars(parse(typed)), parse(["serve", *typed])
