@@ -67,10 +67,9 @@ def key_to_paint(folder: str, keys: int) -> list[Line]:
     """The 99th percentile while candidates import, load and run, against the same before a race: of the usual ones, and
     of twelve."""
     environment = places(folder)
-    command = [str(PROGRAM), "--audio", str(speech(folder)), "--size", "small", "--backends", "parakeet-mlx"]
+    command = [str(PROGRAM), "--audio", str(speech(folder)), "--size", "small", "--backends", "whisperkit"]
     with Terminal(command, environment) as idle:
-        idle.wait_for("Download and race", PATIENCE_S)  # at once: that model is not there
-        idle.press("n")
+        idle.wait_for(DONE, PATIENCE_S)  # at once: that program is not there
         idle.rest(2.0)
         before = latencies(idle, 5, keys)
     low, lines = percentile(before, 0.99) * 1e3, []
@@ -129,7 +128,7 @@ def long_clip(folder: str, seconds: int, pressing_s: float) -> tuple[Line, Line]
         "SPEEDTEST_MODELS_DIR": folder,
     }
     waits: list[float] = []
-    command = [str(PROGRAM), "--audio", str(path), "--size", "small", "--backends", "parakeet-mlx"]
+    command = [str(PROGRAM), "--audio", str(path), "--size", "small", "--backends", "whisperkit"]
     with Terminal(command, environment) as terminal:
         process = psutil.Process(terminal.process.pid)
         terminal.wait_for("runs 5", PATIENCE_S)
