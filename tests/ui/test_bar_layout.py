@@ -215,3 +215,13 @@ def test_memory_keeps_to_its_column(rss: int, footprint: int | None, device: int
 def test_a_model_that_cannot_be_used_names_its_key(kind: str, said: str) -> None:
     error = RowError(kind, Advice("it does not load", "look at it"))
     assert outcome(replace(states.MISSING, error=error)) == said
+
+
+@pytest.mark.parametrize("width", range(15))
+def test_a_table_ends_at_every_width(width: int) -> None:
+    """A terminal may be one cell wide for a moment, and names of two-cell letters fit into no odd number of cells."""
+    rows = (states.ran("a" * 30, (1.0, 1.01, 1.0)), states.ran("モデル" * 9, (2.0, 2.0, 3.0)))
+    table = Table(rows, width, 3)
+    table.header()
+    for index in range(len(rows)):
+        table.line(index)

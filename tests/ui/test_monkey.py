@@ -26,12 +26,12 @@ SEED = int(os.environ.get("SPEEDTEST_MONKEY_SEED") or random.SystemRandom().rand
 STEPS, BATCH = int(os.environ.get("SPEEDTEST_MONKEY_KEYS") or 2_000), 40
 
 KEYS = [
-    *"obslntymdcvixuSrpk+-?q /~.aeéß日",
+    *"obslntymdcvixuSrpk+-?q /~.aezgéß日",
     *("enter", "escape", "tab", "shift+tab", "up", "down", "left", "right", "home", "end", "pageup", "pagedown"),
     *("space", "backspace", "delete", "f1", "f2", "f5", "ctrl+p", "ctrl+c", "ctrl+s", "ctrl+u", "escape", "escape"),
 ]
 WIDTHS, HEIGHTS = (1, 10, 40, 60, 80, 100, 120, 160, 200), (1, 4, 8, 15, 24, 30, 40, 60)
-SNAPSHOTS = (states.loading, states.running, states.finished, states.cancelled)
+SNAPSHOTS = (states.loading, states.running, states.finished, states.cancelled, states.many)
 
 
 async def settled(app: SpeedtestApp, pilot: Pilot[None]) -> None:

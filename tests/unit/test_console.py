@@ -77,6 +77,8 @@ def test_the_live_view_of_a_terminal() -> None:
         f"·  {'a' * 60}",
     ]
     assert all(line.no_wrap and line.overflow == "ellipsis" for line in lines)
+    framed = [line.plain for line in console._lines(rows[1:], ["clip 2 of 3: talk.wav"], "run 2 of 5")]
+    assert framed[0] == "clip 2 of 3: talk.wav" and framed[-1] == "run 2 of 5" and len(framed) == 3
 
 
 def test_without_a_terminal_every_step_and_note_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -251,6 +251,8 @@ class DashboardScreen(Screen[None]):
         if race.snapshot is None:
             self.query_one(RacePane).wait(race.waiting_rows(), race.plan)
             self.query_one(TranscriptPane).show((), NO_MARKS)
+            self._marks = NO_MARKS
+            self._show_selected()
         race.look_up()
         race.judge_again()
         self.refresh_bindings()

@@ -291,14 +291,14 @@ REMARK = "!"
 
 def _name(row: Row, width: int) -> list[Span]:
     """A row's label, cut in its middle where it is too long: both ends say something."""
-    room, text = width - 1, row.label
+    room, text = max(0, width - 1), row.label
     if cell_len(text) > room:
-        head = set_cell_size(text, room // 2 - 1).rstrip()
+        head = set_cell_size(text, max(0, room // 2 - 1)).rstrip()
         tail = text
-        while cell_len(tail) > room - 1 - cell_len(head):
+        while tail and cell_len(tail) > room - 1 - cell_len(head):
             tail = tail[1:]
-        text = f"{head}…{tail}"
-    rest = " " * (width - cell_len(text) - 1)
+        text = f"{head}…{tail}" if room else ""
+    rest = " " * max(0, width - cell_len(text) - 1)
     return [(text, "bold"), (REMARK if row.warnings else " ", STYLE_NEEDS_YOU), (rest, "")]
 
 

@@ -194,7 +194,7 @@ class RacePane(Vertical, can_focus=True):
             self.post_message(self.Selected())
 
     def action_select(self, step: int) -> None:
-        self.select(self.selected + step if self._selected else 0 if step > 0 else step)
+        self.select(self.selected + step if self._selected or step != 1 else 0)
 
     def sort_by(self, column: str) -> None:
         """Sort by a column, the other way round where that is so already. It shows once the race has ended."""
