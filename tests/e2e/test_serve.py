@@ -245,8 +245,8 @@ def test_what_is_served_survives_the_shell(tmp_path: Path) -> None:
 
 def test_every_option_reaches_the_dashboard(tmp_path: Path) -> None:
     typed = shlex.split(
-        f"--audio {tmp_path}/a.wav --size tiny --backends mlx-whisper --runs 2 --max-wer 5.5 --option canary-mlx.beam=4 "
-        "--model canary-mlx:nano --shortlist mine"
+        f"--audio {tmp_path}/a.wav --size tiny --backends mlx-whisper --runs 2 --max-wer 5.5 "
+        "--option canary-mlx.beam=4 --model canary-mlx:nano --shortlist mine"
     )
     parse = cli.build_parser().parse_args
     wanted, served = vars(parse(typed)), parse(["serve", *typed])
