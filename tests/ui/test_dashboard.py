@@ -607,7 +607,8 @@ async def test_details_of_a_row_follow_the_race_and_know_how_each_ended(
         await pilot.pause()
         worker_of(app).show(states.running())
         await pilot.pause()
-        await pilot.press("e")
+        app.dashboard.action_details()
+        app.dashboard._show_race(states.running())  # what comes before the screen is composed waits for that
         await pilot.pause()
         shown = app.screen.query_one(Static)
         assert "1 of 3: 0.401 s" in " ".join(str(shown.render()).split())

@@ -69,19 +69,21 @@ class RowScreen(Once, ModalScreen[int]):
         self._draw()
 
     def _draw(self) -> None:
-        for pane in self.query("#row"):  # none where the screen is already closed
+        for text in self.query("#row Static").results(Static):  # none before it is composed, nor once it is closed
+            pane = self.query_one("#row")
             row = self._rows[self._index]
             pane.border_title = f"{escape(row.label)} · {self._index + 1} of {len(self._rows)}"
             width = pane.scrollable_content_region.width
             shown = details(
                 row, self._marks.get(row.candidate, ()), runs=self._runs, against=against(self._rows), width=width
             )
-            self.query_one(Static).update(shown)
+            text.update(shown)
 
     def action_turn(self, step: int) -> None:
         self._index = (self._index + step) % len(self._rows)
         self._draw()
-        self.query_one("#row").scroll_home(animate=False)
+        for pane in self.query("#row"):
+            pane.scroll_home(animate=False)
 
     def action_leave(self) -> None:
         self.dismiss(self._index)

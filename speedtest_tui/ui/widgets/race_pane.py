@@ -59,8 +59,9 @@ class CandidateLine(TableLine):
     _explained: tuple[object, object] = (None, ())
 
     def on_resize(self) -> None:
-        if not self.index:  # all have one width
-            self.query_ancestor(RacePane).lay_out()
+        pane = self.parent.parent if self.parent else None  # none once it has been replaced
+        if not self.index and isinstance(pane, RacePane):  # all have one width
+            pane.lay_out()
 
 
 class RacePane(Vertical, can_focus=True):
