@@ -182,7 +182,7 @@ def stamp(status: os.stat_result) -> Stamp:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-UNFIT = (errno.EINVAL, errno.EFBIG, errno.ENXIO)
+UNFIT = (errno.EINVAL, errno.EFBIG, errno.ENXIO, errno.EISDIR)
 """What reading a plain file says where none is there, or one that is too large; ENXIO is said of sockets."""
 
 
@@ -192,8 +192,11 @@ def opened_plain(path: Path, how: int = 0) -> BufferedReader:
     how: further flags of os.open
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | how)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise OSError(errno.EINVAL, "it is no plain file", str(path))
     return os.fdopen(descriptor, "rb")
 

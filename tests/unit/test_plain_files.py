@@ -97,7 +97,7 @@ def test_what_reads_plain_files_refuses_the_rest_and_leaves_nothing_open(put: Pu
     for _ in range(5):
         assert isinstance(within_limit(lambda: disk.read_plain(path, 1000)), OSError)
         assert isinstance(within_limit(lambda: catalogue.read_config(config.parent)), OSError)
-    assert len(list(Path("/dev/fd").iterdir())) == before
+    assert len(list(Path("/dev/fd").iterdir())) <= before  # another thread's may close meanwhile
 
 
 def test_settings_are_named_and_left_alone(put: Put) -> None:
