@@ -607,8 +607,7 @@ async def test_details_of_a_row_follow_the_race_and_know_how_each_ended(
         await pilot.pause()
         worker_of(app).show(states.running())
         await pilot.pause()
-        app.dashboard.action_details()
-        app.dashboard._show_race(states.running())  # what comes before the screen is composed waits for that
+        await pilot.press("e")
         await pilot.pause()
         shown = app.screen.query_one(Static)
         assert "1 of 3: 0.401 s" in " ".join(str(shown.render()).split())
@@ -626,6 +625,9 @@ async def test_details_of_a_row_follow_the_race_and_know_how_each_ended(
         )
         assert all("failed: it ran out of memory: use a smaller model" in text for text in (late, once))
         assert "1 of 3: 0.500 s" in late
+        await shown.remove()  # as before the screen is composed: what comes then waits
+        worker_of(app).show(states.running())
+        await pilot.pause()
 
 
 async def test_the_pane_does_not_jump_when_a_race_ends(still_app: MakeApp) -> None:
