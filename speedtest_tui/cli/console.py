@@ -380,21 +380,30 @@ def write(outputs: dict[str, str], documents: Sequence[Document]) -> bool:
 
     Returns whether all could be written; what could not is named on stderr.
     """
-    from speedtest_tui.core import codec, disk
+    from speedtest_tui.core import codec
     from speedtest_tui.core.jobs.race import marks_of
     from speedtest_tui.core.sessions import export, page
 
+    def text_of(form: str) -> str:
+        if form == "json":
+            return codec.document(documents[0] if len(documents) == 1 else documents)
+        if form == "html":
+            return page.to_html(documents, [marks_of(document) for document in documents])
+        if form == "svg":
+            return page.to_svg(documents)
+        render = export.to_csv if form == "csv" else export.to_markdown
+        return "\n".join(render(document) for document in documents)
+
+    return write_forms(outputs, text_of)
+
+
+def write_forms(outputs: dict[str, str], text_of: Callable[[str], str]) -> bool:
+    """Write each form where it was asked for; returns whether all could be written, and names what could not."""
+    from speedtest_tui.core import disk
+
     whole = True
     for form, target in outputs.items():
-        if form == "json":
-            text = codec.document(documents[0] if len(documents) == 1 else documents)
-        elif form == "html":
-            text = page.to_html(documents, [marks_of(document) for document in documents])
-        elif form == "svg":
-            text = page.to_svg(documents)
-        else:
-            render = export.to_csv if form == "csv" else export.to_markdown
-            text = "\n".join(render(document) for document in documents)
+        text = text_of(form)
         if target == "-":
             sys.stdout.write(text)
             continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from speedtest_tui.cli import console
 from speedtest_tui.cli.console import Column, LiveRow
 from speedtest_tui.cli.run import PIECES
-from speedtest_tui.core import codec, disk
+from speedtest_tui.core import codec
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.accuracy.corpus import Corpus, read
 from speedtest_tui.core.errors import UserError
@@ -62,7 +61,7 @@ def run(options: argparse.Namespace, plan: Plan, path: Path) -> int:
         console.complain(f"{job.unkept}: use --json to keep the result")
     if "-" not in outputs.values():
         print_tally(above, corpus, found)
-    whole = _write(outputs, corpus, plan, found, job.heard)
+    whole = console.write_forms(outputs, lambda form: _text(form, corpus, plan, found, job.heard))
     if job.cancelled:
         console.complain("cancelled: the same command resumes it" if job.save else "cancelled")
         return console.EXIT_CANCELLED
@@ -144,22 +143,10 @@ def _cells(score: Score, total: int) -> tuple[str | Text, ...]:
 # Forms.
 
 
-def _write(outputs: dict[str, str], corpus: Corpus, plan: Plan, found: Tally, heard: list[Heard]) -> bool:
-    whole = True
-    for form, target in outputs.items():
-        if form == "json":
-            text = codec.document(_document(corpus, plan, found, heard))
-        else:
-            text = _csv(corpus, found, heard) if form == "csv" else _markdown(corpus, found)
-        if target == "-":
-            sys.stdout.write(text)
-            continue
-        try:
-            disk.write_where_asked(Path(target), text.encode())
-        except OSError as error:
-            console.complain(f"{target} could not be written ({error.strerror or error}): choose another file")
-            whole = False
-    return whole
+def _text(form: str, corpus: Corpus, plan: Plan, found: Tally, heard: list[Heard]) -> str:
+    if form == "json":
+        return codec.document(_document(corpus, plan, found, heard))
+    return _csv(corpus, found, heard) if form == "csv" else _markdown(corpus, found)
 
 
 def _rates(corpus: Corpus, found: Tally, heard: list[Heard]) -> Iterator[tuple[Heard, str | None, float | None]]:

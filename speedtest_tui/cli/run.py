@@ -26,6 +26,7 @@ from speedtest_tui.core.race.plan import Plan, progress
 from speedtest_tui.core.race.row import (
     ACTIVE_PHASES,
     Row,
+    against,
     answer_line,
     headline,
     place_mark,
@@ -230,8 +231,7 @@ def print_results(document: Document) -> None:
     left_out = console.print_table(columns, [_cells(result) for result in document.ordered if result.runs_s])
     marks = marks_of(document)
     if marks:
-        against = "majority" if quality_title(document.results) in ("", "agree") else "reference"
-        out.print(Text(f"Transcripts · differences from the {against}", style="bold"))
+        out.print(Text(f"Transcripts · differences from {against(document.results)}", style="bold"))
     for result in document.ordered:
         name = Text(f" {result.label}  ", style="bold")
         words = result.text or "(no text)" if result.status == "ok" else result.reason

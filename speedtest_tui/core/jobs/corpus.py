@@ -212,7 +212,7 @@ class CorpusRun(Background):
         shift = -number % len(rows) if rows else 0
         for index in (*rows[shift:], *rows[:shift]):
             self._children.wait_until_quiet(self._cancelled, Interruptions())
-            if not self._warmed(index) and (first := next((at for at in places if at[1]), None)):
+            if not self.rows[index].warmups_done and (first := next((at for at in places if at[1]), None)):
                 self._hear(index, Transcribe("warm-up", 0, clip=first))
             for one, clip, at in zip(block, clips, places, strict=True):
                 self._check()
@@ -249,9 +249,6 @@ class CorpusRun(Background):
             )
         )
 
-    def _warmed(self, index: int) -> bool:
-        return self.rows[index].warmups_done > 0
-
     # Children.
 
     def _start(self, index: int) -> None:
@@ -277,9 +274,8 @@ class CorpusRun(Background):
         if isinstance(found, Failure):
             self._children.drop(index)
         else:
-            done = self.rows[index].warmups_done + (command.kind == "warm-up")
             self.rows[index] = replace(
-                self.rows[index], warmups_done=max(1, done), peak_rss=max(self.rows[index].peak_rss, found.peak_rss)
+                self.rows[index], warmups_done=1, peak_rss=max(self.rows[index].peak_rss, found.peak_rss)
             )
         return found
 
@@ -329,7 +325,6 @@ class CorpusRun(Background):
                 self.store, self.unkept = None, f"the run can be kept no further ({error.strerror or error})"
         index = next(at for at, row in enumerate(self.rows) if row.candidate == one.candidate)
         before = self.view.rows[index]
-        took = (one.took_s or 0.0, one.seconds) if one.took_s else (0.0, 0.0)
         self._show(
             index,
             replace(
@@ -337,8 +332,8 @@ class CorpusRun(Background):
                 doing="",
                 done=before.done + 1,
                 failed=before.failed + (one.took_s is None),
-                took_s=before.took_s + took[0],
-                audio_s=before.audio_s + took[1],
+                took_s=before.took_s + (one.took_s or 0.0),
+                audio_s=before.audio_s + (one.seconds if one.took_s else 0.0),
             ),
         )
 

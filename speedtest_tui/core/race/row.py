@@ -307,6 +307,21 @@ def quality_title(rows: Iterable[Rated]) -> str:
     return max(found, key=("", "agree", "WER", "CER").index, default="")
 
 
+def errors_of(row: Rated, rows: Iterable[Rated]) -> float | None:
+    """A share of wrong words: against the reference, else of those that the other rows do not agree upon."""
+    if any(one.errors is not None for one in rows):
+        return row.errors
+    return None if row.agreement is None else 1 - row.agreement
+
+
+REFERENCE, MAJORITY = "the reference", "the majority"
+
+
+def against(rows: Iterable[Rated]) -> str:
+    """From what the differences of these rows' texts are."""
+    return MAJORITY if quality_title(rows) in ("", "agree") else REFERENCE
+
+
 def quality(row: Rated) -> str:
     """The figure below that title."""
     return format.percent(row.agreement if row.errors is None else row.errors)

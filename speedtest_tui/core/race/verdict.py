@@ -12,7 +12,7 @@ from backends.checks import repetition_loop
 from speedtest_tui.core import format
 from speedtest_tui.core.format import precision
 from speedtest_tui.core.race.groups import levelled, links
-from speedtest_tui.core.race.row import Row, RowError, Verdict, place_of
+from speedtest_tui.core.race.row import Row, RowError, Verdict, errors_of, place_of
 from speedtest_tui.core.race.statistics import Interval, all_ratios, median_interval, rtfx
 
 if TYPE_CHECKING:
@@ -250,13 +250,6 @@ NO_TEXT = "No recommendation: enter the correct text (t, or --reference) to see 
 
 def _order(rows: Sequence[Row]) -> list[Row]:
     return sorted((row for row in rows if row.rank), key=place_of)
-
-
-def errors_of(row: Row, rows: Sequence[Row]) -> float | None:
-    """A share of wrong words: against the reference, else of those that the other rows do not agree upon."""
-    if any(one.wer is not None for one in rows):
-        return row.wer
-    return None if row.agreement is None else 1 - row.agreement
 
 
 def pareto(rows: Sequence[Row]) -> tuple[Row, ...]:

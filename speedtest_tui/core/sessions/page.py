@@ -12,7 +12,16 @@ from unicodedata import east_asian_width
 
 from speedtest_tui.core import format as figures
 from speedtest_tui.core.accuracy.words import Piece, PieceKind
-from speedtest_tui.core.race.row import answer_line, place_mark, quality, quality_mood, quality_title, relative
+from speedtest_tui.core.race.row import (
+    against,
+    answer_line,
+    errors_of,
+    place_mark,
+    quality,
+    quality_mood,
+    quality_title,
+    relative,
+)
 from speedtest_tui.core.sessions.document import Document, Result
 from speedtest_tui.core.sessions.export import median, weights
 
@@ -159,8 +168,7 @@ def _texts(document: Document, marks: Marks) -> Iterator[str]:
     with_text = [result for result in document.ordered if result.text]
     if not with_text:
         return
-    against = "the majority" if quality_title(document.results) in ("", "agree") else "the reference"
-    yield f"<h2>Transcripts{f', differences from {against}' if marks else ''}</h2>"
+    yield f"<h2>Transcripts{f', differences from {against(document.results)}' if marks else ''}</h2>"
     if document.clip.reference:
         yield f'<p><span class="dim">Reference:</span> {plain(document.clip.reference)}</p>'
     yield "<dl>"
@@ -206,7 +214,7 @@ Point = tuple[Result, float, float]
 def _points(document: Document) -> list[Point]:
     found = []
     for result in document.ordered:
-        error = result.errors if result.agreement is None else 1 - result.agreement
+        error = errors_of(result, document.results)
         if result.rank and result.rtfx and error is not None:
             found.append((result, result.rtfx, error))
     return found

@@ -15,6 +15,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
+from speedtest_tui.core.race.row import against
 from speedtest_tui.ui.screens.clip_control import ClipControl
 from speedtest_tui.ui.screens.model_control import ModelControl
 from speedtest_tui.ui.screens.race_control import RaceControl
@@ -22,7 +23,7 @@ from speedtest_tui.ui.widgets.clip_pane import ClipPane
 from speedtest_tui.ui.widgets.key_line import KeyLine
 from speedtest_tui.ui.widgets.models_pane import ModelsPane
 from speedtest_tui.ui.widgets.race_pane import RacePane
-from speedtest_tui.ui.widgets.result_panes import TranscriptPane, against
+from speedtest_tui.ui.widgets.result_panes import TranscriptPane
 from speedtest_tui.ui.widgets.row_details import DetailsPane
 from speedtest_tui.ui.widgets.status_line import StatusLine
 from speedtest_tui.ui.workers import messages

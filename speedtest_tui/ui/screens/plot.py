@@ -19,8 +19,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from speedtest_tui.core import format as figures
-from speedtest_tui.core.race.row import Row
-from speedtest_tui.core.race.verdict import errors_of
+from speedtest_tui.core.race.row import Row, errors_of
 from speedtest_tui.ui.screens.confirm import Once
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_NOW, Span
 from speedtest_tui.ui.widgets.line_text import fit, wrap

@@ -12,9 +12,8 @@ from textual.markup import escape
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from speedtest_tui.core.race.row import Row
+from speedtest_tui.core.race.row import Row, against
 from speedtest_tui.ui.screens.confirm import Once
-from speedtest_tui.ui.widgets.result_panes import against
 from speedtest_tui.ui.widgets.row_details import details
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from speedtest_tui.core.race.row import (
     runs_done,
 )
 from speedtest_tui.core.race.statistics import rtfx
-from speedtest_tui.ui.widgets.line_text import fit
+from speedtest_tui.ui.widgets.line_text import fit, fit_middle
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
 LEVELS = " ▁▂▃▄▅▆▇█"
@@ -291,13 +291,7 @@ REMARK = "!"
 
 def _name(row: Row, width: int) -> list[Span]:
     """A row's label, cut in its middle where it is too long: both ends say something."""
-    room, text = max(0, width - 1), row.label
-    if cell_len(text) > room:
-        head = set_cell_size(text, max(0, room // 2 - 1)).rstrip()
-        tail = text
-        while tail and cell_len(tail) > room - 1 - cell_len(head):
-            tail = tail[1:]
-        text = f"{head}…{tail}" if room else ""
+    text = fit_middle(row.label, width - 1)
     rest = " " * max(0, width - cell_len(text) - 1)
     return [(text, "bold"), (REMARK if row.warnings else " ", STYLE_NEEDS_YOU), (rest, "")]
 

@@ -26,6 +26,14 @@ def fit_path(text: str, width: int) -> str:
     return CUT + text if width > 0 else ""
 
 
+def fit_middle(text: str, width: int) -> str:
+    """As `fit`, but cut in the middle: both ends say something."""
+    if cell_len(text) <= width:
+        return text
+    head = set_cell_size(text, max(0, width // 2 - 1)).rstrip()
+    return (head + fit_path(text, width - cell_len(head))) if width > 0 else ""
+
+
 def fit_apart(texts: Collection[str], width: int) -> dict[str, str]:
     """Each text as `fit`, a path as `fit_path`; what would look alike keeps its beginning and where it differs."""
     looks = {text: (fit_path if "/" in text else fit)(text, width) for text in texts}

@@ -13,12 +13,21 @@ from textual.geometry import Size
 from textual.widget import Widget
 from textual.widgets import Static
 
-from speedtest_tui.core.race.row import Row, look, quality, quality_mood, quality_title, reason
+from speedtest_tui.core.race.row import (
+    MAJORITY,
+    REFERENCE,
+    Row,
+    against,
+    look,
+    quality,
+    quality_mood,
+    quality_title,
+    reason,
+)
 from speedtest_tui.ui.widgets.bar_layout import STYLE_BEST, STYLE_FAILED, STYLE_NEEDS_YOU, STYLES, outcome
 from speedtest_tui.ui.widgets.key_line import keys_of
 from speedtest_tui.ui.widgets.line_text import fit
 
-REFERENCE, MAJORITY = "the reference", "the majority"
 LEGENDS = {REFERENCE: "‹heard|right›  ‹-missing›  ‹+extra›", MAJORITY: "‹unlike most›  ‹…› most have more"}
 """From what texts differ, and how that is marked."""
 
@@ -37,11 +46,6 @@ SHORT_NAME, ROOMY = 15, 90
 
 Marks: TypeAlias = "Mapping[str, tuple[Piece, ...]]"
 """Candidate -> its marked text."""
-
-
-def against(rows: Sequence[Row]) -> str:
-    """From what the differences of these rows' texts are."""
-    return MAJORITY if quality_title(rows) in ("", "agree") else REFERENCE
 
 
 def legend(against: str) -> str:
