@@ -177,6 +177,14 @@ def test_a_clip_that_cannot_be_read_or_ends_a_backend_costs_that_clip(tmp_path: 
     assert "compared on the 1 of 3 clips that all candidates transcribed" in job.tally.remarks
 
 
+def test_a_first_clip_that_ends_a_backend_costs_that_clip(tmp_path: Path) -> None:
+    corpus_of(tmp_path / "c", *[well.TEXT] * 3)
+    sound(tmp_path / "c" / "00.wav", 1.5, well.TEXT)
+    job = finished(CorpusRun(plan(faulty.ExitsOnLong), read(tmp_path / "c"), save=False))
+    assert {one.clip for one in job.heard if one.took_s is None} == {"00"}
+    assert job.tally and job.tally.scores[0].clips == 2
+
+
 def test_who_fails_on_everything_is_left_out(tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path / "c", *[well.TEXT] * 5)
     job = finished(CorpusRun(plan(well.Well, faulty.KillsItself, faulty.RaisesInLoad), corpus, save=False))
@@ -184,6 +192,7 @@ def test_who_fails_on_everything_is_left_out(tmp_path: Path) -> None:
     ranks = {score.row.backend: (score.row.rank, score.row.status) for score in job.tally.scores}
     assert ranks["Well"] == (1, "ok")
     assert ranks["KillsItself"][0] is None and ranks["RaisesInLoad"] == (None, "failed")
+    assert all(score.row.error for score in job.tally.scores if score.row.backend != "Well")
 
 
 @pytest.fixture

@@ -213,7 +213,9 @@ class CorpusRun(Background):
         for index in (*rows[shift:], *rows[:shift]):
             self._children.wait_until_quiet(self._cancelled, Interruptions())
             if not self.rows[index].warmups_done and (first := next((at for at in places if at[1]), None)):
-                self._hear(index, Transcribe("warm-up", 0, clip=first))
+                warmed = self._hear(index, Transcribe("warm-up", 0, clip=first))
+                if isinstance(warmed, Failure):
+                    self._start(index)  # that clip will say so when its turn comes
             for one, clip, at in zip(block, clips, places, strict=True):
                 self._check()
                 self._one(index, one, clip, at)
