@@ -38,6 +38,7 @@ from backends.base import (
     Segment,
     TranscribeOptions,
     Transcription,
+    no_such_option,
 )
 from backends.checks import repetition_loop
 
@@ -74,8 +75,7 @@ class Program(Library):
     def check_options(self, chosen: Sequence[tuple[str, str]]) -> None:
         for name, value in chosen:
             if name not in self.option_values:
-                known = ", ".join(self.option_values)
-                raise BackendError(f"no option is called {name!r}", f"choose from {known}", "option")
+                raise no_such_option(name, self.option_values)
             if (values := self.option_values[name]) and value not in values:
                 raise BackendError(f"option {name} is {value!r}", f"choose from {', '.join(values)}", "option")
 
